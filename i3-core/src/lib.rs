@@ -1,0 +1,9 @@
+//! Domain model, storage contract and commands of the I3 IoT data marketplace.
+
+pub mod access;
+pub mod gate;
+pub mod id;
+pub mod money;
+pub mod name;
+pub mod store;
+pub mod time;

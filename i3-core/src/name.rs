@@ -1,0 +1,182 @@
+//! Names that are safe to build topics and keys from.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A short name of lower-case letters, digits and inner hyphens: `[a-z0-9]([a-z0-9-]*[a-z0-9])?`,
+/// at most 48 characters. No slug can hold an MQTT wildcard, separator or `$` (MQTT 3.1.1, 4.7).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slug(String);
+
+/// A text that is no [`Slug`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a slug: 1 to {} characters of a-z, 0-9 and inner hyphens are expected", Slug::MAX)]
+pub struct InvalidSlug;
+
+impl Slug {
+    /// The longest slug, in characters.
+    pub const MAX: usize = 48;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Slug {
+    type Err = InvalidSlug;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSlug> {
+        let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let edges = !text.starts_with('-') && !text.ends_with('-');
+        if letters && edges && (1..=Self::MAX).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidSlug)
+        }
+    }
+}
+
+/// The exact MQTT topic of one product: `i3/{hub}/{product}`.
+///
+/// Generated from two slugs, so no name, however chosen, can widen a topic filter.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topic(String);
+
+/// A text that is no product topic.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a product topic: `i3/{{hub}}/{{product}}` of two slugs is expected")]
+pub struct InvalidTopic;
+
+impl Topic {
+    /// The topic of this product of this hub.
+    pub fn new(hub: &Slug, product: &Slug) -> Self {
+        Self(format!("i3/{}/{}", hub.as_str(), product.as_str()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Topic {
+    type Err = InvalidTopic;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTopic> {
+        let rest = text.strip_prefix("i3/").ok_or(InvalidTopic)?;
+        let (hub, product) = rest.split_once('/').ok_or(InvalidTopic)?;
+        let hub: Slug = hub.parse().map_err(|_| InvalidTopic)?;
+        let product: Slug = product.parse().map_err(|_| InvalidTopic)?;
+        Ok(Self::new(&hub, &product))
+    }
+}
+
+/// A one-line text for people: a title or a name. Not empty, at most 200 characters, no control
+/// characters and none of the invisible characters that reorder text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label(String);
+
+/// A text that is no [`Label`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a label: 1 to {} visible characters on one line are expected", Label::MAX)]
+pub struct InvalidLabel;
+
+impl Label {
+    /// The longest label, in characters.
+    pub const MAX: usize = 200;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Characters that have no look of their own or change the direction of others.
+fn is_deceptive(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+impl FromStr for Label {
+    type Err = InvalidLabel;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLabel> {
+        let text = text.trim();
+        let clean = !text.chars().any(|c| c.is_control() || is_deceptive(c));
+        if clean && (1..=Self::MAX).contains(&text.chars().count()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidLabel)
+        }
+    }
+}
+
+macro_rules! text_forms {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+text_forms!(Slug, Topic, Label);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn slugs_are_lower_case_letters_digits_and_inner_hyphens() {
+        for good in ["a", "air-quality-2", "0"] {
+            assert_eq!(good.parse::<Slug>().unwrap().as_str(), good);
+        }
+        let long = "a".repeat(49);
+        for bad in ["", "-a", "a-", "A", "a b", "a/b", "+", "#", "$sys", "ä", "a\0", long.as_str()] {
+            assert!(bad.parse::<Slug>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_one_visible_line() {
+        assert_eq!(" Größe 大 ".parse::<Label>().unwrap().as_str(), "Größe 大");
+        for bad in ["", "  ", "a\nb", "a\u{202e}b", "a\u{200b}b", "\0"] {
+            assert!(bad.parse::<Label>().is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_widens_a_topic(text in "\\PC{0,20}") {
+            if let Ok(topic) = format!("i3/{text}").parse::<Topic>() {
+                prop_assert!(!topic.as_str().contains(['+', '#', '$', '\0']));
+                prop_assert_eq!(topic.as_str().split('/').count(), 3);
+            }
+        }
+    }
+}
