@@ -322,7 +322,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_total_does_not_depend_on_how_it_was_split(
-            nanos in 0_u64..10_000_000_000, counts in prop::collection::vec(0_u64..100_000, 1..20), scale in 0_u8..=12,
+            nanos in 0_u64..10_000_000_000, counts in prop::collection::vec(0_u64..100_000, 1..20), scale in 0_u8..=9,
         ) {
             let price = UnitPrice::try_from(nanos).unwrap();
             let mut so_far = 0;
