@@ -8,8 +8,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
-use crate::id::{DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, UserId};
+use crate::id::{CredentialId, DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, UserId};
 use crate::name::Topic;
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -39,7 +40,8 @@ impl fmt::Debug for Login<'_> {
 }
 
 /// Whom a connection speaks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Principal {
     /// A seller's device: may publish its products and receives nothing.
     Device {
@@ -62,6 +64,8 @@ pub enum Principal {
 pub struct Admission {
     /// Whom the connection speaks for.
     pub principal: Principal,
+    /// The device's credential that was used; see [`AccessChange::Login`].
+    pub credential: Option<CredentialId>,
     /// When the credential ends, and with it the connection.
     pub until: Option<Timestamp>,
 }
@@ -120,8 +124,9 @@ pub struct GrantView {
 /// Answers what a principal may do now.
 #[async_trait]
 pub trait Directory: fmt::Debug + Send + Sync + 'static {
-    /// The products that a device may publish now; none when it, its hub or the product is not active.
-    async fn publish_rights(&self, device: DeviceId) -> Result<Vec<PublishRight>, StoreError>;
+    /// The products that a device may publish now. `None` when the device or its hub is not active: its
+    /// connections end.
+    async fn publish_rights(&self, device: DeviceId) -> Result<Option<Vec<PublishRight>>, StoreError>;
 
     /// The present state of a grant.
     async fn grant(&self, grant: GrantId) -> Result<Option<GrantView>, StoreError>;
@@ -193,17 +198,26 @@ pub trait Metering: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Something whose access changed by a committed command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AccessChange {
-    /// This grant was opened, suspended, revoked, exhausted, or its password changed.
+    /// This grant was opened, suspended, revoked or used up: ask the directory again.
     Grant(GrantId),
-    /// This device, one of its credentials, or a product that it publishes changed.
+    /// What this device may publish changed: ask the directory again. Its connections end if it may
+    /// publish nothing because it is disabled; see [`Directory::publish_rights`].
     Device(DeviceId),
-    /// This product was listed, paused or retired.
+    /// This product was listed, paused or retired: ask again for all who publish or receive it.
     Product(ProductId),
-    /// This user was suspended or reinstated.
+    /// This user was suspended or reinstated: ask again for all orders of the user.
     User(UserId),
+    /// The password or key that admitted these connections is no longer good: they end.
+    Login {
+        /// Whose connections.
+        principal: Principal,
+        /// Only those admitted by this credential; all of the principal's if absent.
+        credential: Option<CredentialId>,
+    },
 }
 
 /// Is told of committed changes of access.
