@@ -211,6 +211,8 @@ pub enum AccessChange {
     Product(ProductId),
     /// This user was suspended or reinstated: ask again for all orders of the user.
     User(UserId),
+    /// This hub was suspended or reinstated: ask again for all of its devices and products.
+    Hub(HubId),
     /// The password or key that admitted these connections is no longer good: they end.
     Login {
         /// Whose connections.
