@@ -6,4 +6,6 @@ pub mod id;
 pub mod money;
 pub mod name;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod time;
