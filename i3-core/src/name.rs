@@ -113,6 +113,96 @@ impl FromStr for Label {
     }
 }
 
+/// The name that a device logs in with: `{hub}.{device}` of two slugs. Apart from the device's id, so
+/// that hardware can be replaced without touching what is in the field.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuthId(String);
+
+/// A text that is no [`AuthId`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a device login: `{{hub}}.{{device}}` of two slugs is expected")]
+pub struct InvalidAuthId;
+
+impl AuthId {
+    /// The login of this device of this hub.
+    pub fn new(hub: &Slug, device: &Slug) -> Self {
+        Self(format!("{}.{}", hub.as_str(), device.as_str()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AuthId {
+    type Err = InvalidAuthId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAuthId> {
+        let (hub, device) = text.split_once('.').ok_or(InvalidAuthId)?;
+        let hub: Slug = hub.parse().map_err(|_| InvalidAuthId)?;
+        let device: Slug = device.parse().map_err(|_| InvalidAuthId)?;
+        Ok(Self::new(&hub, &device))
+    }
+}
+
+/// An e-mail address as far as a marketplace needs to know: something, one `@`, something with a
+/// dot; 254 bytes at most (RFC 5321, 4.5.3.1.3). Whether mail arrives there only mail can tell.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Email(String);
+
+/// A text that is no [`Email`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an e-mail address")]
+pub struct InvalidEmail;
+
+impl FromStr for Email {
+    type Err = InvalidEmail;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEmail> {
+        let (local, domain) = text.split_once('@').ok_or(InvalidEmail)?;
+        let plain = text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !is_deceptive(c));
+        let shaped = !local.is_empty()
+            && !domain.contains('@')
+            && domain.split('.').count() > 1
+            && domain.split('.').all(|part| !part.is_empty());
+        if plain && shaped && text.len() <= 254 { Ok(Self(text.to_owned())) } else { Err(InvalidEmail) }
+    }
+}
+
+/// A text for people, of several lines: a description or a comment. At most 4,000 characters; line
+/// breaks are its only control characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prose(String);
+
+/// A text that is no [`Prose`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a description: at most {} visible characters are expected", Prose::MAX)]
+pub struct InvalidProse;
+
+impl Prose {
+    /// The longest text, in characters.
+    pub const MAX: usize = 4_000;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Prose {
+    type Err = InvalidProse;
+
+    fn from_str(text: &str) -> Result<Self, InvalidProse> {
+        let clean = !text.chars().any(|c| (c.is_control() && c != '\n') || is_deceptive(c));
+        if clean && text.chars().count() <= Self::MAX {
+            Ok(Self(text.trim().to_owned()))
+        } else {
+            Err(InvalidProse)
+        }
+    }
+}
+
 macro_rules! text_forms {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
@@ -144,7 +234,7 @@ macro_rules! text_forms {
     )*};
 }
 
-text_forms!(Slug, Topic, Label);
+text_forms!(Slug, Topic, Label, AuthId, Email, Prose);
 
 #[cfg(test)]
 mod tests {
@@ -167,6 +257,14 @@ mod tests {
         assert_eq!(" Größe 大 ".parse::<Label>().unwrap().as_str(), "Größe 大");
         for bad in ["", "  ", "a\nb", "a\u{202e}b", "a\u{200b}b", "\0"] {
             assert!(bad.parse::<Label>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_email_has_a_name_and_a_domain() {
+        assert!("a.b@example.org".parse::<Email>().is_ok());
+        for bad in ["", "a", "a@", "@b.c", "a@b", "a@b..c", "a@b@c.d", "a b@c.d", "a@b.c\n"] {
+            assert!(bad.parse::<Email>().is_err(), "{bad:?}");
         }
     }
 

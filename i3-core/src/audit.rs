@@ -1,0 +1,75 @@
+//! The audit log: every command that had an effect, in one hash chain.
+//!
+//! The store links every entry to the one before ([`Digest::link`]), so whoever keeps one link can
+//! prove that nothing before it was changed, dropped or added.
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::Actor;
+use crate::store::{Collection, Digest, Key, Kind, Row, Scan, Store, StoreError, StoreErrorKind, limits};
+use crate::time::Timestamp;
+
+/// A command that had an effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What, by the command's name.
+    pub command: String,
+    /// The digest of the request, without secrets.
+    pub request: Digest,
+    /// What the command answered.
+    pub done: serde_json::Value,
+}
+
+/// The audit log's stream.
+pub(crate) static AUDIT: Collection = Collection {
+    name: "audit",
+    kind: Kind::Streams,
+    about: "every command that had an effect, in one hash chain",
+    columns: &[],
+    indexes: &[],
+};
+
+/// The one stream of the audit log.
+pub fn stream() -> Result<Key, StoreError> {
+    Key::new(&AUDIT, "commands").map_err(|error| {
+        StoreError::new(StoreErrorKind::Unsupported, "the audit log has no key").with_source(error)
+    })
+}
+
+/// The result of checking a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainReport {
+    /// How many entries were checked.
+    pub entries: u64,
+    /// The link of the last one: keep it to prove later that all of these were there.
+    pub link: Digest,
+    /// The first entry whose number or link is wrong.
+    pub broken_at: Option<u64>,
+}
+
+/// Walks a stream from its start and checks every number and link.
+pub async fn verify_chain(store: &dyn Store, stream: Key) -> Result<ChainReport, StoreError> {
+    let foreign =
+        |error| StoreError::new(StoreErrorKind::Corrupt, "the stream cannot be walked").with_source(error);
+    let mut report = ChainReport { entries: 0, link: Digest::START, broken_at: None };
+    let mut scan = Scan::entries(stream).map_err(foreign)?.limit(limits::PAGE_ROWS);
+    loop {
+        let page = store.scan(&scan).await?;
+        for row in page.rows {
+            let Row::Entry { position, body, link } = row else { continue };
+            let expected = report.entries.saturating_add(1);
+            if position != expected || link != Digest::link(&report.link, position, body.as_str()) {
+                report.broken_at = Some(expected);
+                return Ok(report);
+            }
+            report.entries = position;
+            report.link = link;
+        }
+        let Some(next) = page.next else { return Ok(report) };
+        scan = scan.after(next).map_err(foreign)?;
+    }
+}

@@ -1,0 +1,288 @@
+//! The marketplace: commands over a store.
+//!
+//! [`Marketplace::execute`] carries out any [`Command`]: it reads what the command's pure rule asks for,
+//! decides, and commits records, ledger entries, audit entry, outbox events and the idempotency
+//! answer in one batch. Queries are methods of [`Marketplace`] too, and ask the policy as commands do.
+
+mod catalogue;
+mod command;
+mod devices;
+mod hubs;
+mod metering;
+mod people;
+mod queries;
+mod ratings;
+mod reconcile;
+mod refusal;
+mod trade;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub use catalogue::{CreateProduct, DescribeProduct, MoveProduct, PublishOffer, WithdrawOffer};
+pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
+pub use devices::{AddCredential, NewCredential, RegisterDevice, RemoveCredential, SetDeviceState};
+pub use hubs::{RegisterHub, RemoveMember, SetHubState, SetMember};
+pub use metering::LeaseAnswer;
+pub use metering::{CloseLease, ExtendLease, OpenLease, ReclaimLease};
+pub use people::{ActivateUser, RegisterUser, SetRoles, SuspendUser};
+pub use queries::{Balance, Numbered, PageRequest, Paged, ProductCard};
+pub use ratings::RateProduct;
+pub use reconcile::{Difference, GrantLine, Reconciliation};
+pub use refusal::{Refusal, RefusalKind};
+pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
+
+use command::Execution;
+
+use crate::access::{Actor, Policy};
+use crate::gate::{AccessChange, AccessListener};
+use crate::id::{IdSource, RandomIds};
+use crate::store::{
+    Applied, Collection, DynStore, Entity, Refused, Schema, SchemaError, Store, StoreError, StoreErrorKind,
+    StoreExt,
+};
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// The revision of what this version stores. Data of a later revision are refused.
+pub const REVISION: u32 = 1;
+
+/// Who may act after registering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Registration {
+    /// Everybody, at once.
+    #[default]
+    Open,
+    /// Those whom an administrator approved.
+    Approval,
+}
+
+/// How a marketplace is set up. The same in all processes over one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Who may act after registering.
+    pub registration: Registration,
+    /// The marketplace's share of what buyers pay, in hundredths of a percent (at most 10,000); frozen
+    /// in each order.
+    pub fee_points: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { registration: Registration::Open, fee_points: 0 }
+    }
+}
+
+impl Settings {
+    /// With this registration.
+    pub fn with_registration(mut self, registration: Registration) -> Self {
+        self.registration = registration;
+        self
+    }
+
+    /// With this share of what buyers pay, in hundredths of a percent; more than 10,000 counts as 10,000.
+    pub fn with_fee_points(mut self, points: u16) -> Self {
+        self.fee_points = points.min(10_000);
+        self
+    }
+}
+
+/// Why a command or query was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MarketError {
+    /// The domain says no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Other commands kept changing the same data: try again.
+    #[error("too many others change the same data at the moment")]
+    Conflict,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl MarketError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::Conflict => "conflict",
+            Self::Store(error) => error.kind().code(),
+        }
+    }
+
+    /// The refusal, if it is one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+impl From<Refused<Refusal>> for MarketError {
+    fn from(error: Refused<Refusal>) -> Self {
+        match error {
+            Refused::Refusal(refusal) => Self::Refused(refusal),
+            Refused::Conflict => Self::Conflict,
+            Refused::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// A marketplace over a store. Cheap to clone; clones share listeners.
+#[derive(Clone)]
+pub struct Marketplace {
+    store: DynStore,
+    policy: Arc<dyn Policy>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    settings: Arc<Settings>,
+    listeners: Arc<RwLock<Vec<Arc<dyn AccessListener>>>>,
+}
+
+impl fmt::Debug for Marketplace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Marketplace")
+            .field("store", &self.store)
+            .field("policy", &self.policy)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All collections of the marketplace.
+pub fn collections() -> Vec<&'static Collection> {
+    vec![
+        crate::user::User::collection(),
+        crate::user::UserSecret::collection(),
+        crate::reservation::Reservation::collection(),
+        crate::hub::Hub::collection(),
+        crate::hub::Membership::collection(),
+        crate::device::Device::collection(),
+        crate::product::Product::collection(),
+        crate::product::Source::collection(),
+        crate::offer::Offer::collection(),
+        crate::order::Order::collection(),
+        crate::grant::Grant::collection(),
+        crate::usage::Usage::collection(),
+        crate::usage::Lease::collection(),
+        crate::rating::Rating::collection(),
+        &crate::rating::SCORES,
+        crate::ledger::Entry::collection(),
+        &crate::ledger::BALANCES,
+        &crate::outbox::OUTBOX,
+        &crate::audit::AUDIT,
+        command::answers(),
+    ]
+}
+
+/// The schema of the marketplace and of those who store beside it.
+pub fn schema(more: &[&'static Collection]) -> Result<Schema, SchemaError> {
+    let mut all = collections();
+    all.extend(more);
+    Schema::new(REVISION, &all)
+}
+
+impl Marketplace {
+    /// A marketplace over a store, which is prepared for it and for the collections in `more`; with the
+    /// machine's clock, random ids and default settings.
+    pub async fn open(
+        store: DynStore,
+        policy: Arc<dyn Policy>,
+        more: &[&'static Collection],
+    ) -> Result<Self, StoreError> {
+        let schema = schema(more).map_err(|error| {
+            StoreError::new(StoreErrorKind::Incompatible, "the collections contradict each other")
+                .with_source(error)
+        })?;
+        store.prepare(&schema).await?;
+        Ok(Self {
+            store,
+            policy,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            settings: Arc::new(Settings::default()),
+            listeners: Arc::default(),
+        })
+    }
+
+    /// With another clock.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// With another source of ids.
+    pub fn with_ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// With other settings.
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = Arc::new(settings);
+        self
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The present time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Tells a gate of every change of access from now on, in this process.
+    pub fn listen(&self, listener: Arc<dyn AccessListener>) {
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Carries out a command.
+    ///
+    /// With a key the command has one effect and one answer however often it is sent, also when it is sent
+    /// by several at once and after a crash; another request under the same key is refused. Returns
+    /// once all listeners have acted on the change.
+    pub async fn execute<C: Command>(
+        &self,
+        actor: Actor,
+        key: Option<&IdempotencyKey>,
+        command: &C,
+    ) -> Result<C::Done, MarketError> {
+        let execution = Execution { actor, key, command, policy: &*self.policy, settings: &self.settings };
+        let mut tries = 0;
+        let executed = loop {
+            let result = self.store.transact(self.clock.now(), &*self.ids, &execution).await;
+            match result {
+                // The key tells on the next try whether the effect is there already.
+                Err(Refused::Store(error))
+                    if error.applied() == Applied::Unknown && key.is_some() && tries < 3 =>
+                {
+                    tries += 1;
+                }
+                other => break other?,
+            }
+        };
+        self.announce(&executed.changes).await;
+        Ok(executed.done)
+    }
+
+    async fn announce(&self, changes: &[AccessChange]) {
+        if changes.is_empty() {
+            return;
+        }
+        let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for listener in listeners {
+            listener.access_changed(changes).await;
+        }
+    }
+}

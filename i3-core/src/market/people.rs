@@ -1,0 +1,160 @@
+//! Commands about users.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{Command, Context, Decided, Refusal, Registration};
+use crate::access::{Action, Resource, Role};
+use crate::gate::AccessChange;
+use crate::id::UserId;
+use crate::name::{Email, Label, Slug};
+use crate::outbox::Event;
+use crate::reservation::Reservation;
+use crate::secret::SecretHash;
+use crate::store::Halt;
+use crate::user::{User, UserSecret, UserState};
+
+/// Opens an account. Everybody may be a consumer or a provider; only who manages users makes
+/// administrators.
+#[derive(Debug, Clone, Serialize)]
+pub struct RegisterUser {
+    /// The login name, unique.
+    pub name: Slug,
+    /// What others see.
+    pub display: Label,
+    /// Where to reach the user.
+    pub email: Option<Email>,
+    /// What the user wants to be: at least one role.
+    pub roles: BTreeSet<Role>,
+    /// The password's hash. Not part of what an idempotency key stands for.
+    #[serde(skip)]
+    pub password: Option<SecretHash>,
+}
+
+impl Command for RegisterUser {
+    type Done = User;
+    const NAME: &'static str = "register_user";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
+        context.authorize(Action::RegisterUser, &Resource::MARKETPLACE)?;
+        let managed = context.authorize(Action::ManageUsers, &Resource::MARKETPLACE);
+        if self.roles.contains(&Role::Administrator) {
+            managed.as_ref().map_err(|_| forbidden_role())?;
+        }
+        if self.roles.is_empty() {
+            return Err(Halt::Refused(Refusal::invalid("roles", "at least one is expected")));
+        }
+        let name = Reservation::user(&self.name);
+        if context.tx.get::<Reservation>(&name)?.is_some() {
+            return Err(Halt::Refused(Refusal::Taken { what: "user name" }));
+        }
+        let id: UserId = context.tx.fresh_id()?;
+        let approved = managed.is_ok() || context.settings.registration == Registration::Open;
+        let now = context.tx.now();
+        let user = User {
+            id,
+            name: self.name.clone(),
+            display: self.display.clone(),
+            email: self.email.clone(),
+            roles: self.roles.clone(),
+            state: if approved { UserState::Active } else { UserState::Pending },
+            registered: now,
+        };
+        context.tx.create(&Reservation { name, holder: id.to_string() })?;
+        context.tx.create(&user)?;
+        if let Some(hash) = &self.password {
+            context.tx.create(&UserSecret { user: id, hash: hash.clone(), set: now })?;
+        }
+        context.emit(Event::UserRegistered { user: id });
+        Ok(user)
+    }
+}
+
+fn forbidden_role() -> Halt<Refusal> {
+    Halt::Refused(Refusal::Forbidden {
+        action: Action::ManageUsers,
+        rule: "only who manages users makes administrators".to_owned(),
+    })
+}
+
+fn managed_user(context: &mut Context<'_, '_>, user: UserId) -> Decided<User> {
+    context.authorize(Action::ManageUsers, &Resource::of_user(user))?;
+    context.tx.need(&user, Refusal::NotFound { what: "user" })
+}
+
+/// Approves a pending user or reinstates a suspended one.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActivateUser {
+    /// Who.
+    pub user: UserId,
+}
+
+impl Command for ActivateUser {
+    type Done = User;
+    const NAME: &'static str = "activate_user";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
+        let mut user = managed_user(context, self.user)?;
+        if user.state == UserState::Active {
+            return Err(Halt::Refused(Refusal::WrongState { what: "user", state: "active" }));
+        }
+        user.state = UserState::Active;
+        context.tx.replace(&user)?;
+        context.emit(Event::UserActivated { user: user.id });
+        context.access_changed(AccessChange::User(user.id));
+        Ok(user)
+    }
+}
+
+/// Suspends a user: no command, no delivery, until reinstated.
+#[derive(Debug, Clone, Serialize)]
+pub struct SuspendUser {
+    /// Who.
+    pub user: UserId,
+}
+
+impl Command for SuspendUser {
+    type Done = User;
+    const NAME: &'static str = "suspend_user";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
+        let mut user = managed_user(context, self.user)?;
+        if user.state == UserState::Suspended {
+            return Err(Halt::Refused(Refusal::WrongState { what: "user", state: "suspended" }));
+        }
+        if context.user() == Some(self.user) {
+            return Err(Halt::Refused(Refusal::invalid("user", "nobody can suspend themselves")));
+        }
+        user.state = UserState::Suspended;
+        context.tx.replace(&user)?;
+        context.emit(Event::UserSuspended { user: user.id });
+        context.access_changed(AccessChange::User(user.id));
+        Ok(user)
+    }
+}
+
+/// Gives a user these roles, and no others.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetRoles {
+    /// Who.
+    pub user: UserId,
+    /// At least one.
+    pub roles: BTreeSet<Role>,
+}
+
+impl Command for SetRoles {
+    type Done = User;
+    const NAME: &'static str = "set_roles";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
+        let mut user = managed_user(context, self.user)?;
+        if self.roles.is_empty() {
+            return Err(Halt::Refused(Refusal::invalid("roles", "at least one is expected")));
+        }
+        user.roles.clone_from(&self.roles);
+        context.tx.replace(&user)?;
+        context.emit(Event::UserActivated { user: user.id });
+        Ok(user)
+    }
+}

@@ -1,0 +1,532 @@
+//! Queries. They ask the policy as commands do; what needs no actor is public, or is for the edges that
+//! check logins.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::command::subject_of;
+use super::metering::view;
+use super::{MarketError, Marketplace, Refusal};
+use crate::access::{Action, Actor, HubRole, Resource, Subject};
+use crate::audit::{self, AuditEntry, ChainReport};
+use crate::device::{Device, DeviceState};
+use crate::gate::{Directory, GrantView, PublishRight};
+use crate::grant::Grant;
+use crate::hub::{Hub, HubState, Membership, MembershipId};
+use crate::id::{DeviceId, GrantId, HubId, OrderId, ProductId, UserId};
+use crate::ledger::{Account, Entry, Holder};
+use crate::money::{Amount, Currency};
+use crate::name::{AuthId, Slug};
+use crate::offer::Offer;
+use crate::order::Order;
+use crate::outbox::{self, OutboxEntry};
+use crate::product::{Product, ProductState, Source};
+use crate::rating::{Rating, Score};
+use crate::reservation::Reservation;
+use crate::statement::Statement;
+use crate::store::{
+    Body, Cell, Cursor, Digest, Entity, Key, Row, Scan, StoreError, StoreErrorKind, StoreExt, limits,
+};
+use crate::usage::Usage;
+use crate::user::{User, UserSecret, UserState};
+
+/// Which page is wanted.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// Where an earlier page ended; the first page if absent.
+    pub after: Option<Cursor>,
+    /// At most how many items.
+    pub limit: usize,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { after: None, limit: 50 }
+    }
+}
+
+/// A page of items.
+#[derive(Debug, Clone, Serialize)]
+pub struct Paged<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there is one.
+    #[serde(serialize_with = "text")]
+    pub next: Option<Cursor>,
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+fn text<S: serde::Serializer>(cursor: &Option<Cursor>, serializer: S) -> Result<S::Ok, S::Error> {
+    match cursor {
+        Some(cursor) => serializer.collect_str(cursor),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// What a catalogue shows of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProductCard {
+    /// The product.
+    pub product: Product,
+    /// What buyers think of it.
+    pub score: Score,
+}
+
+/// What an account holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Balance {
+    /// Of what.
+    pub currency: Currency,
+    /// How much, in minor units.
+    pub amount: Amount,
+}
+
+/// An entry of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Numbered<T> {
+    /// Its number.
+    pub position: u64,
+    /// Its link in the hash chain.
+    pub link: Digest,
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: T,
+}
+
+fn not_found(what: &'static str) -> MarketError {
+    Refusal::NotFound { what }.into()
+}
+
+fn scan_of(scan: Scan, page: &PageRequest) -> Result<Scan, MarketError> {
+    let scan = scan.limit(page.limit.min(limits::PAGE_ROWS));
+    match page.after.clone() {
+        Some(cursor) => scan.after(cursor).map_err(|error| Refusal::invalid("cursor", error).into()),
+        None => Ok(scan),
+    }
+}
+
+/// A scan that this crate's own declarations make possible.
+fn declared(scan: Result<Scan, crate::store::InvalidScan>) -> Result<Scan, StoreError> {
+    scan.map_err(|error| {
+        StoreError::new(StoreErrorKind::Unsupported, "a query does not fit its collection").with_source(error)
+    })
+}
+
+impl Marketplace {
+    async fn entity<E: Entity>(&self, id: &E::Id, what: &'static str) -> Result<E, MarketError> {
+        Ok(self.store.get::<E>(id).await?.ok_or_else(|| not_found(what))?.entity)
+    }
+
+    async fn page<E: Entity + Serialize>(
+        &self,
+        scan: Scan,
+        page: &PageRequest,
+    ) -> Result<Paged<E>, MarketError> {
+        let (items, next) = self.store.list(&scan_of(scan, page)?).await?;
+        Ok(Paged { items, next })
+    }
+
+    async fn subject(&self, actor: Actor) -> Result<Subject, MarketError> {
+        Ok(match actor {
+            Actor::System => Subject::system(),
+            Actor::Anonymous => Subject::anonymous(),
+            Actor::User(user) => subject_of(&self.entity::<User>(&user, "user").await?),
+        })
+    }
+
+    /// Refuses unless the policy allows the actor this action now. For edges whose own actions are not
+    /// commands, and for explanations.
+    pub async fn authorize(
+        &self,
+        actor: Actor,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<(), MarketError> {
+        let decision = self.policy.decide(&self.subject(actor).await?, action, resource);
+        if decision.allowed {
+            return Ok(());
+        }
+        Err(Refusal::Forbidden { action, rule: decision.rule.into_owned() }.into())
+    }
+
+    /// An actor's role in a hub.
+    pub async fn hub_role(&self, actor: Actor, hub: HubId) -> Result<Option<HubRole>, MarketError> {
+        let Actor::User(user) = actor else { return Ok(None) };
+        let membership = self.store.get::<Membership>(&MembershipId { hub, user }).await?;
+        Ok(membership.map(|found| found.entity.role))
+    }
+
+    async fn authorize_in_hub(&self, actor: Actor, action: Action, hub: HubId) -> Result<(), MarketError> {
+        let role = self.hub_role(actor, hub).await?;
+        self.authorize(actor, action, &Resource::of_hub(role)).await
+    }
+
+    /// The user of this login name, with the password's hash: for who checks logins.
+    pub async fn login(&self, name: &Slug) -> Result<Option<(User, Option<UserSecret>)>, MarketError> {
+        let Some(reserved) = self.store.get::<Reservation>(&Reservation::user(name)).await? else {
+            return Ok(None);
+        };
+        let Ok(id) = reserved.entity.holder.parse() else { return Ok(None) };
+        let Some(user) = self.store.get::<User>(&id).await? else { return Ok(None) };
+        let secret = self.store.get::<UserSecret>(&id).await?;
+        Ok(Some((user.entity, secret.map(|found| found.entity))))
+    }
+
+    /// The device of this login with its hub: for who checks logins.
+    pub async fn device_login(&self, auth_id: &AuthId) -> Result<Option<(Device, Hub)>, MarketError> {
+        let name = Reservation::device(auth_id);
+        let Some(reserved) = self.store.get::<Reservation>(&name).await? else { return Ok(None) };
+        let Ok(id) = reserved.entity.holder.parse() else { return Ok(None) };
+        let Some(device) = self.store.get::<Device>(&id).await? else { return Ok(None) };
+        let Some(hub) = self.store.get::<Hub>(&device.entity.hub).await? else { return Ok(None) };
+        Ok(Some((device.entity, hub.entity)))
+    }
+
+    /// The order of this id with its buyer: for who checks logins.
+    pub async fn order_login(&self, order: OrderId) -> Result<Option<(Order, User)>, MarketError> {
+        let Some(order) = self.store.get::<Order>(&order).await? else { return Ok(None) };
+        let Some(buyer) = self.store.get::<User>(&order.entity.buyer).await? else { return Ok(None) };
+        Ok(Some((order.entity, buyer.entity)))
+    }
+
+    /// A user's profile.
+    pub async fn user(&self, actor: Actor, user: UserId) -> Result<User, MarketError> {
+        self.authorize(actor, Action::ViewUser, &Resource::of_user(user)).await?;
+        self.entity(&user, "user").await
+    }
+
+    /// All users, by id.
+    pub async fn users(&self, actor: Actor, page: &PageRequest) -> Result<Paged<User>, MarketError> {
+        self.authorize(actor, Action::ManageUsers, &Resource::MARKETPLACE).await?;
+        self.page(Scan::ids(User::collection()), page).await
+    }
+
+    /// A hub's public face.
+    pub async fn hub(&self, hub: HubId) -> Result<Hub, MarketError> {
+        self.entity(&hub, "hub").await
+    }
+
+    /// The hubs that a user is a member of, each with the membership.
+    pub async fn memberships(&self, actor: Actor, user: UserId) -> Result<Vec<Membership>, MarketError> {
+        self.authorize(actor, Action::ViewUser, &Resource::of_user(user)).await?;
+        let scan = declared(Scan::index(Membership::collection(), "by_user", vec![user.to_string().into()]))?;
+        Ok(self.store.all(scan).await?)
+    }
+
+    /// The members of a hub.
+    pub async fn members(
+        &self,
+        actor: Actor,
+        hub: HubId,
+        page: &PageRequest,
+    ) -> Result<Paged<Membership>, MarketError> {
+        self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
+        self.page(Scan::prefix(Membership::collection(), format!("{hub}:")), page).await
+    }
+
+    /// A device. Holds password hashes: what is shown to people leaves them out.
+    pub async fn device(&self, actor: Actor, device: DeviceId) -> Result<Device, MarketError> {
+        let device: Device = self.entity(&device, "device").await?;
+        self.authorize_in_hub(actor, Action::ViewHub, device.hub).await?;
+        Ok(device)
+    }
+
+    /// The devices of a hub. They hold password hashes: what is shown to people leaves them out.
+    pub async fn devices(
+        &self,
+        actor: Actor,
+        hub: HubId,
+        page: &PageRequest,
+    ) -> Result<Paged<Device>, MarketError> {
+        self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
+        let scan = declared(Scan::index(Device::collection(), "by_hub", vec![hub.to_string().into()]))?;
+        self.page(scan, page).await
+    }
+
+    /// The listed products, newest first.
+    pub async fn catalogue(&self, page: &PageRequest) -> Result<Paged<ProductCard>, MarketError> {
+        let listed = vec![ProductState::Listed.as_str().into()];
+        let scan = declared(Scan::index(Product::collection(), "by_state", listed))?.backward();
+        let Paged { items, next } = self.page::<Product>(scan, page).await?;
+        let mut cards = Vec::with_capacity(items.len());
+        let mut keys = Vec::with_capacity(items.len() * 2);
+        for product in &items {
+            keys.extend(Score::keys(product.id)?);
+        }
+        let counts = if keys.is_empty() { Vec::new() } else { self.counts(&keys).await? };
+        for (product, counts) in items.into_iter().zip(counts.chunks_exact(2)) {
+            let [ratings, stars] = counts else { continue };
+            cards.push(ProductCard { product, score: Score { ratings: *ratings, stars: *stars } });
+        }
+        Ok(Paged { items: cards, next })
+    }
+
+    async fn counts(&self, keys: &[Key]) -> Result<Vec<u64>, StoreError> {
+        let mut counts = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(limits::READ_KEYS) {
+            counts.extend(self.store.read(keys).await?.into_iter().map(|cell| match cell {
+                Some(Cell::Counter(units)) => u64::try_from(units.get()).unwrap_or(0),
+                _ => 0,
+            }));
+        }
+        Ok(counts)
+    }
+
+    /// What buyers think of a product.
+    pub async fn score(&self, product: ProductId) -> Result<Score, MarketError> {
+        let counts = self.counts(&Score::keys(product)?).await?;
+        Ok(Score {
+            ratings: counts.first().copied().unwrap_or(0),
+            stars: counts.last().copied().unwrap_or(0),
+        })
+    }
+
+    /// A product. A draft is seen by its hub alone.
+    pub async fn product(&self, actor: Actor, product: ProductId) -> Result<Product, MarketError> {
+        let product: Product = self.entity(&product, "product").await?;
+        if product.state == ProductState::Draft
+            && self.authorize_in_hub(actor, Action::ViewHub, product.hub).await.is_err()
+        {
+            return Err(not_found("product"));
+        }
+        Ok(product)
+    }
+
+    /// The products of a hub, drafts included.
+    pub async fn products(
+        &self,
+        actor: Actor,
+        hub: HubId,
+        page: &PageRequest,
+    ) -> Result<Paged<Product>, MarketError> {
+        self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
+        let scan = declared(Scan::index(Product::collection(), "by_hub", vec![hub.to_string().into()]))?;
+        self.page(scan, page).await
+    }
+
+    /// The offers for a product, newest first.
+    pub async fn offers(
+        &self,
+        actor: Actor,
+        product: ProductId,
+        page: &PageRequest,
+    ) -> Result<Paged<Offer>, MarketError> {
+        let product = self.product(actor, product).await?;
+        let equal = vec![product.id.to_string().into()];
+        let scan = declared(Scan::index(Offer::collection(), "by_product", equal))?.backward();
+        self.page(scan, page).await
+    }
+
+    /// The ratings of a product, newest first.
+    pub async fn ratings(
+        &self,
+        product: ProductId,
+        page: &PageRequest,
+    ) -> Result<Paged<Rating>, MarketError> {
+        let equal = vec![product.to_string().into()];
+        let scan = declared(Scan::index(Rating::collection(), "by_product", equal))?.backward();
+        self.page(scan, page).await
+    }
+
+    /// An order. A hub sees the orders of its products.
+    pub async fn order(&self, actor: Actor, order: OrderId) -> Result<Order, MarketError> {
+        let Some(found) = self.store.get::<Order>(&order).await? else { return Err(not_found("order")) };
+        let order = found.entity;
+        let owner = Resource::of_user(order.buyer);
+        if self.authorize(actor, Action::ViewOrder, &owner).await.is_ok() {
+            return Ok(order);
+        }
+        match self.authorize_in_hub(actor, Action::ViewHub, order.terms.hub).await {
+            Ok(()) => Ok(order),
+            Err(MarketError::Refused(_)) => Err(not_found("order")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A buyer's orders, newest first.
+    pub async fn orders(
+        &self,
+        actor: Actor,
+        buyer: UserId,
+        page: &PageRequest,
+    ) -> Result<Paged<Order>, MarketError> {
+        self.authorize(actor, Action::ViewOrder, &Resource::of_user(buyer)).await?;
+        let scan = declared(Scan::index(Order::collection(), "by_buyer", vec![buyer.to_string().into()]))?
+            .backward();
+        self.page(scan, page).await
+    }
+
+    /// The orders of a hub's products, newest first.
+    pub async fn sales(
+        &self,
+        actor: Actor,
+        hub: HubId,
+        page: &PageRequest,
+    ) -> Result<Paged<Order>, MarketError> {
+        self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
+        let scan =
+            declared(Scan::index(Order::collection(), "by_hub", vec![hub.to_string().into()]))?.backward();
+        self.page(scan, page).await
+    }
+
+    /// What an order was used for and what it cost.
+    pub async fn statement(&self, actor: Actor, order: OrderId) -> Result<Statement, MarketError> {
+        let order = self.order(actor, order).await?;
+        let usage: Usage = self.entity(&GrantId::of(order.id), "usage").await?;
+        Statement::of(&order, &usage).map_err(|error| MarketError::Refused(error.into()))
+    }
+
+    /// An order's grant.
+    pub async fn grant_of(&self, actor: Actor, order: OrderId) -> Result<Grant, MarketError> {
+        let order = self.order(actor, order).await?;
+        self.entity(&GrantId::of(order.id), "grant").await
+    }
+
+    async fn authorize_account(&self, actor: Actor, holder: Holder) -> Result<(), MarketError> {
+        match holder {
+            Holder::Available(user) => {
+                self.authorize(actor, Action::ViewAccount, &Resource::of_user(user)).await
+            }
+            Holder::Held(order) => self.order(actor, order).await.map(|_| ()),
+            Holder::Earned(hub) => self.authorize_in_hub(actor, Action::ViewHub, hub).await,
+            Holder::Fees | Holder::External => {
+                self.authorize(actor, Action::Audit, &Resource::MARKETPLACE).await
+            }
+        }
+    }
+
+    /// What a holder has, in each currency that was ever moved.
+    pub async fn balances(&self, actor: Actor, holder: Holder) -> Result<Vec<Balance>, MarketError> {
+        self.authorize_account(actor, holder).await?;
+        let probe = Account { holder, currency: Currency::EUR }.to_string();
+        let prefix = probe.strip_suffix("EUR").unwrap_or_default();
+        let scan = Scan::prefix(&crate::ledger::BALANCES, prefix).limit(limits::PAGE_ROWS);
+        let mut balances = Vec::new();
+        for row in self.store.scan(&scan).await?.rows {
+            let Row::Counter { key, units } = row else { continue };
+            let currency = key.id().strip_prefix(prefix).and_then(|code| code.parse().ok());
+            if let (Some(currency), Ok(amount)) = (currency, Amount::new(units.get())) {
+                balances.push(Balance { currency, amount });
+            }
+        }
+        Ok(balances)
+    }
+
+    /// The entries of an account, newest first.
+    pub async fn entries(
+        &self,
+        actor: Actor,
+        account: Account,
+        page: &PageRequest,
+    ) -> Result<Paged<Entry>, MarketError> {
+        self.authorize_account(actor, account.holder).await?;
+        let equal = vec![account.to_string().into()];
+        let scan = declared(Scan::index(Entry::collection(), "by_account", equal))?.backward();
+        self.page(scan, page).await
+    }
+
+    async fn numbered<T: serde::de::DeserializeOwned>(
+        &self,
+        stream: Key,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Numbered<T>>, MarketError> {
+        let read = |body: &Body| {
+            serde_json::from_str(body.as_str()).map_err(|error| {
+                StoreError::new(StoreErrorKind::Corrupt, "an entry cannot be read").with_source(error)
+            })
+        };
+        let scan = declared(Scan::entries(stream))?.limit(limit);
+        let scan = declared(scan.after(Cursor::after_position(after)))?;
+        let mut entries = Vec::new();
+        for row in self.store.scan(&scan).await?.rows {
+            if let Row::Entry { position, body, link } = row {
+                entries.push(Numbered { position, link, entry: read(&body)? });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// What happened after this position of the outbox.
+    pub async fn events(
+        &self,
+        actor: Actor,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Numbered<OutboxEntry>>, MarketError> {
+        self.authorize(actor, Action::Audit, &Resource::MARKETPLACE).await?;
+        self.numbered(outbox::stream()?, after, limit).await
+    }
+
+    /// The commands after this position of the audit log.
+    pub async fn audit_log(
+        &self,
+        actor: Actor,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Numbered<AuditEntry>>, MarketError> {
+        self.authorize(actor, Action::Audit, &Resource::MARKETPLACE).await?;
+        self.numbered(audit::stream()?, after, limit).await
+    }
+
+    /// Checks the audit log's hash chain from its start.
+    pub async fn verify_audit(&self, actor: Actor) -> Result<ChainReport, MarketError> {
+        self.authorize(actor, Action::Audit, &Resource::MARKETPLACE).await?;
+        Ok(audit::verify_chain(&*self.store, audit::stream()?).await?)
+    }
+}
+
+#[async_trait]
+impl Directory for Marketplace {
+    async fn publish_rights(&self, device: DeviceId) -> Result<Option<Vec<PublishRight>>, StoreError> {
+        let Some(device) = self.store.get::<Device>(&device).await? else { return Ok(None) };
+        let device = device.entity;
+        let hub = self.store.get::<Hub>(&device.hub).await?;
+        let hub_active = hub.is_some_and(|hub| hub.entity.state == HubState::Active);
+        if device.state != DeviceState::Active || !hub_active {
+            return Ok(None);
+        }
+        let scan =
+            declared(Scan::index(Source::collection(), "by_device", vec![device.id.to_string().into()]))?;
+        let mut rights = Vec::new();
+        for source in self.store.all::<Source>(scan).await? {
+            if let Some(product) = self.store.get::<Product>(&source.product).await? {
+                let product = product.entity;
+                if product.state == ProductState::Listed {
+                    rights.push(PublishRight { product: product.id, topic: product.topic });
+                }
+            }
+        }
+        Ok(Some(rights))
+    }
+
+    async fn grant(&self, grant: GrantId) -> Result<Option<GrantView>, StoreError> {
+        let keys = [Grant::key(&grant)?, Order::key(&grant.order())?];
+        let mut cells = self.store.read(&keys).await?.into_iter();
+        let (Some(Some(Cell::Record { body: grant, .. })), Some(Some(Cell::Record { body: order, .. }))) =
+            (cells.next(), cells.next())
+        else {
+            return Ok(None);
+        };
+        let [grant_key, order_key] = keys;
+        let (grant, order) = (Grant::from_body(&grant_key, &grant)?, Order::from_body(&order_key, &order)?);
+        let keys = [Product::key(&order.product)?, Hub::key(&order.terms.hub)?, User::key(&order.buyer)?];
+        let mut cells = self.store.read(&keys).await?.into_iter();
+        let [product_key, hub_key, buyer_key] = &keys;
+        let listed = read_if::<Product>(product_key, cells.next().flatten())?
+            .is_some_and(|product| product.state == ProductState::Listed);
+        let hub =
+            read_if::<Hub>(hub_key, cells.next().flatten())?.is_some_and(|hub| hub.state == HubState::Active);
+        let buyer = read_if::<User>(buyer_key, cells.next().flatten())?
+            .is_some_and(|buyer| buyer.state == UserState::Active);
+        let open = grant.is_open(self.now()) && listed && hub && buyer;
+        Ok(Some(view(&grant, &order, open)))
+    }
+}
+
+fn read_if<E: Entity>(key: &Key, cell: Option<Cell>) -> Result<Option<E>, StoreError> {
+    match cell {
+        Some(Cell::Record { body, .. }) => E::from_body(key, &body).map(Some),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,138 @@
+//! Why the domain says no.
+
+use crate::access::Action;
+use crate::gate::LeaseRefusal;
+use crate::money::AmountOverflow;
+use crate::offer::InvalidPlan;
+
+/// What a refusal means to the one who asked; a transport maps it to its own status once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalKind {
+    /// The request itself makes no sense.
+    Invalid,
+    /// The actor may not do this.
+    Forbidden,
+    /// There is no such thing, or none that the actor may know of.
+    NotFound,
+    /// It contradicts what is there.
+    Conflict,
+    /// There is not enough money.
+    PaymentRequired,
+}
+
+/// The domain says no, and why. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The policy denies the action.
+    #[error("the permission `{permission}` is missing: {rule}", permission = action.permission())]
+    Forbidden {
+        /// What was asked.
+        action: Action,
+        /// The rule that decided.
+        rule: String,
+    },
+    /// There is no such thing.
+    #[error("there is no such {what}")]
+    NotFound {
+        /// What kind of thing.
+        what: &'static str,
+    },
+    /// The name is taken.
+    #[error("the {what} is taken")]
+    Taken {
+        /// What kind of name.
+        what: &'static str,
+    },
+    /// The thing is in a state that does not allow this.
+    #[error("the {what} is {state}")]
+    WrongState {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its state.
+        state: &'static str,
+    },
+    /// The request does not make sense in itself.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// Which part of it.
+        field: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The buyer's balance does not cover it.
+    #[error("the balance does not cover this")]
+    InsufficientFunds,
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// A member of the selling hub wants to buy or rate.
+    #[error("members of a hub can neither buy nor rate its products")]
+    OwnProduct,
+    /// Nothing was delivered that could be rated.
+    #[error("only what was received can be rated")]
+    NothingReceived,
+    /// A hub would have no owner.
+    #[error("a hub has at least one owner")]
+    LastOwner,
+    /// No (further) quota.
+    #[error(transparent)]
+    Lease(#[from] LeaseRefusal),
+}
+
+impl Refusal {
+    /// A stable code for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Forbidden { .. } => "forbidden",
+            Self::NotFound { .. } => "not_found",
+            Self::Taken { .. } => "name_taken",
+            Self::WrongState { .. } => "wrong_state",
+            Self::Invalid { .. } => "invalid_request",
+            Self::InsufficientFunds | Self::Lease(LeaseRefusal::InsufficientFunds) => "insufficient_funds",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::OwnProduct => "own_product",
+            Self::NothingReceived => "nothing_received",
+            Self::LastOwner => "last_owner",
+            Self::Lease(LeaseRefusal::Exhausted) => "quota_exhausted",
+            Self::Lease(LeaseRefusal::LeasedElsewhere) => "quota_leased_elsewhere",
+            Self::Lease(LeaseRefusal::NotActive) => "grant_not_active",
+            Self::Lease(LeaseRefusal::NoSuchLease) => "no_such_lease",
+        }
+    }
+
+    /// What it means to the one who asked.
+    pub const fn kind(&self) -> RefusalKind {
+        match self {
+            Self::Forbidden { .. } | Self::OwnProduct | Self::NothingReceived => RefusalKind::Forbidden,
+            Self::NotFound { .. } | Self::Lease(LeaseRefusal::NoSuchLease) => RefusalKind::NotFound,
+            Self::Invalid { .. } => RefusalKind::Invalid,
+            Self::InsufficientFunds | Self::Lease(LeaseRefusal::InsufficientFunds) => {
+                RefusalKind::PaymentRequired
+            }
+            Self::Taken { .. }
+            | Self::WrongState { .. }
+            | Self::KeyReused
+            | Self::LastOwner
+            | Self::Lease(_) => RefusalKind::Conflict,
+        }
+    }
+
+    /// A refusal of one part of the request.
+    pub fn invalid(field: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self::Invalid { field, reason: format!("{reason}") }
+    }
+}
+
+impl From<AmountOverflow> for Refusal {
+    fn from(error: AmountOverflow) -> Self {
+        Self::invalid("amount", error)
+    }
+}
+
+impl From<InvalidPlan> for Refusal {
+    fn from(error: InvalidPlan) -> Self {
+        Self::invalid("plan", error)
+    }
+}

@@ -1,0 +1,83 @@
+//! The outbox: what happened, for everything that follows the marketplace.
+//!
+//! Events are appended in the batch of their command, so none is lost and none is told that did not
+//! happen. Positions are dense and in the order of commit: a reader keeps the last one it has dealt
+//! with and asks for what comes after.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gate::AccessChange;
+use crate::id::{DeviceId, GrantId, HubId, LeaseId, OfferId, OrderId, ProductId, UserId};
+use crate::store::{Collection, Key, Kind, StoreError, StoreErrorKind};
+use crate::time::Timestamp;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are the ids of what the variant names")]
+pub enum Event {
+    /// Somebody opened an account.
+    UserRegistered { user: UserId },
+    /// An account may act: approved or reinstated.
+    UserActivated { user: UserId },
+    /// An account may no longer act.
+    UserSuspended { user: UserId },
+    /// A hub was registered.
+    HubRegistered { hub: HubId },
+    /// Who administers a hub changed.
+    MembersChanged { hub: HubId, user: UserId },
+    /// A hub's devices and products stopped or go on.
+    HubChanged { hub: HubId },
+    /// A device was registered, its credentials or its state changed.
+    DeviceChanged { device: DeviceId, hub: HubId },
+    /// A product was created, listed, paused, retired or described anew.
+    ProductChanged { product: ProductId, hub: HubId },
+    /// An offer was published or withdrawn.
+    OfferChanged { offer: OfferId, product: ProductId },
+    /// A buyer's account was credited.
+    ToppedUp { user: UserId },
+    /// An order was placed.
+    Purchased { order: OrderId, buyer: UserId, product: ProductId },
+    /// An order ended before its time.
+    OrderCancelled { order: OrderId },
+    /// An order's broker password was replaced.
+    PasswordReplaced { order: OrderId },
+    /// A grant opens its product no longer.
+    GrantEnded { grant: GrantId, epoch: u32 },
+    /// A gate reported usage.
+    UsageMetered { grant: GrantId, lease: LeaseId, delivered: u64 },
+    /// A dead gate's lease was reclaimed.
+    LeaseReclaimed { grant: GrantId, lease: LeaseId, in_doubt: u64 },
+    /// A buyer rated a product.
+    Rated { grant: GrantId, product: ProductId },
+}
+
+/// An event with its time and what it changes for gates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+    /// What gates must look at again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<AccessChange>,
+}
+
+/// The outbox's stream.
+pub(crate) static OUTBOX: Collection = Collection {
+    name: "outbox",
+    kind: Kind::Streams,
+    about: "what happened, in the order of commit",
+    columns: &[],
+    indexes: &[],
+};
+
+/// The one stream of the outbox.
+pub fn stream() -> Result<Key, StoreError> {
+    Key::new(&OUTBOX, "events").map_err(|error| {
+        StoreError::new(StoreErrorKind::Unsupported, "the outbox has no key").with_source(error)
+    })
+}
