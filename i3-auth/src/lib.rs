@@ -2,6 +2,7 @@
 //! I3 `IoT` data marketplace.
 
 pub mod broker_password;
+pub mod device_token;
 pub mod failures;
 mod hashing;
 mod mac;
