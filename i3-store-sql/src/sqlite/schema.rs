@@ -1,0 +1,165 @@
+//! What the file says about itself, and how it comes to hold the declared tables.
+
+use std::collections::HashMap;
+
+use i3_core::store::{Collection, ColumnKind, Kind, Schema, StoreErrorKind};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
+
+use super::error::Failure;
+use crate::description::{Description, Step};
+use crate::scan::{joined, quoted};
+
+/// The layout of the tables that this software writes.
+const FORMAT: i64 = 1;
+
+/// Names with a leading underscore cannot be names of collections.
+const OWN_TABLES: &str = "
+    CREATE TABLE \"_i3_store\" (
+        \"one\" INTEGER PRIMARY KEY CHECK (\"one\" = 1),
+        \"format\" INTEGER NOT NULL,   -- the layout of the tables
+        \"revision\" INTEGER NOT NULL, -- the schema's
+        \"clock\" INTEGER NOT NULL     -- batches committed so far: the last version that was given
+    ) STRICT;
+    CREATE TABLE \"_i3_collections\" (
+        \"name\" TEXT NOT NULL PRIMARY KEY,
+        \"about\" TEXT NOT NULL,
+        \"description\" TEXT NOT NULL  -- JSON: kind, columns, indexes
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO \"_i3_store\" VALUES (1, 1, 0, 0);
+";
+
+/// Makes a new file a store, or checks that it is one that this software can use.
+pub(super) async fn adopt(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let row = sqlx::query(
+        "SELECT count(*), coalesce(sum(\"name\" = '_i3_store'), 0) FROM sqlite_schema WHERE \"type\" = 'table'",
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    let (tables, own): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    if tables == 0 {
+        transaction.execute(OWN_TABLES).await?;
+    } else if own == 0 {
+        let message = "the file is the SQLite database of another program: choose another path";
+        return Err(Failure::new(StoreErrorKind::Misconfigured, message));
+    } else {
+        let row = sqlx::query("SELECT \"format\" FROM \"_i3_store\"").fetch_one(&mut *transaction).await?;
+        let format: i64 = row.try_get(0)?;
+        if format != FORMAT {
+            let message = format!(
+                "the store has format {format}, this program knows format {FORMAT}: use a newer version"
+            );
+            return Err(Failure::new(StoreErrorKind::Incompatible, message));
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Creates what the schema names and is missing, in one transaction.
+///
+/// Under a higher revision a collection may gain columns and indexes. A new column is empty in the
+/// records that are there, until they are written again; records without a value are in no index over it.
+pub(super) async fn prepare(connection: &mut SqliteConnection, schema: &Schema) -> Result<(), Failure> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let row = sqlx::query("SELECT \"revision\" FROM \"_i3_store\"").fetch_one(&mut *transaction).await?;
+    let stored: i64 = row.try_get(0)?;
+    let wanted = i64::from(schema.revision());
+    if stored > wanted {
+        let message = format!(
+            "the data are of revision {stored}, this program knows revision {wanted}: use a newer version"
+        );
+        return Err(Failure::new(StoreErrorKind::Incompatible, message));
+    }
+    let mut descriptions = HashMap::new();
+    let rows = sqlx::query("SELECT \"name\", \"description\" FROM \"_i3_collections\"")
+        .fetch_all(&mut *transaction)
+        .await?;
+    for row in rows {
+        let (name, description): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let description: Description = serde_json::from_str(&description).map_err(|_| {
+            Failure::corrupt(format!("the description of the collection `{name}` is not readable"))
+        })?;
+        descriptions.insert(name, description);
+    }
+    for collection in schema.collections() {
+        if collection.name.starts_with("sqlite_") {
+            let message = format!("SQLite keeps names like `{}` for itself", collection.name);
+            return Err(Failure::new(StoreErrorKind::Unsupported, message));
+        }
+        let step = descriptions.get(collection.name).map(|stored| stored.step_to(collection));
+        let new_columns = match step {
+            None | Some(Step::Same) => Vec::new(),
+            Some(Step::Grown { columns }) if wanted > stored => columns,
+            Some(Step::Grown { .. } | Step::Contradiction) => {
+                let message =
+                    format!("the collection `{}` is stored with other columns or indexes", collection.name);
+                return Err(Failure::new(StoreErrorKind::Incompatible, message));
+            }
+        };
+        for statement in definition(collection, &new_columns) {
+            transaction.execute(AssertSqlSafe(statement)).await?;
+        }
+        let description = serde_json::to_string(&Description::of(collection))
+            .map_err(|_| Failure::corrupt("a description cannot be written"))?;
+        sqlx::query(
+            "INSERT INTO \"_i3_collections\" VALUES (?, ?, ?) ON CONFLICT(\"name\") \
+             DO UPDATE SET \"about\" = excluded.\"about\", \"description\" = excluded.\"description\"",
+        )
+        .bind(collection.name)
+        .bind(collection.about)
+        .bind(description)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    sqlx::query("UPDATE \"_i3_store\" SET \"revision\" = ?").bind(wanted).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The statements that create a collection's table, add these columns to it, and create its indexes.
+fn definition(collection: &'static Collection, new_columns: &[&str]) -> Vec<String> {
+    let table = quoted(collection.name);
+    let kind_of = |kind| match kind {
+        ColumnKind::Text => "TEXT",
+        ColumnKind::Int => "INTEGER",
+    };
+    // Text is compared by bytes: SQLite's default collation, BINARY.
+    let (columns, options) = match collection.kind {
+        Kind::Records => {
+            let lifted = joined(collection.columns, "", |column| {
+                format!(", {} {}", quoted(column.name), kind_of(column.kind))
+            });
+            let columns = format!(
+                "\"id\" TEXT NOT NULL PRIMARY KEY, \"version\" INTEGER NOT NULL{lifted}, \"body\" TEXT NOT NULL"
+            );
+            (columns, RECORD_TABLE)
+        }
+        Kind::Counters => {
+            ("\"id\" TEXT NOT NULL PRIMARY KEY, \"n\" INTEGER NOT NULL".to_owned(), "STRICT, WITHOUT ROWID")
+        }
+        Kind::Streams => (
+            "\"id\" TEXT NOT NULL, \"position\" INTEGER NOT NULL, \"body\" TEXT NOT NULL, \
+             \"link\" TEXT NOT NULL, PRIMARY KEY (\"id\", \"position\")"
+                .to_owned(),
+            "STRICT, WITHOUT ROWID",
+        ),
+    };
+    let mut statements = vec![format!("CREATE TABLE IF NOT EXISTS {table} ({columns}) {options}")];
+    for column in collection.columns.iter().filter(|column| new_columns.contains(&column.name)) {
+        let kind = kind_of(column.kind);
+        statements.push(format!("ALTER TABLE {table} ADD COLUMN {} {kind}", quoted(column.name)));
+    }
+    for index in collection.indexes {
+        // Not partial, though records that lack a value are never looked for: the planner does not see that
+        // a comparison of several columns with a cursor implies that they have values.
+        // Indexes share one namespace; no name of a collection or index has a dot.
+        let name = quoted(&format!("{}.{}", collection.name, index.name));
+        let columns = joined(index.columns, "", |column| format!("{}, ", quoted(column)));
+        statements.push(format!("CREATE INDEX IF NOT EXISTS {name} ON {table} ({columns}\"id\")"));
+    }
+    statements
+}
+
+/// Measured on purchases: one tree to write instead of two.
+const RECORD_TABLE: &str = "STRICT, WITHOUT ROWID";

@@ -1,0 +1,351 @@
+//! What is SQLite's own; the contract is tested by the testkit in `tests/`.
+
+use std::sync::Arc;
+
+use i3_core::store::{
+    BatchBuilder, Body, Collection, Column, Digest, Draft, Index, Kind, Outcome, StoreExt, Units, Value,
+};
+use sqlx::{Connection, Executor, Row, SqliteConnection};
+
+use super::*;
+
+static ORDERS: Collection = Collection {
+    name: "orders",
+    kind: Kind::Records,
+    about: "what was bought",
+    columns: &[Column::text("seller"), Column::int("placed")],
+    indexes: &[Index { name: "by_seller", columns: &["seller", "placed"] }],
+};
+static BALANCES: Collection =
+    Collection { name: "balances", kind: Kind::Counters, about: "money", columns: &[], indexes: &[] };
+static EVENTS: Collection =
+    Collection { name: "events", kind: Kind::Streams, about: "news", columns: &[], indexes: &[] };
+
+fn schema(revision: u32) -> Schema {
+    Schema::new(revision, &[&ORDERS, &BALANCES, &EVENTS]).unwrap()
+}
+
+fn key(collection: &'static Collection, id: &str) -> Key {
+    Key::new(collection, id).unwrap()
+}
+
+fn order(id: &str, seller: &str, placed: i64) -> Draft {
+    Draft::new(&ORDERS, id, vec![Some(seller.into()), Some(placed.into())], "{\"n\":1}").unwrap()
+}
+
+/// An order, a payment and an event.
+fn purchase(number: i64) -> Batch {
+    BatchBuilder::new()
+        .create(order(&format!("o{number}"), "s1", number))
+        .adjust(key(&BALANCES, "s1"), Units::new(5).unwrap(), Units::ZERO)
+        .append(key(&EVENTS, "sales"), Body::new(format!("{{\"order\":{number}}}")).unwrap())
+        .build()
+        .unwrap()
+}
+
+async fn opened(path: &Path) -> SqliteStore {
+    let store = SqliteStore::open(path, SqliteOptions::default()).await.unwrap();
+    store.prepare(&schema(1)).await.unwrap();
+    store
+}
+
+async fn plain(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).connect().await.unwrap()
+}
+
+fn kind(result: Result<SqliteStore, StoreError>) -> StoreErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn an_operator_reads_orders_counters_and_events_with_plain_sql() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store = opened(&path).await;
+    store.commit(&purchase(7)).await.unwrap();
+    let mut sql = plain(&path).await;
+    let row = sqlx::query("SELECT id, version, seller, placed, body ->> 'n' FROM orders")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(row.get::<String, _>(0), "o7");
+    assert_eq!(row.get::<i64, _>(1), 1);
+    assert_eq!(row.get::<String, _>(2), "s1");
+    assert_eq!(row.get::<i64, _>(3), 7);
+    assert_eq!(row.get::<i64, _>(4), 1);
+    let row = sqlx::query("SELECT n FROM balances WHERE id = 's1'").fetch_one(&mut sql).await.unwrap();
+    assert_eq!(row.get::<i64, _>(0), 5);
+    let row = sqlx::query("SELECT position, body, link FROM events").fetch_one(&mut sql).await.unwrap();
+    let body: String = row.get(1);
+    assert_eq!(row.get::<i64, _>(0), 1);
+    assert_eq!(row.get::<String, _>(2), Digest::link(&Digest::START, 1, &body).to_string());
+    let about = sqlx::query("SELECT about FROM _i3_collections WHERE name = 'orders'");
+    assert_eq!(about.fetch_one(&mut sql).await.unwrap().get::<String, _>(0), "what was bought");
+}
+
+#[tokio::test]
+async fn every_scan_is_answered_by_an_index_without_sorting() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store = opened(&path).await;
+    for number in 1..=5 {
+        store.commit(&purchase(number)).await.unwrap();
+    }
+    let seller = || vec![Value::from("s1")];
+    let by_seller = || Scan::index(&ORDERS, "by_seller", seller()).unwrap();
+    let cursor = by_seller().limit(1);
+    let cursor = store.scan(&cursor).await.unwrap().next.unwrap();
+    let range = |scan: Scan| scan.range(Some(Value::Int(0)), Some(Value::Int(9))).unwrap();
+    let index = "USING INDEX orders.by_seller";
+    let cases = [
+        (by_seller(), vec![index, "seller=?"]),
+        (by_seller().backward(), vec![index, "seller=?"]),
+        (by_seller().after(cursor.clone()).unwrap(), vec![index, "seller=? AND (placed,id)>(?,?)"]),
+        (
+            by_seller().backward().after(cursor.clone()).unwrap(),
+            vec![index, "seller=? AND (placed,id)<(?,?)"],
+        ),
+        (range(by_seller()), vec![index, "seller=? AND placed>? AND placed<?"]),
+        (
+            range(by_seller()).after(cursor.clone()).unwrap(),
+            vec![index, "seller=? AND (placed,id)>(?,?) AND placed<?"],
+        ),
+        (
+            Scan::index(&ORDERS, "by_seller", vec![]).unwrap().after(cursor).unwrap(),
+            vec![index, "(seller,placed,id)>(?,?,?)"],
+        ),
+        (Scan::prefix(&ORDERS, "o"), vec!["PRIMARY KEY", "id>? AND id<?"]),
+        (Scan::entries(key(&EVENTS, "sales")).unwrap(), vec!["PRIMARY KEY", "id=?"]),
+    ];
+    let mut sql = plain(&path).await;
+    for (scan, expected) in cases {
+        let query = plan(&scan).unwrap();
+        let text = format!("EXPLAIN QUERY PLAN {}", query.sql);
+        let rows = readers::fetch(&mut sql, text, query.binds).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get(3)).collect();
+        assert!(expected.iter().all(|part| steps.concat().contains(part)), "{}\n{steps:?}", query.sql);
+        assert!(!steps.concat().contains("TEMP B-TREE"), "{}\n{steps:?}", query.sql);
+    }
+}
+
+#[tokio::test]
+async fn the_ends_of_streams_are_found_by_seeking() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let _store = opened(&path).await;
+    let mut sql = plain(&path).await;
+    for scan in [Scan::prefix(&EVENTS, "s"), Scan::ids(&EVENTS).backward()] {
+        let query = plan(&scan).unwrap();
+        let text = format!("EXPLAIN QUERY PLAN {}", query.sql);
+        let rows = readers::fetch(&mut sql, text, query.binds).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get(3)).collect();
+        let walks = steps.iter().filter(|step| step.starts_with("SCAN") && !step.contains("ends"));
+        // A scan for the least or greatest id ends at the first row.
+        assert!(walks.clone().all(|step| step.contains("PRIMARY KEY")), "{steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_store_on_the_same_file_is_refused_until_the_first_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let first = opened(&path).await;
+    assert_eq!(kind(SqliteStore::open(&path, SqliteOptions::default()).await), StoreErrorKind::Busy);
+    drop(first);
+    let second = opened(&path).await;
+    second.close().await.unwrap();
+    opened(&path).await;
+}
+
+#[tokio::test]
+async fn closing_moves_the_log_into_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store = opened(&path).await;
+    store.commit(&purchase(1)).await.unwrap();
+    store.close().await.unwrap();
+    assert!(!dir.path().join("db-wal").exists());
+    assert_eq!(opened(&path).await.counter(&key(&BALANCES, "s1")).await.unwrap().get(), 5);
+}
+
+#[tokio::test]
+async fn a_file_of_other_content_is_corrupt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    std::fs::write(&path, "these are notes, long enough for a header. ".repeat(300)).unwrap();
+    assert_eq!(kind(SqliteStore::open(&path, SqliteOptions::default()).await), StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn the_database_of_another_program_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let mut other =
+        SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
+    other.execute("CREATE TABLE bookmarks(url TEXT)").await.unwrap();
+    other.close().await.unwrap();
+    assert_eq!(kind(SqliteStore::open(&path, SqliteOptions::default()).await), StoreErrorKind::Misconfigured);
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_misconfigured() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nowhere").join("db");
+    assert_eq!(kind(SqliteStore::open(path, SqliteOptions::default()).await), StoreErrorKind::Misconfigured);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_revision_or_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store = opened(&path).await;
+    store.prepare(&schema(3)).await.unwrap();
+    assert_eq!(store.prepare(&schema(2)).await.unwrap_err().kind(), StoreErrorKind::Incompatible);
+    store.close().await.unwrap();
+    let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+    assert_eq!(store.prepare(&schema(2)).await.unwrap_err().kind(), StoreErrorKind::Incompatible);
+    store.prepare(&schema(3)).await.unwrap();
+    drop(store);
+    plain(&path).await.execute("UPDATE _i3_store SET format = 2").await.unwrap();
+    assert_eq!(kind(SqliteStore::open(&path, SqliteOptions::default()).await), StoreErrorKind::Incompatible);
+}
+
+#[tokio::test]
+async fn a_higher_revision_may_add_a_column_and_an_index_to_stored_records() {
+    static GROWN: Collection = Collection {
+        name: "orders",
+        kind: Kind::Records,
+        about: "what was bought",
+        columns: &[Column::text("seller"), Column::int("placed"), Column::text("buyer")],
+        indexes: &[
+            Index { name: "by_seller", columns: &["seller", "placed"] },
+            Index { name: "by_time", columns: &["placed"] },
+            Index { name: "by_buyer", columns: &["buyer"] },
+        ],
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(&dir.path().join("db")).await;
+    store.commit(&purchase(1)).await.unwrap();
+    let same = Schema::new(1, &[&GROWN]).unwrap();
+    assert_eq!(store.prepare(&same).await.unwrap_err().kind(), StoreErrorKind::Incompatible);
+    store.prepare(&Schema::new(2, &[&GROWN]).unwrap()).await.unwrap();
+    let values = vec![Some("s1".into()), Some(2.into()), Some("b1".into())];
+    let batch = BatchBuilder::new().create(Draft::new(&GROWN, "o2", values, "{}").unwrap()).build().unwrap();
+    store.commit(&batch).await.unwrap();
+    let by_time = Scan::index(&GROWN, "by_time", vec![]).unwrap();
+    assert_eq!(store.scan(&by_time).await.unwrap().rows.len(), 2);
+    let by_buyer = Scan::index(&GROWN, "by_buyer", vec!["b1".into()]).unwrap();
+    assert_eq!(store.scan(&by_buyer).await.unwrap().rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_write_by_another_program_makes_a_commit_busy_and_the_next_one_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store =
+        SqliteStore::open_within(&path, SqliteOptions::default(), Duration::from_millis(50)).await.unwrap();
+    store.prepare(&schema(1)).await.unwrap();
+    let mut other = plain(&path).await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let Err(CommitError::Store(error)) = store.commit(&purchase(1)).await else { panic!("not refused") };
+    assert_eq!((error.kind(), error.applied()), (StoreErrorKind::Busy, i3_core::store::Applied::No));
+    other.execute("ROLLBACK").await.unwrap();
+    store.commit(&purchase(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_midway_leaves_nothing_and_tells_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store = opened(&path).await;
+    store.commit(&purchase(1)).await.unwrap();
+    // A row that the store cannot have written: the order of statements puts events after orders.
+    let mut other = plain(&path).await;
+    other
+        .execute("CREATE TRIGGER no BEFORE INSERT ON orders BEGIN SELECT raise(ABORT, 'no'); END")
+        .await
+        .unwrap();
+    let Err(CommitError::Store(error)) = store.commit(&purchase(2)).await else { panic!("not refused") };
+    assert_eq!((error.kind(), error.applied()), (StoreErrorKind::Corrupt, i3_core::store::Applied::No));
+    assert_eq!(store.counter(&key(&BALANCES, "s1")).await.unwrap().get(), 5);
+    other.execute("DROP TRIGGER no").await.unwrap();
+    store.commit(&purchase(2)).await.unwrap();
+    assert_eq!(store.counter(&key(&BALANCES, "s1")).await.unwrap().get(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_that_wait_together_share_commits_and_a_refused_one_hurts_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(opened(&dir.path().join("db")).await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let store = Arc::clone(&store);
+        // Every order is bought twice: one of the two is refused.
+        tasks.spawn(async move { store.commit(&purchase(number / 2)).await.is_ok() });
+    }
+    let accepted = tasks.join_all().await.into_iter().filter(|accepted| *accepted).count();
+    assert_eq!(accepted, 50);
+    assert_eq!(store.counter(&key(&BALANCES, "s1")).await.unwrap().get(), 250);
+    let SqliteStats { groups, batches } = store.stats();
+    assert_eq!(batches, 100);
+    assert!(groups <= 50, "{groups} groups");
+}
+
+#[test]
+fn a_commit_whose_caller_and_runtime_are_gone_is_whole_or_absent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let first = runtime();
+    let store = Arc::new(first.block_on(opened(&path)));
+    for number in 0..200 {
+        let store = Arc::clone(&store);
+        first.spawn(async move { store.commit(&purchase(number)).await });
+    }
+    std::thread::sleep(Duration::from_millis(3));
+    first.shutdown_background();
+    drop(store);
+    // The last task that is torn down drops the store; until then it is in use.
+    let second = runtime();
+    let store = loop {
+        match second.block_on(SqliteStore::open(&path, SqliteOptions::default())) {
+            Ok(store) => break store,
+            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Busy),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    second.block_on(async {
+        store.prepare(&schema(1)).await.unwrap();
+        let orders = store.scan(&Scan::ids(&ORDERS).limit(1000)).await.unwrap().rows.len();
+        let events = store.scan(&Scan::entries(key(&EVENTS, "sales")).unwrap().limit(1000)).await.unwrap();
+        let sum = store.counter(&key(&BALANCES, "s1")).await.unwrap().get();
+        assert_eq!((events.rows.len(), sum), (orders, 5 * i64::try_from(orders).unwrap()));
+    });
+}
+
+#[tokio::test]
+async fn reads_that_are_dropped_do_not_keep_later_ones_in_the_past() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { readers: 1, ..SqliteOptions::default() };
+    let store = SqliteStore::open(dir.path().join("db"), options).await.unwrap();
+    store.prepare(&schema(1)).await.unwrap();
+    for number in 0..20 {
+        let scan = Scan::ids(&ORDERS);
+        let read = store.scan(&scan);
+        // Polled once, so that the query is on its way, then dropped.
+        let _ = tokio::time::timeout(Duration::ZERO, read).await;
+        let receipt = store.commit(&purchase(number)).await.unwrap();
+        assert!(matches!(receipt.outcomes[0], Outcome::Written(_)));
+        assert_eq!(store.counter(&key(&BALANCES, "s1")).await.unwrap().get(), 5 * (number + 1));
+    }
+}
+
+#[tokio::test]
+async fn durability_is_named_by_the_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = opened(&dir.path().join("full")).await;
+    assert_eq!(full.durability(), Durability::PowerLoss);
+    let options = SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::default() };
+    let normal = SqliteStore::open(dir.path().join("normal"), options).await.unwrap();
+    assert_eq!(normal.durability(), Durability::ProcessCrash);
+}
