@@ -1,0 +1,118 @@
+//! One key, one effect, one answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use i3_core::access::Actor;
+use i3_core::market::{IdempotencyKey, MarketError, Purchase, Refusal};
+use i3_core::store::{
+    Batch, Cell, CommitError, Durability, Key, MemoryStore, Page, Receipt, Scan, Schema, Store, StoreError,
+    StoreErrorKind,
+};
+
+use crate::fixture::{Fixture, fixed, refusal};
+
+fn key(text: &str) -> IdempotencyKey {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_same_request_has_one_effect_and_one_answer() {
+    let f = Fixture::new().await;
+    f.top_up(f.buyer, 1_000).await;
+    let buy = Purchase { offer: f.offer(fixed(10, 300)).await };
+    let buyer = Actor::User(f.buyer);
+    let first = f.market.execute(buyer, Some(&key("k")), &buy).await.unwrap();
+    let events = f.market.events(Actor::System, 0, 1_000).await.unwrap().len();
+    let again = f.market.execute(buyer, Some(&key("k")), &buy).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(f.available().await, 700);
+    assert_eq!(f.market.events(Actor::System, 0, 1_000).await.unwrap().len(), events);
+    f.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_key_stands_for_one_request_and_each_actor_has_its_own_keys() {
+    let f = Fixture::new().await;
+    f.top_up(f.buyer, 1_000).await;
+    let (cheap, dear) = (f.offer(fixed(10, 300)).await, f.offer(fixed(10, 400)).await);
+    let buyer = Actor::User(f.buyer);
+    f.market.execute(buyer, Some(&key("k")), &Purchase { offer: cheap }).await.unwrap();
+    let other = f.market.execute(buyer, Some(&key("k")), &Purchase { offer: dear }).await.unwrap_err();
+    assert_eq!(refusal(other), Refusal::KeyReused);
+    let stranger = crate::fixture::user(&f.market, "stranger", i3_core::access::Role::Consumer).await;
+    f.top_up(stranger, 1_000).await;
+    f.market.execute(Actor::User(stranger), Some(&key("k")), &Purchase { offer: dear }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_request_may_be_sent_again_under_its_key() {
+    let f = Fixture::new().await;
+    let buy = Purchase { offer: f.offer(fixed(10, 300)).await };
+    let buyer = Actor::User(f.buyer);
+    let poor = f.market.execute(buyer, Some(&key("k")), &buy).await.unwrap_err();
+    assert_eq!(refusal(poor), Refusal::InsufficientFunds);
+    f.top_up(f.buyer, 300).await;
+    f.market.execute(buyer, Some(&key("k")), &buy).await.unwrap();
+}
+
+/// Commits, then says that it does not know, every second time; or does not even commit.
+#[derive(Debug)]
+struct Doubtful {
+    inner: MemoryStore,
+    commits: AtomicUsize,
+    armed: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl Store for Doubtful {
+    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
+        self.inner.prepare(schema).await
+    }
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
+        self.inner.read(keys).await
+    }
+    async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
+        self.inner.scan(scan).await
+    }
+    async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
+        let unknown = || StoreError::new(StoreErrorKind::Unavailable, "the line went dead").outcome_unknown();
+        if !self.armed.load(Ordering::SeqCst) {
+            return self.inner.commit(batch).await;
+        }
+        match self.commits.fetch_add(1, Ordering::SeqCst) % 3 {
+            0 => Err(unknown().into()),
+            1 => {
+                self.inner.commit(batch).await?;
+                Err(unknown().into())
+            }
+            _ => self.inner.commit(batch).await,
+        }
+    }
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_resolved_by_the_key() {
+    let store = Arc::new(Doubtful {
+        inner: MemoryStore::new(),
+        commits: AtomicUsize::new(0),
+        armed: std::sync::atomic::AtomicBool::new(false),
+    });
+    let f = Fixture::over(store.clone()).await;
+    f.top_up(f.buyer, 10_000).await;
+    let buy = Purchase { offer: f.offer(fixed(10, 100)).await };
+    store.armed.store(true, Ordering::SeqCst);
+    for round in 0..20 {
+        let key = key(&format!("round-{round}"));
+        f.market.execute(Actor::User(f.buyer), Some(&key), &buy).await.unwrap();
+        assert_eq!(f.available().await, 10_000 - 100 * (round + 1));
+    }
+    let blind = f.market.execute(Actor::User(f.buyer), None, &buy).await;
+    assert!(matches!(blind, Err(MarketError::Store(_))), "without a key nobody can tell: {blind:?}");
+    store.armed.store(false, Ordering::SeqCst);
+    f.assert_balanced().await;
+}

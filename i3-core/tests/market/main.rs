@@ -1,0 +1,7 @@
+//! The marketplace's commands over the reference store.
+
+mod fixture;
+mod idempotency;
+mod leases;
+mod random_traces;
+mod rules;
