@@ -32,7 +32,7 @@ use jsonwebtoken::{Validation, decode, decode_header};
 use serde::Deserialize;
 
 pub use issue::{Claims, DevicePrivateKey, IssueError, issue};
-pub use key::{DevicePublicKey, KeyAlgorithm, KeyError, MAX_PEM_BYTES};
+pub use key::{DevicePublicKey, KeyError, MAX_PEM_BYTES};
 
 /// The longest token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4096;
@@ -106,7 +106,7 @@ pub enum TokenError {
 }
 
 /// Whether a password is to be taken as a token: it has the shape of a signed token in compact form (RFC
-/// 7515, section 3.1), whose header begins with `{"`. No device can have a password of this shape.
+/// 7515, section 3.1), whose header begins with `{"`. A password of this shape would never be tried as one.
 pub fn looks_like_token(password: &[u8]) -> bool {
     let mut parts = password.split(|byte| *byte == b'.');
     let plain = |part: Option<&[u8]>| {
@@ -119,6 +119,13 @@ pub fn looks_like_token(password: &[u8]) -> bool {
         && plain(parts.next())
         && plain(parts.next())
         && parts.next().is_none()
+}
+
+/// Makes sure that the cryptography is the one that this crate was built with: were another version of it
+/// compiled in by somebody else's choice of features, `jsonwebtoken` would panic instead of choosing.
+fn settle_on_provider() {
+    // Refused if the program chose one before: then that is the one.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
 /// The claims that count. A claim that is there twice does not deserialize, nor does an array as `aud`.
@@ -153,11 +160,11 @@ pub fn verify(
     }
     let mut refusal = TokenError::Algorithm;
     for (place, key) in keys.iter().take(MAX_KEYS).enumerate() {
-        if key.algorithm().jws() != header.alg {
+        if key.jws() != header.alg {
             continue;
         }
         // Times and names are checked below: this library would ask the machine for the time.
-        let mut validation = Validation::new(key.algorithm().jws());
+        let mut validation = Validation::new(key.jws());
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;

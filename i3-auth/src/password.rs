@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use i3_core::secret::SecretHash;
 use i3_core::time::{Clock, Timestamp};
 use zeroize::Zeroizing;
 
@@ -59,8 +60,8 @@ pub struct Attempt<'a> {
     pub peer: Option<IpAddr>,
     /// What was presented.
     pub password: &'a [u8],
-    /// The hashes that count for the name, in PHC form; none for an unknown name.
-    pub hashes: &'a [&'a str],
+    /// The hashes that count for the name; none for an unknown name.
+    pub hashes: &'a [&'a SecretHash],
 }
 
 impl std::fmt::Debug for Attempt<'_> {
@@ -127,16 +128,18 @@ impl Passwords {
         })
     }
 
-    /// The hash of a new password, in PHC form with a fresh salt. Needs a tokio runtime with time.
-    pub async fn hash(&self, password: &[u8]) -> Result<String, PasswordError> {
+    /// The hash of a new password, with a fresh salt. Needs a tokio runtime with time.
+    pub async fn hash(&self, password: &[u8]) -> Result<SecretHash, PasswordError> {
         if !(1..=MAX_PASSWORD_BYTES).contains(&password.len()) {
             return Err(PasswordError::Length);
         }
-        self.pool.hash(Zeroizing::new(password.to_vec())).await
+        self.pool.hash(Zeroizing::new(password.to_vec())).await.map(SecretHash::new)
     }
 
     /// Which of the attempt's hashes the password fits. `None` is a refusal, for whatever reason. Needs a
     /// tokio runtime with time.
+    ///
+    /// A caller that is dropped while it waits has paid for its attempt.
     ///
     /// With several hashes (a password being replaced) a refusal takes longer than with one, by which a
     /// stranger could learn that the name is known.
@@ -151,7 +154,7 @@ impl Passwords {
         {
             let now = self.clock.now();
             let mut guard = self.guard();
-            let known = hashes.iter().position(|hash| guard.remembered.knows(hash, password, now));
+            let known = hashes.iter().position(|hash| guard.remembered.knows(hash.expose(), password, now));
             if known.is_some() {
                 return Ok(known);
             }
@@ -159,7 +162,7 @@ impl Passwords {
                 return Err(PasswordError::Busy);
             }
         }
-        let owned = hashes.iter().map(|hash| (*hash).to_owned()).collect();
+        let owned = hashes.iter().map(|hash| hash.expose().to_owned()).collect();
         let found = self.pool.find(Zeroizing::new(password.to_vec()), owned).await;
         let now = self.clock.now();
         match found {
@@ -168,7 +171,7 @@ impl Passwords {
                 let mut guard = self.guard();
                 guard.refund(name, peer, now);
                 if let Some(hash) = hashes.get(place) {
-                    guard.remembered.remember(hash, password, now);
+                    guard.remembered.remember(hash.expose(), password, now);
                 }
             }
             // No guess was made.

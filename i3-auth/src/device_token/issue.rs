@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use i3_core::device::KeyAlgorithm;
 use i3_core::time::Timestamp;
-use jsonwebtoken::{EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
-use super::KeyAlgorithm;
+use super::key::name;
 use crate::Secret;
 
 /// What a device says of itself.
@@ -26,12 +27,13 @@ pub struct Claims<'a> {
 /// A device's private key. Never needed by the marketplace.
 pub struct DevicePrivateKey {
     algorithm: KeyAlgorithm,
+    jws: Algorithm,
     encoding: EncodingKey,
 }
 
 impl fmt::Debug for DevicePrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DevicePrivateKey({})", self.algorithm)
+        write!(f, "DevicePrivateKey({})", name(self.algorithm))
     }
 }
 
@@ -51,15 +53,17 @@ impl DevicePrivateKey {
     /// The key in this PEM text (PKCS #8, RFC 5958), as `openssl genpkey` prints it. The algorithm follows
     /// from the key.
     pub fn from_pem(text: &str) -> Result<Self, IssueError> {
+        super::settle_on_provider();
         let text = text.as_bytes();
-        let (algorithm, encoding) = if let Ok(key) = EncodingKey::from_ed_pem(text) {
-            (KeyAlgorithm::EdDsa, key)
+        let (algorithm, jws, encoding) = if let Ok(key) = EncodingKey::from_ed_pem(text) {
+            (KeyAlgorithm::EdDsa, Algorithm::EdDSA, key)
         } else if let Ok(key) = EncodingKey::from_ec_pem(text) {
-            (KeyAlgorithm::Es256, key)
+            (KeyAlgorithm::Es256, Algorithm::ES256, key)
         } else {
-            (KeyAlgorithm::Rs256, EncodingKey::from_rsa_pem(text).map_err(|_| IssueError::Key)?)
+            let key = EncodingKey::from_rsa_pem(text).map_err(|_| IssueError::Key)?;
+            (KeyAlgorithm::Rs256, Algorithm::RS256, key)
         };
-        Ok(Self { algorithm, encoding })
+        Ok(Self { algorithm, jws, encoding })
     }
 
     /// What it signs with.
@@ -83,6 +87,6 @@ pub fn issue(claims: &Claims<'_>, key: &DevicePrivateKey) -> Result<Secret, Issu
         iat: claims.issued.seconds(),
         exp: claims.issued.plus(claims.lifetime).seconds(),
     };
-    let header = Header::new(key.algorithm.jws());
+    let header = Header::new(key.jws);
     encode(&header, &written, &key.encoding).map(Secret::new).map_err(|_| IssueError::Signing)
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use i3_core::device::KeyAlgorithm;
+
 use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
@@ -10,43 +12,6 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 
 /// The longest PEM text, in bytes. An RSA key of 8192 bits has about 1,500.
 pub const MAX_PEM_BYTES: usize = 4096;
-
-/// The algorithm that a key is for. A key has exactly one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum KeyAlgorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, section 3.3); keys of 2048 to 8192 bits.
-    Rs256,
-    /// ECDSA on P-256 with SHA-256 (RFC 7518, section 3.4).
-    Es256,
-    /// `EdDSA` with Ed25519 (RFC 8037).
-    EdDsa,
-}
-
-impl KeyAlgorithm {
-    /// As a token's `alg` says it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-
-    pub(super) const fn jws(self) -> Algorithm {
-        match self {
-            Self::Rs256 => Algorithm::RS256,
-            Self::Es256 => Algorithm::ES256,
-            Self::EdDsa => Algorithm::EdDSA,
-        }
-    }
-}
-
-impl fmt::Display for KeyAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// Why a text is no key that a device can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +33,7 @@ pub enum KeyError {
     #[error("a device's key is an RSA, P-256 or Ed25519 key")]
     Unsupported,
     /// The key is good but for another algorithm than the one that was said.
-    #[error("the key is for {found}, not for {said}")]
+    #[error("the key is for {}, not for {}", name(*found), name(*said))]
     OtherAlgorithm {
         /// What was said.
         said: KeyAlgorithm,
@@ -77,16 +42,27 @@ pub enum KeyError {
     },
 }
 
+/// As a token's `alg` says it.
+pub(super) const fn name(algorithm: KeyAlgorithm) -> &'static str {
+    match algorithm {
+        KeyAlgorithm::Rs256 => "RS256",
+        KeyAlgorithm::Es256 => "ES256",
+        KeyAlgorithm::EdDsa => "EdDSA",
+        _ => "another algorithm",
+    }
+}
+
 /// A device's public key, checked and ready to verify with.
 #[derive(Clone)]
 pub struct DevicePublicKey {
     algorithm: KeyAlgorithm,
+    jws: Algorithm,
     decoding: DecodingKey,
 }
 
 impl fmt::Debug for DevicePublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DevicePublicKey({})", self.algorithm)
+        write!(f, "DevicePublicKey({})", name(self.algorithm))
     }
 }
 
@@ -94,6 +70,7 @@ impl DevicePublicKey {
     /// The key in this PEM text: one `PUBLIC KEY` block (RFC 7468, section 13). The algorithm follows from
     /// the key; `said`, if given, must agree.
     pub fn from_pem(said: Option<KeyAlgorithm>, text: &str) -> Result<Self, KeyError> {
+        super::settle_on_provider();
         if text.len() > MAX_PEM_BYTES {
             return Err(KeyError::NotPem);
         }
@@ -109,12 +86,12 @@ impl DevicePublicKey {
         }
         let der = block.contents();
         let is = |algorithm: &'static dyn VerificationAlgorithm| ParsedPublicKey::new(algorithm, der).is_ok();
-        let (found, decoding) = if is(&ED25519) {
-            (KeyAlgorithm::EdDsa, DecodingKey::from_ed_der(der))
+        let (found, jws, decoding) = if is(&ED25519) {
+            (KeyAlgorithm::EdDsa, Algorithm::EdDSA, DecodingKey::from_ed_der(der))
         } else if is(&ECDSA_P256_SHA256_FIXED) {
-            (KeyAlgorithm::Es256, DecodingKey::from_ec_der(der))
+            (KeyAlgorithm::Es256, Algorithm::ES256, DecodingKey::from_ec_der(der))
         } else if PublicEncryptingKey::from_der(der).is_ok() {
-            (KeyAlgorithm::Rs256, DecodingKey::from_rsa_der(der))
+            (KeyAlgorithm::Rs256, Algorithm::RS256, DecodingKey::from_rsa_der(der))
         } else if is(&RSA_PKCS1_2048_8192_SHA256) {
             // Readable as RSA, but not of a size that is taken.
             return Err(KeyError::RsaSize);
@@ -123,13 +100,17 @@ impl DevicePublicKey {
         };
         match said {
             Some(said) if said != found => Err(KeyError::OtherAlgorithm { said, found }),
-            _ => Ok(Self { algorithm: found, decoding }),
+            _ => Ok(Self { algorithm: found, jws, decoding }),
         }
     }
 
     /// What it is for.
     pub fn algorithm(&self) -> KeyAlgorithm {
         self.algorithm
+    }
+
+    pub(super) fn jws(&self) -> Algorithm {
+        self.jws
     }
 
     pub(super) fn decoding(&self) -> &DecodingKey {

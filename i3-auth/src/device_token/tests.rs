@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{
     Ed25519KeyPair, KeyPair, RsaKeyPair,
 };
 use data_encoding::BASE64URL_NOPAD;
+use i3_core::device::KeyAlgorithm;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use proptest::prelude::*;
 
@@ -118,7 +119,7 @@ fn a_token_that_a_device_issues_is_accepted_until_it_expires() {
         let claims = Claims { audience: "i3.example", subject: "pump-7", issued: at(NOW), lifetime };
         let token = issue(&claims, &key).unwrap();
         assert!(looks_like_token(token.expose().as_bytes()));
-        assert_eq!(check_with(&[pair], token.expose()), *GOOD, "{algorithm}");
+        assert_eq!(check_with(&[pair], token.expose()), *GOOD, "{algorithm:?}");
         let keys = [pair.registered()];
         let end = NOW + HOUR + 600;
         assert!(verify(token.expose(), &keys, &EXPECT, at(end - 1)).is_ok());
