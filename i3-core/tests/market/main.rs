@@ -1,4 +1,5 @@
 //! The marketplace's commands over the reference store.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod fixture;
 mod idempotency;

@@ -252,10 +252,11 @@ impl Store for Forged {
     async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
         let mut page = self.0.scan(scan).await?;
         for row in &mut page.rows {
-            if let Row::Entry { position, body, .. } = row {
-                if *position == self.1 {
+            match row {
+                Row::Entry { position, body, .. } if *position == self.1 => {
                     *body = Body::new(body.as_str().replacen('a', "b", 1)).unwrap();
                 }
+                _ => {}
             }
         }
         Ok(page)
