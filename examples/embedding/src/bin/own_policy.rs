@@ -1,0 +1,59 @@
+//! An own policy: the role-based default with two house rules of a trial, one that allows more and one that
+//! allows less. Every refusal names the rule behind it.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use i3_auth::RolePolicy;
+use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
+use i3_core::ledger::Holder;
+use i3_core::market::{Marketplace, RegisterHub, RegisterUser, TopUp};
+use i3_core::money::{Amount, Currency};
+use i3_core::store::MemoryStore;
+
+/// In the trial, consumers play with money that they give themselves, and nobody both buys and sells.
+#[derive(Debug)]
+struct TrialPolicy;
+
+impl Policy for TrialPolicy {
+    fn decide(&self, subject: &Subject, action: Action, resource: &Resource) -> Decision {
+        let is = |role| subject.roles.contains(&role);
+        let own = matches!(subject.actor, Actor::User(user) if resource.owner == Some(user));
+        match action {
+            Action::TopUp if own && subject.active && is(Role::Consumer) => {
+                Decision::allow("in the trial, consumers may credit themselves")
+            }
+            Action::RegisterHub if is(Role::Consumer) => {
+                Decision::deny("in the trial, who buys does not sell")
+            }
+            _ => RolePolicy.decide(subject, action, resource),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let market = Marketplace::open(Arc::new(MemoryStore::new()), Arc::new(TrialPolicy), &[]).await?;
+    let mut users = Vec::new();
+    for (name, roles) in [("bea", vec![Role::Consumer]), ("carl", vec![Role::Consumer, Role::Provider])] {
+        let (name, display, roles) = (name.parse()?, name.parse()?, roles.into_iter().collect());
+        let account = RegisterUser { name, display, email: None, roles, password: None };
+        users.push(market.execute(Actor::Anonymous, None, &account).await?);
+    }
+    let [bea, carl] = users.as_slice() else { return Err("two users were registered".into()) };
+    let (amount, currency) = (Amount::new(1_000)?, Currency::EUR);
+    let top_up = |user| TopUp { user, amount, currency, reference: "play money".to_owned() };
+
+    market.execute(Actor::User(bea.id), None, &top_up(bea.id)).await?;
+    let balance = market.balances(Actor::User(bea.id), Holder::Available(bea.id)).await?;
+    let balance = balance.first().ok_or("the account is empty")?;
+    println!("Bea credits herself: {} in her account", balance.amount.display(balance.currency));
+
+    let refused = market.execute(Actor::User(bea.id), None, &top_up(carl.id)).await.err();
+    println!("Bea credits Carl:    {}", refused.ok_or("this must be refused")?);
+
+    let hub = RegisterHub { slug: "carls".parse()?, title: "Carl's sensors".parse()? };
+    let refused = market.execute(Actor::User(carl.id), None, &hub).await.err();
+    println!("Carl opens a hub:    {}", refused.ok_or("this must be refused")?);
+    Ok(())
+}
