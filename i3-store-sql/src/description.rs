@@ -1,30 +1,17 @@
-//! What a database remembers of a collection, and which changes of it are possible.
+//! What a database remembers of a collection.
 
 use std::collections::BTreeMap;
 
 use i3_core::store::{Collection, ColumnKind, Kind};
 use serde::{Deserialize, Serialize};
 
-/// A collection's shape as it is stored beside the data, as JSON.
+/// A collection's shape as it is stored beside the data, as JSON. A collection that is declared with another
+/// shape contradicts the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Description {
     kind: String,
     columns: BTreeMap<String, String>,
     indexes: BTreeMap<String, Vec<String>>,
-}
-
-/// How a declared collection relates to what is stored.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Nothing to do.
-    Same,
-    /// Only columns or indexes are new.
-    Grown {
-        /// The names of the new columns.
-        columns: Vec<&'static str>,
-    },
-    /// Something that is stored would mean something else, or nothing.
-    Contradiction,
 }
 
 impl Description {
@@ -55,22 +42,6 @@ impl Description {
                 .collect(),
         }
     }
-
-    /// What has to happen for the stored collection to become the declared one.
-    pub(crate) fn step_to(&self, declared: &'static Collection) -> Step {
-        let wanted = Self::of(declared);
-        let kept = self.kind == wanted.kind
-            && self.columns.iter().all(|(name, kind)| wanted.columns.get(name) == Some(kind))
-            && self.indexes.iter().all(|(name, columns)| wanted.indexes.get(name) == Some(columns));
-        if !kept {
-            return Step::Contradiction;
-        }
-        if *self == wanted {
-            return Step::Same;
-        }
-        let names = declared.columns.iter().map(|column| column.name);
-        Step::Grown { columns: names.filter(|name| !self.columns.contains_key(*name)).collect() }
-    }
 }
 
 #[cfg(test)]
@@ -79,40 +50,30 @@ mod tests {
 
     use super::*;
 
-    static BEFORE: Collection = Collection {
+    static ORDERS: Collection = Collection {
         name: "orders",
         kind: Kind::Records,
-        about: "",
-        columns: &[Column::text("seller")],
-        indexes: &[Index { name: "by_seller", columns: &["seller"] }],
-    };
-    static GROWN: Collection = Collection {
-        name: "orders",
-        kind: Kind::Records,
-        about: "other words",
+        about: "what was bought",
         columns: &[Column::text("seller"), Column::int("placed")],
-        indexes: &[
-            Index { name: "by_seller", columns: &["seller"] },
-            Index { name: "by_time", columns: &["placed"] },
-        ],
+        indexes: &[Index { name: "by_seller", columns: &["seller", "placed"] }],
     };
-    static RETYPED: Collection = Collection {
-        name: "orders",
-        kind: Kind::Records,
-        about: "",
-        columns: &[Column::int("seller")],
-        indexes: &[Index { name: "by_seller", columns: &["seller"] }],
-    };
-    static COUNTER: Collection =
-        Collection { name: "orders", kind: Kind::Counters, about: "", columns: &[], indexes: &[] };
 
     #[test]
-    fn a_collection_may_grow_but_not_shrink_or_change() {
-        let stored = Description::of(&BEFORE);
-        assert_eq!(stored.step_to(&BEFORE), Step::Same);
-        assert_eq!(stored.step_to(&GROWN), Step::Grown { columns: vec!["placed"] });
-        assert_eq!(stored.step_to(&RETYPED), Step::Contradiction);
-        assert_eq!(stored.step_to(&COUNTER), Step::Contradiction);
-        assert_eq!(Description::of(&GROWN).step_to(&BEFORE), Step::Contradiction);
+    fn a_description_is_read_as_released_versions_wrote_it() {
+        let stored = r#"{"kind":"records","columns":{"placed":"int","seller":"text"},"indexes":{"by_seller":["seller","placed"]}}"#;
+        assert_eq!(serde_json::to_string(&Description::of(&ORDERS)).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Description>(stored).unwrap(), Description::of(&ORDERS));
+    }
+
+    #[test]
+    fn other_words_about_a_collection_do_not_contradict_it() {
+        static REWORDED: Collection = Collection {
+            name: "orders",
+            kind: Kind::Records,
+            about: "purchases",
+            columns: ORDERS.columns,
+            indexes: ORDERS.indexes,
+        };
+        assert_eq!(Description::of(&REWORDED), Description::of(&ORDERS));
     }
 }

@@ -6,7 +6,7 @@ use i3_core::store::{Collection, ColumnKind, Kind, Schema, StoreErrorKind};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 
 use super::error::Failure;
-use crate::description::{Description, Step};
+use crate::description::Description;
 use crate::scan::{joined, quoted};
 
 /// The layout of the tables that this software writes.
@@ -56,10 +56,7 @@ pub(super) async fn adopt(connection: &mut SqliteConnection) -> Result<(), Failu
     Ok(())
 }
 
-/// Creates what the schema names and is missing, in one transaction.
-///
-/// Under a higher revision a collection may gain columns and indexes. A new column is empty in the
-/// records that are there, until they are written again; records without a value are in no index over it.
+/// Creates what the schema names and is missing, in one transaction. A stored collection stays as it is.
 pub(super) async fn prepare(connection: &mut SqliteConnection, schema: &Schema) -> Result<(), Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let row = sqlx::query("SELECT \"revision\" FROM \"_i3_store\"").fetch_one(&mut *transaction).await?;
@@ -87,20 +84,16 @@ pub(super) async fn prepare(connection: &mut SqliteConnection, schema: &Schema) 
             let message = format!("SQLite keeps names like `{}` for itself", collection.name);
             return Err(Failure::new(StoreErrorKind::Unsupported, message));
         }
-        let step = descriptions.get(collection.name).map(|stored| stored.step_to(collection));
-        let new_columns = match step {
-            None | Some(Step::Same) => Vec::new(),
-            Some(Step::Grown { columns }) if wanted > stored => columns,
-            Some(Step::Grown { .. } | Step::Contradiction) => {
-                let message =
-                    format!("the collection `{}` is stored with other columns or indexes", collection.name);
-                return Err(Failure::new(StoreErrorKind::Incompatible, message));
-            }
-        };
-        for statement in definition(collection, &new_columns) {
+        let description = Description::of(collection);
+        if descriptions.get(collection.name).is_some_and(|stored| *stored != description) {
+            let message =
+                format!("the collection `{}` is stored with other columns or indexes", collection.name);
+            return Err(Failure::new(StoreErrorKind::Incompatible, message));
+        }
+        for statement in definition(collection) {
             transaction.execute(AssertSqlSafe(statement)).await?;
         }
-        let description = serde_json::to_string(&Description::of(collection))
+        let description = serde_json::to_string(&description)
             .map_err(|_| Failure::corrupt("a description cannot be written"))?;
         sqlx::query(
             "INSERT INTO \"_i3_collections\" VALUES (?, ?, ?) ON CONFLICT(\"name\") \
@@ -117,8 +110,8 @@ pub(super) async fn prepare(connection: &mut SqliteConnection, schema: &Schema) 
     Ok(())
 }
 
-/// The statements that create a collection's table, add these columns to it, and create its indexes.
-fn definition(collection: &'static Collection, new_columns: &[&str]) -> Vec<String> {
+/// The statements that create a collection's table and its indexes.
+fn definition(collection: &Collection) -> Vec<String> {
     let table = quoted(collection.name);
     let kind_of = |kind| match kind {
         ColumnKind::Text => "TEXT",
@@ -146,10 +139,6 @@ fn definition(collection: &'static Collection, new_columns: &[&str]) -> Vec<Stri
         ),
     };
     let mut statements = vec![format!("CREATE TABLE IF NOT EXISTS {table} ({columns}) {options}")];
-    for column in collection.columns.iter().filter(|column| new_columns.contains(&column.name)) {
-        let kind = kind_of(column.kind);
-        statements.push(format!("ALTER TABLE {table} ADD COLUMN {} {kind}", quoted(column.name)));
-    }
     for index in collection.indexes {
         // Not partial, though records that lack a value are never looked for: the planner does not see that
         // a comparison of several columns with a cursor implies that they have values.

@@ -211,34 +211,6 @@ async fn a_store_of_a_newer_revision_or_format_is_refused() {
 }
 
 #[tokio::test]
-async fn a_higher_revision_may_add_a_column_and_an_index_to_stored_records() {
-    static GROWN: Collection = Collection {
-        name: "orders",
-        kind: Kind::Records,
-        about: "what was bought",
-        columns: &[Column::text("seller"), Column::int("placed"), Column::text("buyer")],
-        indexes: &[
-            Index { name: "by_seller", columns: &["seller", "placed"] },
-            Index { name: "by_time", columns: &["placed"] },
-            Index { name: "by_buyer", columns: &["buyer"] },
-        ],
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let store = opened(&dir.path().join("db")).await;
-    store.commit(&purchase(1)).await.unwrap();
-    let same = Schema::new(1, &[&GROWN]).unwrap();
-    assert_eq!(store.prepare(&same).await.unwrap_err().kind(), StoreErrorKind::Incompatible);
-    store.prepare(&Schema::new(2, &[&GROWN]).unwrap()).await.unwrap();
-    let values = vec![Some("s1".into()), Some(2.into()), Some("b1".into())];
-    let batch = BatchBuilder::new().create(Draft::new(&GROWN, "o2", values, "{}").unwrap()).build().unwrap();
-    store.commit(&batch).await.unwrap();
-    let by_time = Scan::index(&GROWN, "by_time", vec![]).unwrap();
-    assert_eq!(store.scan(&by_time).await.unwrap().rows.len(), 2);
-    let by_buyer = Scan::index(&GROWN, "by_buyer", vec!["b1".into()]).unwrap();
-    assert_eq!(store.scan(&by_buyer).await.unwrap().rows.len(), 1);
-}
-
-#[tokio::test]
 async fn a_write_by_another_program_makes_a_commit_busy_and_the_next_one_works() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
