@@ -1,7 +1,7 @@
 //! The storage contract: what a backend must do, and all that it must do.
 //!
 //! A backend implements [`Store`]: four async methods over plain data. Domain rules are written once,
-//! above it, as *read, decide, commit*; see [`transact`]. The model that a backend keeps:
+//! above it, as *read, decide, commit*; see [`StoreExt::transact`]. The model that a backend keeps:
 //!
 //! - A [`Collection`] is declared, with typed columns and indexes, and is of one [`Kind`]: *records*
 //!   (a version and a JSON body), *counters* (one integer), or *streams* (numbered entries, each linked
