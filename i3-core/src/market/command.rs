@@ -178,6 +178,8 @@ pub(super) struct Execution<'a, C> {
     pub(super) actor: Actor,
     pub(super) key: Option<&'a IdempotencyKey>,
     pub(super) command: &'a C,
+    /// The fingerprint of the command; see [`fingerprint`].
+    pub(super) request: Digest,
     pub(super) policy: &'a dyn Policy,
     pub(super) settings: &'a Settings,
 }
@@ -192,13 +194,18 @@ fn unfit(error: serde_json::Error) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, "a command or its answer is not JSON").with_source(error)
 }
 
+/// What an idempotency key stands for: the digest of the command's name and of its JSON without secrets.
+pub(super) fn fingerprint<C: Command>(command: &C) -> Result<Digest, StoreError> {
+    let request = serde_json::to_string(command).map_err(unfit)?;
+    Ok(Digest::of(format!("{}\n{request}", C::NAME).as_bytes()))
+}
+
 impl<C: Command> Decision for Execution<'_, C> {
     type Done = Executed<C::Done>;
     type Refusal = Refusal;
 
     fn decide(&self, tx: &mut Tx<'_, Refusal>) -> Decided<Self::Done> {
-        let request = serde_json::to_string(self.command).map_err(unfit)?;
-        let request = Digest::of(format!("{}\n{request}", C::NAME).as_bytes());
+        let request = self.request;
         let answer_id = self.key.map(|key| format!("{}:{key}", self.actor));
 
         let mut first = Vec::new();

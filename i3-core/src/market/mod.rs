@@ -32,7 +32,7 @@ pub use reconcile::{Difference, GrantLine, Reconciliation};
 pub use refusal::{Refusal, RefusalKind};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
 
-use command::Execution;
+use command::{Execution, fingerprint};
 
 use crate::access::{Actor, Policy};
 use crate::gate::{AccessChange, AccessListener};
@@ -258,7 +258,14 @@ impl Marketplace {
         key: Option<&IdempotencyKey>,
         command: &C,
     ) -> Result<C::Done, MarketError> {
-        let execution = Execution { actor, key, command, policy: &*self.policy, settings: &self.settings };
+        let execution = Execution {
+            actor,
+            key,
+            command,
+            request: fingerprint(command)?,
+            policy: &*self.policy,
+            settings: &self.settings,
+        };
         let mut tries = 0;
         let executed = loop {
             let result = self.store.transact(self.clock.now(), &*self.ids, &execution).await;
