@@ -1,1 +1,8 @@
-//! To come.
+//! The I3 `IoT` data marketplace as one program: its parts put together, its REST interface, and the commands
+//! of the binary `i3-marketplace`.
+
+mod assembly;
+mod store_url;
+
+pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError};
+pub use store_url::{InvalidStoreUrl, StoreUrl};

@@ -1,0 +1,203 @@
+//! All parts of a marketplace put together: store, domain, access, and the gate when there is one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use i3_auth::api_token::ApiTokens;
+use i3_auth::broker_password::BrokerPasswords;
+use i3_auth::password::{PasswordError, PasswordSettings, Passwords};
+use i3_auth::{MarketAuthenticator, MasterKey, MasterKeyError, RolePolicy};
+use i3_core::access::Actor;
+use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
+use i3_core::market::{MarketError, Marketplace, Settings};
+use i3_core::store::{DynStore, StoreError};
+use i3_core::time::{Clock, SystemClock};
+
+use crate::StoreUrl;
+
+/// What a marketplace is assembled from.
+#[derive(Debug, Clone)]
+pub struct AssemblyConfig {
+    /// Where the data are.
+    pub store: StoreUrl,
+    /// The file of the master key, made if it is not there. Without one the key lasts as long as the
+    /// assembly, and with it all order passwords and API tokens.
+    pub master_key: Option<PathBuf>,
+    /// Registration and fees.
+    pub settings: Settings,
+    /// What device tokens must name as their audience.
+    pub audience: String,
+    /// What this gate calls itself in its leases. No two gates over one store have the same name: those
+    /// that an earlier gate of this name left open are reclaimed at the start.
+    pub gate: String,
+    /// How passwords are hashed and guessers are slowed down.
+    pub passwords: PasswordSettings,
+}
+
+impl AssemblyConfig {
+    /// Over this store, with a master key for this life only and default settings.
+    pub fn new(store: StoreUrl) -> Self {
+        Self {
+            store,
+            master_key: None,
+            settings: Settings::default(),
+            audience: "i3".to_owned(),
+            gate: "gate".to_owned(),
+            passwords: PasswordSettings::default(),
+        }
+    }
+
+    /// Over SQLite, with everything in this folder: `marketplace.sqlite` and `master.key`.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self::new(StoreUrl::Sqlite(folder.join("marketplace.sqlite")))
+            .with_master_key(folder.join("master.key"))
+    }
+
+    /// With the master key in this file.
+    pub fn with_master_key(mut self, file: impl Into<PathBuf>) -> Self {
+        self.master_key = Some(file.into());
+        self
+    }
+}
+
+/// Why a marketplace could not be assembled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssemblyError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The master key cannot be had.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// Passwords cannot be hashed as configured.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+    /// What an earlier life left open could not be cleaned up.
+    #[error(transparent)]
+    Market(#[from] MarketError),
+}
+
+impl From<NoEntropy> for AssemblyError {
+    fn from(error: NoEntropy) -> Self {
+        Self::MasterKey(error.into())
+    }
+}
+
+impl AssemblyError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.kind().code(),
+            Self::MasterKey(_) => "master_key",
+            Self::Passwords(_) => "passwords",
+            Self::Market(error) => error.code(),
+        }
+    }
+}
+
+/// A marketplace with all that belongs to it, in one process.
+#[derive(Debug)]
+pub struct Assembly {
+    config: AssemblyConfig,
+    market: Marketplace,
+    access: Access,
+    reclaimed: Vec<(LeaseId, u64)>,
+}
+
+/// Who checks and issues passwords and tokens. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// People's and devices' passwords.
+    pub passwords: Arc<Passwords>,
+    /// The passwords that orders give to buyers' MQTT clients.
+    pub broker_passwords: BrokerPasswords,
+    /// Tokens of people's programs.
+    pub tokens: ApiTokens,
+    /// Checks logins of people, devices and buyers' clients.
+    pub authenticator: Arc<MarketAuthenticator>,
+}
+
+impl Assembly {
+    /// Opens store, marketplace and access, and reclaims the leases of this gate's earlier life. What was
+    /// delivered under them and never reported stays in doubt and is not billed.
+    pub async fn open(config: AssemblyConfig) -> Result<Self, AssemblyError> {
+        let store = config.store.open().await?;
+        Self::over(store, config).await
+    }
+
+    /// As [`open`](Self::open), over a store that is open already; the configured one is not looked at.
+    pub async fn over(store: DynStore, config: AssemblyConfig) -> Result<Self, AssemblyError> {
+        let market = Marketplace::open(store.clone(), Arc::new(RolePolicy), i3_auth::COLLECTIONS)
+            .await?
+            .with_settings(config.settings.clone());
+        let master = match &config.master_key {
+            Some(file) => MasterKey::load_or_create(file)?,
+            None => MasterKey::generate()?,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+        let passwords = Arc::new(Passwords::new(config.passwords.clone(), clock.clone())?);
+        let broker_passwords = BrokerPasswords::new(&master);
+        let authenticator = MarketAuthenticator::new(
+            market.clone(),
+            passwords.clone(),
+            broker_passwords.clone(),
+            config.audience.as_str(),
+        );
+        let access = Access {
+            passwords,
+            broker_passwords,
+            tokens: ApiTokens::new(store, clock, ids, &master),
+            authenticator: Arc::new(authenticator),
+        };
+        let reclaimed = market.reclaim(Actor::System, &config.gate).await?;
+        Ok(Self { config, market, access, reclaimed })
+    }
+
+    /// The marketplace.
+    pub fn market(&self) -> &Marketplace {
+        &self.market
+    }
+
+    /// Passwords and tokens.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// How it was configured.
+    pub fn config(&self) -> &AssemblyConfig {
+        &self.config
+    }
+
+    /// The leases of this gate's earlier life that were reclaimed at the start, each with the number of
+    /// messages that came into doubt.
+    pub fn reclaimed(&self) -> &[(LeaseId, u64)] {
+        &self.reclaimed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_stored_is_there_again_after_a_restart_and_passwords_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let order = i3_core::id::TypedId::from_bits(1);
+        let first = Assembly::open(AssemblyConfig::in_folder(folder.path())).await.unwrap();
+        let password = first.access().broker_passwords.of(order, 0);
+        drop(first);
+        let second = Assembly::open(AssemblyConfig::in_folder(folder.path())).await.unwrap();
+        assert_eq!(second.access().broker_passwords.of(order, 0).expose(), password.expose());
+        assert!(second.reclaimed().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_open_already_is_refused_with_a_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = Assembly::open(AssemblyConfig::in_folder(folder.path())).await.unwrap();
+        let error = Assembly::open(AssemblyConfig::in_folder(folder.path())).await.unwrap_err();
+        assert_eq!(error.code(), "store_busy");
+    }
+}
