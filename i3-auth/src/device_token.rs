@@ -1,7 +1,7 @@
 //! Tokens with which devices log in: JSON Web Tokens (RFC 7519) signed by the device's own key.
 //!
 //! The marketplace holds only public keys. A device signs a short-lived token and presents it as its MQTT
-//! password; [`verify`] is the marketplace's half, [`issue`] the device's.
+//! password; [`verify`] is the marketplace's half, [`issue()`] the device's.
 //!
 //! What makes a token good:
 //!

@@ -62,7 +62,7 @@ mod mac;
 mod master;
 pub mod password;
 mod policy;
-pub mod remembered;
+mod remembered;
 mod secret;
 
 use i3_core::store::Collection;

@@ -17,7 +17,7 @@ use crate::mac::mac;
 /// makes and never shows. The hash (with its random salt) is part of what is remembered, so a changed
 /// password is a miss at once, and an entry for one credential says nothing of another. A hit is not a
 /// login: whether the credential still counts is for the caller to look up each time.
-pub struct Remembered {
+pub(crate) struct Remembered {
     key: Zeroizing<[u8; 32]>,
     lifetime: Duration,
     most: usize,
@@ -34,14 +34,14 @@ impl fmt::Debug for Remembered {
 impl Remembered {
     /// Remembers nothing yet; later at most `most` successes for `lifetime` each. A lifetime or a number of
     /// zero remembers nothing ever.
-    pub fn new(lifetime: Duration, most: usize) -> Result<Self, NoEntropy> {
+    pub(crate) fn new(lifetime: Duration, most: usize) -> Result<Self, NoEntropy> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(key.as_mut_slice()).map_err(|_| NoEntropy)?;
         Ok(Self { key, lifetime, most, until: HashMap::new(), oldest_first: VecDeque::new() })
     }
 
     /// Whether this password fitted this hash within the lifetime before `now`.
-    pub fn knows(&self, hash: &str, password: &[u8], now: Timestamp) -> bool {
+    pub(crate) fn knows(&self, hash: &str, password: &[u8], now: Timestamp) -> bool {
         self.until.get(&self.entry(hash, password)).is_some_and(|until| {
             // The second half is for a clock that was set back: no entry lives longer than its lifetime.
             now < *until && until.since(now) <= self.lifetime
@@ -49,7 +49,7 @@ impl Remembered {
     }
 
     /// Remembers that this password fitted this hash at `now`.
-    pub fn remember(&mut self, hash: &str, password: &[u8], now: Timestamp) {
+    pub(crate) fn remember(&mut self, hash: &str, password: &[u8], now: Timestamp) {
         let entry = self.entry(hash, password);
         while let Some(oldest) = self.oldest_first.front() {
             let expired = self.until.get(oldest).is_none_or(|until| *until <= now);
@@ -65,11 +65,6 @@ impl Remembered {
         if self.until.insert(entry, now.plus(self.lifetime)).is_none() {
             self.oldest_first.push_back(entry);
         }
-    }
-
-    /// How many entries are held, expired ones that were not swept yet included.
-    pub fn entries(&self) -> usize {
-        self.until.len()
     }
 
     fn entry(&self, hash: &str, password: &[u8]) -> [u8; 32] {
@@ -112,14 +107,14 @@ mod tests {
         let mut cache = minute();
         for (second, hash) in ["a", "b", "c", "c", "d"].iter().zip(0..).map(|(hash, second)| (second, hash)) {
             cache.remember(hash, b"secret", at(second));
-            assert!(cache.entries() <= 3);
+            assert!(cache.until.len() <= 3);
         }
         assert!(!cache.knows("a", b"secret", at(5)));
         for hash in ["b", "c", "d"] {
             assert!(cache.knows(hash, b"secret", at(5)), "{hash}");
         }
         cache.remember("e", b"secret", at(1_000));
-        assert_eq!(cache.entries(), 1, "expired entries are swept");
+        assert_eq!(cache.until.len(), 1, "expired entries are swept");
     }
 
     #[test]
@@ -127,7 +122,7 @@ mod tests {
         let mut cache = Remembered::new(Duration::ZERO, 3).unwrap();
         cache.remember("hash", b"secret", at(0));
         assert!(!cache.knows("hash", b"secret", at(0)));
-        assert_eq!(cache.entries(), 0);
+        assert_eq!(cache.until.len(), 0);
     }
 
     #[test]
