@@ -1,4 +1,4 @@
-//! The same program over several stores: what runs in memory today runs on a disk tomorrow, with the same
+//! The same program over three stores: what runs in memory today runs on a disk tomorrow, with the same
 //! answers. One line chooses.
 
 use std::error::Error;
@@ -11,15 +11,17 @@ use i3_core::ledger::Holder;
 use i3_core::market::{IdempotencyKey, Marketplace, RegisterUser, TopUp};
 use i3_core::money::{Amount, Currency};
 use i3_core::store::{DynStore, MemoryStore};
+use i3_store_sled::SledStore;
 use i3_store_sql::{SqliteOptions, SqliteStore};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = |name| directory.path().join(name);
-    for name in ["memory", "sqlite"] {
+    for name in ["memory", "sqlite", "sled"] {
         let store: DynStore = match name {
             "sqlite" => Arc::new(SqliteStore::open(path("i3.sqlite"), SqliteOptions::default()).await?),
+            "sled" => Arc::new(SledStore::open(path("i3.sled"))?),
             _ => Arc::new(MemoryStore::new()),
         };
         let durability = store.durability();
