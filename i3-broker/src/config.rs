@@ -1,0 +1,91 @@
+//! What can be set, and how starting fails.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::log::LogDown;
+
+/// The gate's settings. [`GateConfig::new`] gives defaults that suit one machine.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct GateConfig {
+    /// Where to listen. Port 0 lets the system choose; see [`crate::Gate::local_addr`].
+    pub listen: SocketAddr,
+    /// The name under which this process takes leases: unique among the gates of one marketplace.
+    pub holder: String,
+    /// The most connections at a time; more are closed at once. Default 10,000.
+    pub max_connections: usize,
+    /// The longest packet taken, in bytes. Default 256 KiB.
+    pub max_packet: usize,
+    /// The most QoS 1 messages sent to a client and not acknowledged by it. At least 1. Default 1,024.
+    pub max_inflight: u16,
+    /// How long a client may take to send its CONNECT, and the login to be checked. Default 10 s.
+    pub connect_limit: Duration,
+    /// How long a client may take to send the rest of a packet that it began. Default 30 s.
+    pub packet_limit: Duration,
+    /// How long a client may read nothing of what waits for it before it is closed. Default 60 s.
+    pub write_limit: Duration,
+    /// How many messages the first lease of a grant asks for. At least 1. Default 64.
+    pub first_lease: u64,
+    /// The most messages that a lease asks for at a time: also the most whose billing is in doubt after a
+    /// crash. Default 131,072.
+    pub largest_lease: u64,
+    /// How often usage is reported while it changes. Default 1 s.
+    pub report_every: Duration,
+    /// How long a session waits for quota when the store does not answer, before it is closed; also how long
+    /// the gate tries to close a lease. Default 10 s.
+    pub quota_wait: Duration,
+    /// How long a connection may take to act on a revocation before its task is ended by force. Default 2 s.
+    pub revoke_limit: Duration,
+    /// How long [`crate::Gate::shutdown`] waits for clients to read what is in hand. Default 5 s.
+    pub shutdown_limit: Duration,
+}
+
+impl GateConfig {
+    /// The defaults, listening at this address under the name `gate`.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            holder: "gate".to_owned(),
+            max_connections: 10_000,
+            max_packet: 256 * 1_024,
+            max_inflight: 1_024,
+            connect_limit: Duration::from_secs(10),
+            packet_limit: Duration::from_secs(30),
+            write_limit: Duration::from_secs(60),
+            first_lease: 64,
+            largest_lease: 131_072,
+            report_every: Duration::from_secs(1),
+            quota_wait: Duration::from_secs(10),
+            revoke_limit: Duration::from_secs(2),
+            shutdown_limit: Duration::from_secs(5),
+        }
+    }
+
+    /// The same within the ranges that work.
+    pub(crate) fn in_range(mut self) -> Self {
+        self.max_inflight = self.max_inflight.max(1);
+        self.first_lease = self.first_lease.max(1);
+        self
+    }
+}
+
+/// The gate could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GateError {
+    /// Another process (or gate) listens there.
+    #[error("the address {0} is in use")]
+    AddressInUse(SocketAddr),
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The topic log does not answer.
+    #[error(transparent)]
+    Log(#[from] LogDown),
+}

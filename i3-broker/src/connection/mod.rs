@@ -1,0 +1,328 @@
+//! One client's connection: its task, from the first byte to the last.
+//!
+//! A single task reads, judges, delivers and writes. It never waits for its client without also listening to the
+//! gate, so that a revocation takes effect however slowly the client reads.
+
+mod deliver;
+mod login;
+mod outbox;
+mod receive;
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use i3_core::gate::Principal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use self::deliver::Subscription;
+use self::outbox::Outbox;
+use self::receive::Intake;
+use crate::log::Backlog;
+use crate::message::Message;
+use crate::session::{Session, Window, will_right};
+use crate::shared::{Entered, Shared, TaskCount};
+use crate::signal::{ConnHandle, Signals};
+use crate::wire::{Qos, Will};
+
+/// The smallest piece that is read at a time, and the largest.
+const SMALL_READ: usize = 2 * 1_024;
+const LARGE_READ: usize = 64 * 1_024;
+
+/// How many control bytes may wait for a client that does not read before nothing more is read from it.
+const MOST_CONTROL: usize = 64 * 1_024;
+
+/// How long a client is given to read what was sent to it before the socket is closed.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The client said DISCONNECT: its will is void.
+    Goodbye,
+    /// The socket is of no use, or the client broke a rule.
+    Lost,
+    /// Access ended, or another connection took over: nothing more is written.
+    Revoked,
+    /// Nothing more will be delivered: what is in hand is written first.
+    Finished,
+    /// The gate stops.
+    Shutdown,
+}
+
+/// A logged-in client. The order of the fields is the order in which they go: quota back first, then out of the
+/// grant, and only then is the end announced.
+struct Connection {
+    outbox: Outbox,
+    subscription: Option<Subscription>,
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    handle: Arc<ConnHandle>,
+    principal: Principal,
+    session: Session,
+    window: Window,
+    intake: Intake,
+    control: Vec<u8>,
+    will: Option<Will>,
+    /// 1.5 times the client's keep alive (3.1.2.10).
+    keep_alive: Option<Duration>,
+    /// When the credential ends.
+    until: Option<Instant>,
+    /// When bytes last came, and when they last went while some waited.
+    heard: Instant,
+    wrote: Instant,
+    /// Rights must be read again before anything is accepted.
+    stale_rights: bool,
+    /// The number of the last change of access before the rights were read.
+    rights_read: u64,
+    timer: Pin<Box<Sleep>>,
+    entered: Entered,
+}
+
+/// The whole life of a connection.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: IpAddr,
+    handle: Arc<ConnHandle>,
+    count: TaskCount,
+) {
+    let mut closing = shared.closing.subscribe();
+    let login = tokio::select! {
+        biased;
+        _ = closing.wait_for(|closing| *closing) => None,
+        login = tokio::time::timeout(
+            shared.config.connect_limit,
+            login::login(&shared, stream, peer, &handle),
+        ) => login.ok().flatten(),
+    };
+    match login {
+        Some(connection) => connection.live().await,
+        None => {
+            shared.counters.logins_refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    drop(count);
+}
+
+impl Connection {
+    async fn live(mut self) {
+        let ending = match self.serve().await {
+            Ok(never) => match never {},
+            Err(ending) => ending,
+        };
+        if matches!(ending, Ending::Finished | Ending::Shutdown) {
+            self.flush().await;
+        }
+        self.outbox.take_back();
+        if !matches!(ending, Ending::Goodbye | Ending::Shutdown) {
+            self.fire_will().await;
+        }
+        // What was handed to the system may still be on its way: closing at once, with input unread, would
+        // cut it off.
+        let Self { outbox, subscription, mut stream, entered, .. } = self;
+        drop((outbox, subscription, entered));
+        if ending != Ending::Lost {
+            linger(&mut stream).await;
+        }
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Ending> {
+        let mut busy = 0_u32;
+        loop {
+            self.obey()?;
+            if self.stale_rights {
+                self.read_rights().await?;
+            }
+            let now = Instant::now();
+            self.fill(now)?;
+            let mut progress = self.write(now)?;
+            progress |= self.receive(now).await?;
+            if progress {
+                busy += 1;
+                if busy.is_multiple_of(16) {
+                    tokio::task::yield_now().await;
+                }
+                continue;
+            }
+            busy = 0;
+            let next = self.next_deadline(now)?;
+            if next < self.timer.deadline().into_std() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(next.into());
+            }
+            let interest = self.interest(now);
+            tokio::select! {
+                biased;
+                () = self.handle.wake.notified() => {}
+                ready = self.stream.ready(interest) => { ready.map_err(|_| Ending::Lost)?; }
+                () = self.timer.as_mut() => {}
+            }
+        }
+    }
+
+    /// What to wait for at the socket. Errors are always reported.
+    fn interest(&self, now: Instant) -> Interest {
+        match (self.may_read(now), self.outbox.is_empty()) {
+            (true, true) => Interest::READABLE,
+            (true, false) => Interest::READABLE | Interest::WRITABLE,
+            (false, false) => Interest::WRITABLE,
+            (false, true) => Interest::ERROR,
+        }
+    }
+
+    /// Acts on what the gate says, and tells it.
+    fn obey(&mut self) -> Result<(), Ending> {
+        let (signals, waiting) = self.handle.take();
+        if signals.is_empty() {
+            return Ok(());
+        }
+        if signals.has(Signals::CLOSE) {
+            self.outbox.take_back();
+            self.intake.discard();
+            return Err(Ending::Revoked);
+        }
+        if signals.has(Signals::PAUSE) {
+            self.pause();
+        }
+        if signals.has(Signals::REFRESH) {
+            if self.intake.holds_messages() {
+                // They were judged by the old rights and not taken by the log yet.
+                self.intake.discard();
+                return Err(Ending::Revoked);
+            }
+            self.stale_rights = true;
+        }
+        for ack in waiting {
+            // Whoever waited may have given up.
+            let _ = ack.send(());
+        }
+        if signals.has(Signals::SHUTDOWN) { Err(Ending::Shutdown) } else { Ok(()) }
+    }
+
+    /// Waits for an answer of the marketplace or the log, obeying the gate meanwhile.
+    async fn ask<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Ending> {
+        let mut answer = std::pin::pin!(tokio::time::timeout(self.shared.config.quota_wait, answer));
+        loop {
+            self.obey()?;
+            tokio::select! {
+                biased;
+                () = self.handle.wake.notified() => {}
+                answer = &mut answer => return answer.map_err(|_| Ending::Finished),
+            }
+        }
+    }
+
+    /// Hands waiting bytes to the socket, as many as it takes.
+    fn write(&mut self, now: Instant) -> Result<bool, Ending> {
+        let mut progress = false;
+        while !self.outbox.is_empty() {
+            match self.stream.try_write(self.outbox.rest()) {
+                Ok(0) => return Err(Ending::Lost),
+                Ok(count) => {
+                    self.outbox.wrote(count);
+                    self.wrote = now;
+                    progress = true;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(_) => return Err(Ending::Lost),
+            }
+        }
+        if self.outbox.is_empty()
+            && let Some(subscription) = &self.subscription
+        {
+            subscription.reader.release();
+        }
+        Ok(progress)
+    }
+
+    /// The next moment at which something must be done without any event; an error if one has passed.
+    fn next_deadline(&self, now: Instant) -> Result<Instant, Ending> {
+        let config = &self.shared.config;
+        let stalled = (!self.outbox.is_empty()).then(|| self.wrote + config.write_limit);
+        let silent = self.keep_alive.map(|limit| self.heard + limit);
+        let partial = self.intake.partial_since().map(|since| since + config.packet_limit);
+        let fatal = [stalled, silent, partial].into_iter().flatten().min();
+        if fatal.is_some_and(|fatal| fatal <= now) {
+            return Err(Ending::Lost);
+        }
+        if self.until.is_some_and(|until| until <= now) {
+            return Err(Ending::Finished);
+        }
+        let delivery = self.subscription.as_ref().and_then(|subscription| subscription.deadline(config));
+        let resume = self.intake.resume_at();
+        let far = now + Duration::from_secs(3_600);
+        Ok([fatal, self.until, delivery, resume].into_iter().flatten().min().unwrap_or(far))
+    }
+
+    /// Writes what is in hand, for a limited time, unless the gate takes it back.
+    async fn flush(&mut self) {
+        let until = Instant::now() + self.shared.config.shutdown_limit;
+        if self.outbox.is_empty() {
+            self.outbox.put_control(&mut self.control);
+        }
+        while self.write(Instant::now()).is_ok() && !self.outbox.is_empty() {
+            tokio::select! {
+                biased;
+                () = self.handle.wake.notified() => {
+                    if self.obey().is_err_and(|ending| ending == Ending::Revoked) {
+                        return;
+                    }
+                }
+                ready = self.stream.ready(Interest::WRITABLE) => if ready.is_err() { return },
+                () = tokio::time::sleep_until(until.into()) => return,
+            }
+        }
+    }
+
+    /// Publishes the will, if the device may still publish there.
+    async fn fire_will(&mut self) {
+        let (Some(will), Principal::Device { device, .. }) = (self.will.take(), self.principal) else {
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        for _ in 0..3 {
+            let changes = shared.changes.load(Ordering::Acquire);
+            let reading = shared.ports.directory.publish_rights(device);
+            let Ok(Ok(rights)) = tokio::time::timeout(shared.config.quota_wait, reading).await else {
+                return;
+            };
+            let rights = rights.unwrap_or_default();
+            let Some(right) = will_right(&rights, &will.topic) else {
+                shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                return;
+            };
+            if shared.changes.load(Ordering::Acquire) != changes {
+                continue;
+            }
+            let Ok(message) = Message::new(&will.topic, &will.payload, will.qos.min(Qos::AtLeastOnce)) else {
+                return;
+            };
+            if will.retain {
+                shared.retained.put(&right.topic, &message);
+            }
+            if shared.log.publish(&right.topic, &[message]) == Ok(Backlog::Low) {
+                shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
+        }
+    }
+}
+
+/// Says that nothing more comes, and reads until the client has closed its side too.
+async fn linger(stream: &mut TcpStream) {
+    let farewell = async {
+        if stream.shutdown().await.is_ok() {
+            let mut rest = BytesMut::with_capacity(SMALL_READ);
+            while matches!(stream.read_buf(&mut rest).await, Ok(1..)) {
+                rest.clear();
+            }
+        }
+    };
+    // A client that keeps its side open is left.
+    let _ = tokio::time::timeout(LINGER, farewell).await;
+}

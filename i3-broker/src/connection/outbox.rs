@@ -1,0 +1,133 @@
+//! The bytes on their way to one socket, and the quota that they hold.
+
+use std::sync::Arc;
+
+use crate::meter::{GrantHandle, Lease};
+use crate::shared::Shared;
+use crate::stats::add;
+
+/// One frame that was reserved.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    /// Where it starts in the buffer.
+    at: usize,
+    /// The message's number in its feed; `None` for a retained message.
+    number: Option<u64>,
+    /// Whether it took a packet identifier.
+    has_id: bool,
+}
+
+/// What was taken back from an [`Outbox`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct TakenBack {
+    /// The first message of the feed among it.
+    pub(super) first: Option<u64>,
+    /// How many packet identifiers it held.
+    pub(super) ids: usize,
+    /// Whether the retained message was among it.
+    pub(super) retained: bool,
+}
+
+/// Bytes to write: control packets first, then reserved frames.
+///
+/// A frame counts as delivered from the moment that its first byte is handed to the socket. All others go back,
+/// however the connection ends.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    shared: Arc<Shared>,
+    bytes: Vec<u8>,
+    written: usize,
+    frames: Vec<Frame>,
+    /// How many of the frames were settled.
+    settled: usize,
+    /// What the frames were reserved under.
+    quota: Option<(Arc<GrantHandle>, Arc<Lease>)>,
+}
+
+impl Outbox {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, bytes: Vec::new(), written: 0, frames: Vec::new(), settled: 0, quota: None }
+    }
+
+    /// Whether all has been written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.written == self.bytes.len()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What is still to be written.
+    pub(super) fn rest(&self) -> &[u8] {
+        self.bytes.get(self.written..).unwrap_or_default()
+    }
+
+    /// Takes all bytes of `control`. Only while empty.
+    pub(super) fn put_control(&mut self, control: &mut Vec<u8>) {
+        self.bytes.append(control);
+    }
+
+    /// The quota under which frames are about to be put.
+    pub(super) fn set_quota(&mut self, grant: &Arc<GrantHandle>, lease: &Arc<Lease>) {
+        if !self.quota.as_ref().is_some_and(|(_, present)| Arc::ptr_eq(present, lease)) {
+            self.quota = Some((Arc::clone(grant), Arc::clone(lease)));
+        }
+    }
+
+    /// Puts one frame that was reserved.
+    pub(super) fn put_frame(&mut self, number: Option<u64>, has_id: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        self.frames.push(Frame { at: self.bytes.len(), number, has_id });
+        write(&mut self.bytes);
+    }
+
+    /// So many bytes were handed to the socket.
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.written = self.written.saturating_add(count).min(self.bytes.len());
+        let begun = if self.is_empty() {
+            self.frames.len()
+        } else {
+            self.frames.partition_point(|frame| frame.at < self.written)
+        };
+        let fresh = u64::try_from(begun.saturating_sub(self.settled)).unwrap_or_default();
+        if fresh > 0
+            && let Some((grant, lease)) = &self.quota
+        {
+            grant.settle(lease, fresh);
+        }
+        self.settled = begun;
+        if self.is_empty() {
+            self.bytes.clear();
+            self.frames.clear();
+            (self.written, self.settled) = (0, 0);
+            // One burst of large messages must not hold memory for ever.
+            self.bytes.shrink_to(256 * 1_024);
+        }
+    }
+
+    /// Removes the frames of which nothing was written and gives their quota back.
+    pub(super) fn take_back(&mut self) -> TakenBack {
+        let unwritten = self.frames.get(self.settled..).unwrap_or_default();
+        let Some(first) = unwritten.first() else { return TakenBack::default() };
+        let taken = TakenBack {
+            first: unwritten.iter().find_map(|frame| frame.number),
+            ids: unwritten.iter().filter(|frame| frame.has_id).count(),
+            retained: unwritten.iter().any(|frame| frame.number.is_none()),
+        };
+        let count = u64::try_from(unwritten.len()).unwrap_or_default();
+        if let Some((_, lease)) = &self.quota {
+            lease.unreserve(count);
+        }
+        add(&self.shared.counters.unwritten, count);
+        // Control packets come before all frames, so they stay.
+        self.bytes.truncate(first.at);
+        self.frames.truncate(self.settled);
+        taken
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}

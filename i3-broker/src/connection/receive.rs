@@ -1,0 +1,246 @@
+//! What comes from the client.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use i3_core::gate::Principal;
+
+use super::{Connection, Ending, LARGE_READ, MOST_CONTROL, SMALL_READ};
+use crate::log::Backlog;
+use crate::message::Message;
+use crate::session::Event;
+use crate::stats::add;
+use crate::wire::{self, Packet, Publish, Qos};
+
+/// The most messages that are given to the log at once.
+const BATCH: usize = 1_024;
+
+/// How long to stop reading when the log is behind, and when it does not answer.
+const BEHIND: Duration = Duration::from_millis(1);
+const DOWN: Duration = Duration::from_millis(10);
+
+/// How long the log may not answer before the client is sent away with its messages unacknowledged.
+const LOG_LIMIT: Duration = Duration::from_secs(3);
+
+/// Bytes that have come, and messages that the log has not taken yet.
+#[derive(Debug)]
+pub(super) struct Intake {
+    bytes: BytesMut,
+    chunk: usize,
+    /// Since when a packet is incomplete.
+    partial: Option<Instant>,
+    messages: Vec<Message>,
+    /// Which of the session's rights the messages use.
+    right: usize,
+    /// The PUBACKs to send when the log has them.
+    acks: Vec<u8>,
+    resume: Option<Instant>,
+    down_since: Option<Instant>,
+}
+
+impl Intake {
+    /// Begins with what came after CONNECT.
+    pub(super) fn new(bytes: BytesMut) -> Self {
+        Self {
+            bytes,
+            chunk: SMALL_READ,
+            partial: None,
+            messages: Vec::new(),
+            right: 0,
+            acks: Vec::new(),
+            resume: None,
+            down_since: None,
+        }
+    }
+
+    pub(super) fn partial_since(&self) -> Option<Instant> {
+        self.partial
+    }
+
+    pub(super) fn resume_at(&self) -> Option<Instant> {
+        self.resume
+    }
+
+    pub(super) fn holds_messages(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
+    /// Forgets what was not taken by the log; it was not acknowledged.
+    pub(super) fn discard(&mut self) {
+        self.messages.clear();
+        self.acks.clear();
+    }
+}
+
+impl Connection {
+    /// Whether more should be read from the socket.
+    pub(super) fn may_read(&self, now: Instant) -> bool {
+        self.intake.resume.is_none_or(|at| at <= now)
+            && self.intake.messages.is_empty()
+            && self.control.len() < MOST_CONTROL
+    }
+
+    /// Reads and handles what has come; whether that was anything.
+    pub(super) async fn receive(&mut self, now: Instant) -> Result<bool, Ending> {
+        if !self.intake.messages.is_empty() && self.intake.resume.is_none_or(|at| at <= now) {
+            self.hand_over(now)?;
+        }
+        if !self.may_read(now) {
+            return Ok(false);
+        }
+        self.intake.resume = None;
+        let intake = &mut self.intake;
+        // CONNECT may have come with company.
+        let mut count = 0;
+        if intake.partial.is_some() || intake.bytes.is_empty() {
+            intake.bytes.reserve(intake.chunk);
+            count = match self.stream.try_read_buf(&mut intake.bytes) {
+                Ok(0) => return Err(Ending::Lost),
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+                Err(_) => return Err(Ending::Lost),
+            };
+            self.heard = now;
+        }
+        if count >= intake.chunk {
+            intake.chunk = (intake.chunk * 2).min(LARGE_READ);
+        } else if count < intake.chunk / 8 {
+            intake.chunk = (intake.chunk / 2).max(SMALL_READ);
+        }
+        let mut complete = false;
+        loop {
+            match wire::decode(&mut self.intake.bytes, self.shared.config.max_packet) {
+                Ok(Some(packet)) => {
+                    complete = true;
+                    self.handle_packet(packet, now).await?;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "a client is cut off");
+                    // What came before it was in order.
+                    self.hand_over(now)?;
+                    return Err(Ending::Lost);
+                }
+            }
+        }
+        if self.intake.bytes.is_empty() {
+            self.intake.partial = None;
+        } else if complete || self.intake.partial.is_none() {
+            self.intake.partial = Some(now);
+        }
+        self.hand_over(now)?;
+        Ok(true)
+    }
+
+    async fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<(), Ending> {
+        let mut event = self.session.packet(packet, &mut self.window, &mut self.control);
+        if let Ok(Event::Refused(publish)) = event {
+            // Rights may have been added since they were read.
+            self.hand_over(now)?;
+            self.stale_rights |= self.rights_read != self.shared.changes.load(Ordering::Acquire);
+            if !self.intake.holds_messages() {
+                self.read_rights().await?;
+            }
+            event = self.session.packet(Packet::Publish(publish), &mut self.window, &mut self.control);
+        }
+        match event {
+            Ok(Event::Publish(publish, right)) => self.publish(publish, right, now),
+            Ok(Event::Done) => Ok(()),
+            Ok(Event::Subscribe(subscribe)) => self.subscribe(subscribe).await,
+            Ok(Event::Unsubscribe(unsubscribe)) => {
+                self.unsubscribe(&unsubscribe);
+                Ok(())
+            }
+            Ok(Event::Disconnect) => {
+                self.hand_over(now)?;
+                Err(Ending::Goodbye)
+            }
+            Ok(Event::Refused(_)) => {
+                self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!("a client is cut off: a publish that is not allowed");
+                Err(Ending::Lost)
+            }
+            Err(violation) => {
+                tracing::debug!(%violation, "a client is cut off");
+                self.hand_over(now)?;
+                Err(Ending::Lost)
+            }
+        }
+    }
+
+    /// Adds an authorized message to the batch.
+    fn publish(&mut self, publish: Publish, right: usize, now: Instant) -> Result<(), Ending> {
+        if right != self.intake.right || self.intake.messages.len() >= BATCH {
+            self.hand_over(now)?;
+            if self.intake.holds_messages() {
+                // The log is down in the middle of a read: the rest would be out of order.
+                return Err(Ending::Lost);
+            }
+            self.intake.right = right;
+        }
+        if let (Qos::AtLeastOnce, Some(id)) = (publish.qos, publish.packet_id) {
+            wire::puback(&mut self.intake.acks, id);
+        }
+        let retain = publish.retain;
+        let message = Message::accepted(publish);
+        if retain && let Some(right) = self.session.rights().get(right) {
+            self.shared.retained.put(&right.topic, &message);
+        }
+        self.intake.messages.push(message);
+        Ok(())
+    }
+
+    /// Gives the batch to the log, then acknowledges it.
+    fn hand_over(&mut self, now: Instant) -> Result<(), Ending> {
+        let intake = &mut self.intake;
+        if intake.messages.is_empty() {
+            return Ok(());
+        }
+        let Some(right) = self.session.rights().get(intake.right) else { return Err(Ending::Lost) };
+        match self.shared.log.publish(&right.topic, &intake.messages) {
+            Ok(backlog) => {
+                add(&self.shared.counters.accepted, u64::try_from(intake.messages.len()).unwrap_or_default());
+                intake.messages.clear();
+                self.control.append(&mut intake.acks);
+                intake.down_since = None;
+                if backlog == Backlog::High {
+                    intake.resume = Some(now + BEHIND);
+                }
+                Ok(())
+            }
+            Err(down) => {
+                let since = *intake.down_since.get_or_insert(now);
+                if now.duration_since(since) > LOG_LIMIT {
+                    tracing::warn!(%down, "a client is cut off");
+                    return Err(Ending::Lost);
+                }
+                intake.resume = Some(now + DOWN);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads a device's rights again after a change.
+    pub(super) async fn read_rights(&mut self) -> Result<(), Ending> {
+        while std::mem::take(&mut self.stale_rights) {
+            let Principal::Device { device, .. } = self.principal else { return Ok(()) };
+            *self.handle.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+            let shared = Arc::clone(&self.shared);
+            self.rights_read = shared.changes.load(Ordering::Acquire);
+            let rights = match self.ask(shared.ports.directory.publish_rights(device)).await? {
+                Ok(Some(rights)) => rights,
+                Ok(None) => return Err(Ending::Revoked),
+                Err(error) => {
+                    tracing::warn!(%error, "rights could not be read");
+                    return Err(Ending::Revoked);
+                }
+            };
+            let products = rights.iter().map(|right| right.product).collect();
+            *self.handle.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(products);
+            self.session.set_rights(rights);
+        }
+        Ok(())
+    }
+}

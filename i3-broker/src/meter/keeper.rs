@@ -1,0 +1,248 @@
+//! The task that takes leases for one grant, keeps them filled, reports usage and gives the rest back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use i3_core::gate::{GrantView, LeaseRefusal, MeteringError};
+
+use super::grant::{GrantHandle, Phase, Stop};
+use super::lease::Lease;
+use crate::shared::Shared;
+use crate::stats::add;
+
+/// Faster renewals than this ask for more at a time; slower ones than [`SLOW`] for less.
+const FAST: Duration = Duration::from_millis(250);
+const SLOW: Duration = Duration::from_secs(2);
+
+/// How often the end of deliveries in hand is looked for.
+const SETTLING: Duration = Duration::from_millis(2);
+
+/// Pauses between tries when the store does not answer.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+
+pub(super) fn start(shared: Arc<Shared>, handle: Arc<GrantHandle>) {
+    let runtime = shared.runtime.clone();
+    runtime.spawn(async move { Keeper { chunk: shared.config.first_lease, shared, handle }.run().await });
+}
+
+struct Keeper {
+    shared: Arc<Shared>,
+    handle: Arc<GrantHandle>,
+    /// How much to ask for at a time.
+    chunk: u64,
+}
+
+/// What ended a lease.
+enum Over {
+    /// The grant must be read again.
+    Changed,
+    /// Nobody needs it.
+    Deserted,
+    /// All of it was delivered and no more is given: ask for a new one to learn why.
+    UsedUp,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        loop {
+            let changes = self.handle.changes();
+            let (lease, view) = match self.take_lease().await {
+                Ok(taken) => taken,
+                Err(stop) => {
+                    // A change that came meanwhile may have made the answer stale.
+                    if changes != self.handle.changes() && !self.handle.is_deserted() {
+                        continue;
+                    }
+                    self.shared.grants.end(&self.handle, stop);
+                    self.shared.grants.gone.notify_waiters();
+                    return;
+                }
+            };
+            let over = if self.handle.open(changes, &lease, view, &self.shared) {
+                self.serve(&lease, changes).await
+            } else {
+                Over::Changed
+            };
+            // No session reserves any more after this, and all have settled or given back.
+            let forced = self.handle.pause(self.shared.config.revoke_limit).await;
+            add(&self.shared.counters.forced, forced);
+            self.close(&lease).await;
+            if matches!(over, Over::Deserted) && self.shared.grants.end_if_deserted(&self.handle) {
+                self.shared.grants.gone.notify_waiters();
+                return;
+            }
+        }
+    }
+
+    /// Reads the grant and opens a lease under it.
+    async fn take_lease(&mut self) -> Result<(Arc<Lease>, GrantView), Stop> {
+        let give_up = Instant::now() + self.shared.config.quota_wait;
+        let mut pause = FIRST_RETRY;
+        loop {
+            match self.try_lease().await {
+                Ok(Some(taken)) => return Ok(taken),
+                // The grant changed between the two questions.
+                Ok(None) => {}
+                Err(Stop::StoreDown) if Instant::now() + pause < give_up && !self.handle.is_deserted() => {}
+                Err(stop) => return Err(stop),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_RETRY);
+        }
+    }
+
+    async fn try_lease(&mut self) -> Result<Option<(Arc<Lease>, GrantView)>, Stop> {
+        let ports = &self.shared.ports;
+        let view = match ports.directory.grant(self.handle.grant).await {
+            Ok(Some(view)) if view.open => view,
+            Ok(_) => return Err(Stop::Closed),
+            Err(error) => {
+                tracing::warn!(grant = %self.handle.grant, %error, "a grant could not be read");
+                return Err(Stop::StoreDown);
+            }
+        };
+        if view.until.is_some_and(|until| until <= ports.clock.now()) {
+            return Err(Stop::Closed);
+        }
+        match ports.metering.open(self.handle.grant, &self.shared.config.holder, self.chunk).await {
+            Ok(terms) => {
+                let lease = Arc::new(Lease::new(terms.lease, terms.epoch, terms.granted));
+                if terms.epoch != view.epoch {
+                    lease.close();
+                    self.close(&lease).await;
+                    return Ok(None);
+                }
+                Ok(Some((lease, view)))
+            }
+            Err(MeteringError::Refused(refusal)) => Err(Stop::Refused(refusal)),
+            Err(error) => {
+                tracing::warn!(grant = %self.handle.grant, %error, "no quota could be taken");
+                Err(Stop::StoreDown)
+            }
+        }
+    }
+
+    /// Keeps a lease filled for as long as it lasts.
+    async fn serve(&mut self, lease: &Arc<Lease>, changes: u64) -> Over {
+        let mut reported = 0;
+        let mut asked = Instant::now();
+        let mut next_report = Instant::now() + self.shared.config.report_every;
+        // Set while the store does not answer: when to ask again.
+        let mut retry: Option<(Instant, Duration)> = None;
+        let mut dry = false;
+        let mut wanted = false;
+        loop {
+            if self.handle.changes() != changes {
+                return Over::Changed;
+            }
+            if self.handle.is_deserted() {
+                return Over::Deserted;
+            }
+            if dry && lease.delivered() >= lease.granted() {
+                return Over::UsedUp;
+            }
+            let now = Instant::now();
+            wanted |= !dry && lease.wants_more();
+            let report_due = now >= next_report;
+            let allowed = retry.is_none_or(|(at, _)| now >= at);
+            if allowed && ((wanted && !dry) || (report_due && lease.delivered() != reported)) {
+                let starved = lease.reserved() >= lease.granted();
+                if wanted {
+                    self.adapt(asked.elapsed(), starved);
+                    asked = now;
+                }
+                let delivered = lease.delivered();
+                let target = if wanted { lease.reserved().saturating_add(self.chunk) } else { 0 };
+                let target = target.max(lease.granted());
+                match self.shared.ports.metering.extend(lease.id, delivered, target).await {
+                    Ok(terms) if terms.epoch != lease.epoch => return Over::Changed,
+                    Ok(terms) => {
+                        reported = delivered;
+                        retry = None;
+                        dry = wanted && terms.granted <= lease.granted();
+                        lease.extend(terms.granted);
+                        if wanted {
+                            self.handle.wake_sessions();
+                        }
+                        wanted = false;
+                    }
+                    Err(MeteringError::Refused(LeaseRefusal::NotActive | LeaseRefusal::NoSuchLease)) => {
+                        return Over::Changed;
+                    }
+                    // What is held may still be delivered.
+                    Err(MeteringError::Refused(_)) => dry = true,
+                    Err(error) => {
+                        tracing::warn!(grant = %self.handle.grant, %error, "usage could not be reported");
+                        let pause = retry.map_or(FIRST_RETRY, |(_, pause)| (pause * 2).min(LAST_RETRY));
+                        retry = Some((Instant::now() + pause, pause));
+                    }
+                }
+                continue;
+            }
+            if report_due {
+                next_report = now + self.shared.config.report_every;
+            }
+            let mut until = next_report;
+            if let Some((at, _)) = retry {
+                until = if wanted { at } else { until.max(at) };
+            }
+            if dry {
+                until = until.min(now + SETTLING);
+            }
+            tokio::select! {
+                () = self.handle.keeper.notified() => {}
+                () = tokio::time::sleep_until(until.into()) => {}
+            }
+        }
+    }
+
+    /// How much to ask for follows the rate: what is left should last for some 250 to 500 ms.
+    fn adapt(&mut self, since: Duration, starved: bool) {
+        let config = &self.shared.config;
+        let chunk = match (since < FAST, starved) {
+            (true, true) => self.chunk.saturating_mul(4),
+            (true, false) => self.chunk.saturating_mul(2),
+            _ if since > SLOW => self.chunk / 2,
+            _ => self.chunk,
+        };
+        self.chunk = chunk.clamp(config.first_lease, config.largest_lease.max(config.first_lease));
+    }
+
+    /// Reports the final count and gives the rest back.
+    async fn close(&self, lease: &Lease) {
+        let patience = Instant::now() + self.shared.config.revoke_limit;
+        while lease.reserved() > lease.delivered() && Instant::now() < patience {
+            tokio::time::sleep(SETTLING).await;
+        }
+        let give_up = Instant::now() + self.shared.config.quota_wait;
+        let mut pause = FIRST_RETRY;
+        loop {
+            let delivered = lease.delivered();
+            match self.shared.ports.metering.close(lease.id, delivered).await {
+                Ok(()) => return,
+                Err(MeteringError::Refused(refusal)) => {
+                    tracing::warn!(grant = %self.handle.grant, lease = %lease.id, delivered, %refusal, "a lease was gone before it was closed");
+                    return;
+                }
+                Err(error) if Instant::now() + pause > give_up => {
+                    tracing::error!(grant = %self.handle.grant, lease = %lease.id, delivered, %error, "a lease stays open: its last messages are in doubt");
+                    return;
+                }
+                Err(_) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LAST_RETRY);
+                }
+            }
+        }
+    }
+}
+
+impl GrantHandle {
+    /// Opens deliveries, unless the grant has changed since; false if it has.
+    fn open(&self, changes: u64, lease: &Arc<Lease>, view: GrantView, shared: &Shared) -> bool {
+        let until = view.until.map(|until| Instant::now() + until.since(shared.ports.clock.now()));
+        let phase = Phase::Open { lease: Arc::clone(lease), view: Arc::new(view), until };
+        self.publish_if(phase, || self.changes() == changes)
+    }
+}

@@ -1,0 +1,8 @@
+//! Quota: leases as atomics, and the task that keeps them filled.
+
+mod grant;
+mod keeper;
+mod lease;
+
+pub(crate) use grant::{GrantHandle, Grants, Phase};
+pub(crate) use lease::{Lease, Reserve};

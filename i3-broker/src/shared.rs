@@ -1,0 +1,172 @@
+//! What all tasks of one gate share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use i3_core::gate::{Authenticator, Directory, Metering, Principal};
+use i3_core::id::{DeviceId, OrderId};
+use i3_core::name::Topic;
+use i3_core::time::Clock;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+use crate::config::GateConfig;
+use crate::log::TopicLog;
+use crate::message::Message;
+use crate::meter::Grants;
+use crate::signal::ConnHandle;
+use crate::stats::Counters;
+
+/// What a gate asks of the marketplace.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    /// Checks logins.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Tells rights.
+    pub directory: Arc<dyn Directory>,
+    /// Hands out quota.
+    pub metering: Arc<dyn Metering>,
+    /// Tells the time, for the ends of credentials and grants.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: GateConfig,
+    pub(crate) ports: Ports,
+    pub(crate) log: Arc<dyn TopicLog>,
+    pub(crate) runtime: Handle,
+    pub(crate) grants: Grants,
+    pub(crate) connections: Connections,
+    pub(crate) retained: Retained,
+    pub(crate) counters: Counters,
+    /// Raised with every change of access: what was read before it may be stale.
+    pub(crate) changes: AtomicU64,
+    pub(crate) closing: watch::Sender<bool>,
+}
+
+/// Whose connection it is, for finding it again. Two principals never share a session, whatever client id
+/// they choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    Device(DeviceId),
+    Order(OrderId),
+}
+
+impl From<Principal> for Owner {
+    fn from(principal: Principal) -> Self {
+        match principal {
+            Principal::Device { device, .. } => Self::Device(device),
+            Principal::Order { order, .. } => Self::Order(order),
+        }
+    }
+}
+
+type Sessions = HashMap<Owner, HashMap<String, Arc<ConnHandle>>>;
+
+/// The connections of a gate.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    /// Those that are logged in, by owner and client id.
+    sessions: Mutex<Sessions>,
+    /// All tasks, those that linger included.
+    pub(crate) tasks: AtomicUsize,
+    pub(crate) task_ended: Notify,
+    next: AtomicU64,
+}
+
+impl Connections {
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fresh_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Enters a session; gives the one that it replaces.
+    pub(crate) fn enter(
+        shared: &Arc<Shared>,
+        owner: Owner,
+        client_id: String,
+        handle: &Arc<ConnHandle>,
+    ) -> (Entered, Option<Arc<ConnHandle>>) {
+        let mut sessions = shared.connections.sessions();
+        let old = sessions.entry(owner).or_default().insert(client_id.clone(), Arc::clone(handle));
+        shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
+        (Entered { shared: Arc::clone(shared), owner, client_id, handle: Arc::clone(handle) }, old)
+    }
+
+    pub(crate) fn of(&self, owner: Owner) -> Vec<Arc<ConnHandle>> {
+        self.sessions().get(&owner).map(|sessions| sessions.values().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn of_devices(&self) -> Vec<Arc<ConnHandle>> {
+        let sessions = self.sessions();
+        let devices = sessions.iter().filter(|(owner, _)| matches!(owner, Owner::Device(_)));
+        devices.flat_map(|(_, sessions)| sessions.values().cloned()).collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<ConnHandle>> {
+        self.sessions().values().flat_map(|sessions| sessions.values().cloned()).collect()
+    }
+}
+
+/// A session's entry. Dropped when nothing is written or accepted for it any more.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    shared: Arc<Shared>,
+    owner: Owner,
+    client_id: String,
+    handle: Arc<ConnHandle>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut sessions = self.shared.connections.sessions();
+        if let Some(of_owner) = sessions.get_mut(&self.owner) {
+            if of_owner.get(&self.client_id).is_some_and(|other| Arc::ptr_eq(other, &self.handle)) {
+                of_owner.remove(&self.client_id);
+            }
+            if of_owner.is_empty() {
+                sessions.remove(&self.owner);
+            }
+        }
+        drop(sessions);
+        self.shared.counters.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.handle.end();
+    }
+}
+
+/// Counts a task for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct TaskCount(pub(crate) Arc<Shared>);
+
+impl Drop for TaskCount {
+    fn drop(&mut self) {
+        self.0.connections.tasks.fetch_sub(1, Ordering::AcqRel);
+        self.0.connections.task_ended.notify_waiters();
+    }
+}
+
+/// The retained message of each product (3.3.1.3). Only authorized publishes come here, so there are no
+/// more than products. In memory only.
+#[derive(Debug, Default)]
+pub(crate) struct Retained(Mutex<HashMap<Topic, Message>>);
+
+impl Retained {
+    /// Takes a message that was published to be retained; an empty one removes what was.
+    pub(crate) fn put(&self, topic: &Topic, message: &Message) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if message.payload().is_empty() {
+            all.remove(topic);
+        } else {
+            all.insert(topic.clone(), message.owned());
+        }
+    }
+
+    pub(crate) fn of(&self, topic: &Topic) -> Option<Message> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(topic).cloned()
+    }
+}

@@ -1,0 +1,249 @@
+//! A marketplace of one device, one product and one order, with exact books.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use i3_core::gate::*;
+use i3_core::id::*;
+use i3_core::store::{StoreError, StoreErrorKind};
+use i3_core::time::Timestamp;
+
+#[derive(Debug)]
+pub(super) struct Market {
+    books: Mutex<Books>,
+    pub(super) down: AtomicBool,
+    /// Milliseconds that each call of metering takes.
+    pub(super) slow: AtomicU64,
+    pub(super) listener: Mutex<Option<Arc<dyn AccessListener>>>,
+}
+
+#[derive(Debug)]
+struct Books {
+    quota: u64,
+    /// Delivered under leases that are closed.
+    used: u64,
+    leases: HashMap<LeaseId, (u64, u64)>,
+    next: u128,
+    epoch: u32,
+    open: bool,
+    device: bool,
+    listed: bool,
+    until: Option<Timestamp>,
+    calls: u64,
+}
+
+pub(super) fn grant() -> GrantId {
+    GrantId::of(OrderId::from_bits(7))
+}
+
+pub(super) fn device_principal() -> Principal {
+    Principal::Device { device: DeviceId::from_bits(1), hub: HubId::from_bits(2) }
+}
+
+impl Market {
+    pub(super) fn new(quota: u64) -> Self {
+        let books = Books {
+            quota,
+            used: 0,
+            leases: HashMap::new(),
+            next: 1,
+            epoch: 1,
+            open: true,
+            device: true,
+            listed: true,
+            until: None,
+            calls: 0,
+        };
+        Self {
+            books: Mutex::new(books),
+            down: AtomicBool::new(false),
+            slow: AtomicU64::new(0),
+            listener: Mutex::default(),
+        }
+    }
+
+    /// Messages that were reported as delivered.
+    pub(super) fn billed(&self) -> u64 {
+        let books = self.books.lock().unwrap();
+        books.used + books.leases.values().map(|(_, delivered)| delivered).sum::<u64>()
+    }
+
+    pub(super) fn open_leases(&self) -> usize {
+        self.books.lock().unwrap().leases.len()
+    }
+
+    pub(super) fn granted(&self) -> u64 {
+        self.books.lock().unwrap().leases.values().map(|(granted, _)| granted).sum()
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.books.lock().unwrap().calls
+    }
+
+    async fn change(&self, change: AccessChange, set: impl FnOnce(&mut Books)) {
+        set(&mut self.books.lock().unwrap());
+        let listener = self.listener.lock().unwrap().clone();
+        if let Some(listener) = listener {
+            listener.access_changed(&[change]).await;
+        }
+    }
+
+    pub(super) async fn set_open(&self, open: bool) {
+        self.change(AccessChange::Grant(grant()), |books| {
+            books.open = open;
+            books.epoch += 1;
+        })
+        .await;
+    }
+
+    pub(super) async fn set_device(&self, active: bool) {
+        self.change(AccessChange::Device(DeviceId::from_bits(1)), |books| books.device = active).await;
+    }
+
+    pub(super) async fn set_listed(&self, listed: bool) {
+        self.change(AccessChange::Product(ProductId::from_bits(3)), |books| books.listed = listed).await;
+    }
+
+    pub(super) fn set_until(&self, until: Timestamp) {
+        self.books.lock().unwrap().until = Some(until);
+    }
+
+    pub(super) async fn change_login(&self, principal: Principal, credential: Option<u128>) {
+        let credential = credential.map(CredentialId::from_bits);
+        self.change(AccessChange::Login { principal, credential }, |_| {}).await;
+    }
+
+    async fn reach(&self) -> Result<(), StoreError> {
+        let slow = self.slow.load(Ordering::SeqCst);
+        if slow > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(slow)).await;
+        }
+        if self.down.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "it is switched off"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Authenticator for Market {
+    async fn authenticate(&self, login: Login<'_>) -> Result<Admission, LoginError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "it is switched off").into());
+        }
+        let (principal, credential) = match (login.username, login.password) {
+            (Some("device"), Some(b"secret")) => (device_principal(), Some(CredentialId::from_bits(1))),
+            (Some("other-device"), Some(b"secret")) => (
+                Principal::Device { device: DeviceId::from_bits(9), hub: HubId::from_bits(2) },
+                Some(CredentialId::from_bits(2)),
+            ),
+            (Some("order"), Some(b"secret")) => {
+                (Principal::Order { order: grant().order(), buyer: UserId::from_bits(5) }, None)
+            }
+            _ => return Err(LoginError::Refused),
+        };
+        Ok(Admission { principal, credential, until: None })
+    }
+}
+
+#[async_trait]
+impl Directory for Market {
+    async fn publish_rights(&self, device: DeviceId) -> Result<Option<Vec<PublishRight>>, StoreError> {
+        self.reach().await?;
+        let books = self.books.lock().unwrap();
+        if !books.device {
+            return Ok(None);
+        }
+        let mut rights = Vec::new();
+        if books.listed && device == DeviceId::from_bits(1) {
+            let topic = super::TOPIC.parse().unwrap();
+            rights.push(PublishRight { product: ProductId::from_bits(3), topic });
+        }
+        Ok(Some(rights))
+    }
+
+    async fn grant(&self, grant: GrantId) -> Result<Option<GrantView>, StoreError> {
+        self.reach().await?;
+        let books = self.books.lock().unwrap();
+        Ok((grant == self::grant()).then(|| GrantView {
+            grant,
+            buyer: UserId::from_bits(5),
+            product: ProductId::from_bits(3),
+            topic: super::TOPIC.parse().unwrap(),
+            epoch: books.epoch,
+            open: books.open && books.listed,
+            until: books.until,
+        }))
+    }
+}
+
+impl Books {
+    fn left(&self) -> u64 {
+        self.quota - self.used - self.leases.values().map(|(granted, _)| granted).sum::<u64>()
+    }
+
+    fn terms(&self, lease: LeaseId) -> LeaseTerms {
+        LeaseTerms { lease, epoch: self.epoch, granted: self.leases[&lease].0 }
+    }
+}
+
+#[async_trait]
+impl Metering for Market {
+    async fn open(&self, grant: GrantId, _: &str, messages: u64) -> Result<LeaseTerms, MeteringError> {
+        self.reach().await?;
+        let mut books = self.books.lock().unwrap();
+        books.calls += 1;
+        assert!(grant == super::market::grant() && messages > 0);
+        if !books.open || !books.listed {
+            return Err(LeaseRefusal::NotActive.into());
+        }
+        let granted = messages.min(books.left());
+        if granted == 0 {
+            let spent = books.used == books.quota;
+            return Err(if spent { LeaseRefusal::Exhausted } else { LeaseRefusal::LeasedElsewhere }.into());
+        }
+        let lease = LeaseId::from_bits(books.next);
+        books.next += 1;
+        books.leases.insert(lease, (granted, 0));
+        Ok(books.terms(lease))
+    }
+
+    async fn extend(
+        &self,
+        lease: LeaseId,
+        delivered: u64,
+        granted: u64,
+    ) -> Result<LeaseTerms, MeteringError> {
+        self.reach().await?;
+        let mut books = self.books.lock().unwrap();
+        books.calls += 1;
+        let left = books.left();
+        let active = books.open && books.listed;
+        let Some((held, reported)) = books.leases.get_mut(&lease) else {
+            return Err(LeaseRefusal::NoSuchLease.into());
+        };
+        assert!(delivered <= *held, "more was delivered than granted");
+        assert!(delivered >= *reported, "a count went back");
+        *reported = delivered;
+        if !active {
+            return Err(LeaseRefusal::NotActive.into());
+        }
+        *held += granted.saturating_sub(*held).min(left);
+        Ok(books.terms(lease))
+    }
+
+    async fn close(&self, lease: LeaseId, delivered: u64) -> Result<(), MeteringError> {
+        self.reach().await?;
+        let mut books = self.books.lock().unwrap();
+        books.calls += 1;
+        let Some((held, reported)) = books.leases.remove(&lease) else {
+            return Err(LeaseRefusal::NoSuchLease.into());
+        };
+        assert!(delivered <= held, "more was delivered than granted");
+        assert!(delivered >= reported, "a count went back");
+        books.used += delivered;
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! The whole gate, over real sockets.
+
+mod abuse;
+mod client;
+mod delivery;
+mod failure;
+mod market;
+mod publishing;
+mod revocation;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use i3_core::time::SystemClock;
+
+use self::client::Client;
+use self::market::Market;
+use crate::log::{MemoryLog, RumqttdLog, RumqttdLogConfig, TopicLog};
+use crate::{Gate, GateConfig, Ports};
+
+/// A gate over a market of one device, one product and one order.
+struct Scene {
+    gate: Gate,
+    market: Arc<Market>,
+}
+
+const TOPIC: &str = "i3/hub/product";
+
+impl Scene {
+    async fn with(quota: u64, log: Arc<dyn TopicLog>, set: impl FnOnce(&mut GateConfig)) -> Self {
+        let market = Arc::new(Market::new(quota));
+        let ports = Ports {
+            authenticator: Arc::clone(&market) as _,
+            directory: Arc::clone(&market) as _,
+            metering: Arc::clone(&market) as _,
+            clock: Arc::new(SystemClock),
+        };
+        let mut config = GateConfig::new("127.0.0.1:0".parse().unwrap());
+        set(&mut config);
+        let gate = Gate::start(config, ports, log).await.unwrap();
+        *market.listener.lock().unwrap() = Some(gate.listener());
+        Self { gate, market }
+    }
+
+    /// Over the log that is the default.
+    async fn new(quota: u64) -> Self {
+        Self::with(quota, Arc::new(RumqttdLog::start(RumqttdLogConfig::default()).await.unwrap()), |_| {})
+            .await
+    }
+
+    /// Over the log in memory.
+    async fn in_memory(quota: u64, set: impl FnOnce(&mut GateConfig)) -> Self {
+        Self::with(quota, Arc::new(MemoryLog::default()), set).await
+    }
+
+    async fn client(&self, id: &str, user: &str) -> Client {
+        let mut client = Client::open(self.gate.local_addr()).await;
+        assert_eq!(client.login(id, user, "secret").await, Some(0), "{user} is let in");
+        client
+    }
+
+    async fn device(&self) -> Client {
+        self.client("device", "device").await
+    }
+
+    async fn buyer(&self, id: &str, qos: u8) -> Client {
+        let mut client = self.client(id, "order").await;
+        assert_eq!(client.subscribe(&[(TOPIC, qos)]).await, [qos]);
+        client
+    }
+}
+
+/// Waits until something is so, for at most five seconds.
+async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("not in time: {what}");
+}
