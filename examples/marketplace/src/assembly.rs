@@ -1,5 +1,6 @@
 //! All parts of a marketplace put together: store, domain, access, and the gate when there is one.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +8,8 @@ use i3_auth::api_token::ApiTokens;
 use i3_auth::broker_password::BrokerPasswords;
 use i3_auth::password::{PasswordError, PasswordSettings, Passwords};
 use i3_auth::{MarketAuthenticator, MasterKey, MasterKeyError, RolePolicy};
+use i3_broker::log::{RumqttdLog, RumqttdLogConfig};
+use i3_broker::{Gate, GateConfig, GateError, Ports};
 use i3_core::access::Actor;
 use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
 use i3_core::market::{MarketError, Marketplace, Settings};
@@ -76,6 +79,9 @@ pub enum AssemblyError {
     /// What an earlier life left open could not be cleaned up.
     #[error(transparent)]
     Market(#[from] MarketError),
+    /// The gate cannot be started.
+    #[error(transparent)]
+    Gate(#[from] GateError),
 }
 
 impl From<NoEntropy> for AssemblyError {
@@ -92,6 +98,8 @@ impl AssemblyError {
             Self::MasterKey(_) => "master_key",
             Self::Passwords(_) => "passwords",
             Self::Market(error) => error.code(),
+            Self::Gate(GateError::AddressInUse(_)) => "address_in_use",
+            Self::Gate(_) => "gate",
         }
     }
 }
@@ -168,6 +176,24 @@ impl Assembly {
     /// How it was configured.
     pub fn config(&self) -> &AssemblyConfig {
         &self.config
+    }
+
+    /// Starts the MQTT gate at this address. From then on it is told of all changes of access that are made
+    /// in this process. End it with [`Gate::shutdown`], which bills what was delivered.
+    pub async fn start_gate(&self, listen: SocketAddr) -> Result<Gate, AssemblyError> {
+        let mut config = GateConfig::new(listen);
+        config.holder.clone_from(&self.config.gate);
+        let market = Arc::new(self.market.clone());
+        let ports = Ports {
+            authenticator: self.access.authenticator.clone(),
+            directory: market.clone(),
+            metering: market,
+            clock: self.market.clock().clone(),
+        };
+        let log = RumqttdLog::start(RumqttdLogConfig::default()).await.map_err(GateError::from)?;
+        let gate = Gate::start(config, ports, Arc::new(log)).await?;
+        self.market.listen(gate.listener());
+        Ok(gate)
     }
 
     /// The leases of this gate's earlier life that were reclaimed at the start, each with the number of

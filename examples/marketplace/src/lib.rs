@@ -2,7 +2,9 @@
 //! of the binary `i3-marketplace`.
 
 mod assembly;
+mod rest;
 mod store_url;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError};
+pub use rest::{AppState, router};
 pub use store_url::{InvalidStoreUrl, StoreUrl};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use i3_core::store::{DynStore, MemoryStore, StoreError, StoreErrorKind};
+use i3_store_sled::SledStore;
 use i3_store_sql::{SqliteOptions, SqliteStore};
 
 /// Names a store: `sqlite:PATH`, `sled:PATH` or `memory:`.
@@ -69,9 +70,7 @@ impl StoreUrl {
     pub async fn open(&self) -> Result<DynStore, StoreError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteStore::open(path, SqliteOptions::default()).await?),
-            Self::Sled(_) => {
-                return Err(StoreError::new(StoreErrorKind::Unsupported, "sled is not built in"));
-            }
+            Self::Sled(path) => Arc::new(SledStore::open(path)?),
             Self::Memory => Arc::new(MemoryStore::new()),
         })
     }

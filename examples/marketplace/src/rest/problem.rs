@@ -1,0 +1,284 @@
+//! Errors as the interface tells them: problem details (RFC 9457) with a stable `code`.
+
+use std::error::Error as _;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use i3_auth::api_token::ApiTokenError;
+use i3_auth::password::PasswordError;
+use i3_core::access::Actor;
+use i3_core::gate::LoginError;
+use i3_core::market::{MarketError, Refusal, RefusalKind};
+use i3_core::store::{Applied, StoreError, StoreErrorKind};
+use serde::Serialize;
+
+/// An answer that says what is wrong. The body is `application/problem+json` with `title`, `status`,
+/// `detail` and `code`; its `type` is absent, which means `about:blank`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+}
+
+impl Problem {
+    /// A problem of this status with this stable code; the detail is for people.
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    /// Something about the request makes no sense.
+    pub(super) fn invalid(field: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", format!("{field}: {reason}"))
+    }
+
+    /// Nobody is signed in where somebody has to be.
+    pub(super) fn sign_in() -> Self {
+        let detail = "sign in: `Authorization: Bearer` with an API token is expected";
+        Self::new(StatusCode::UNAUTHORIZED, "authentication_required", detail)
+    }
+
+    /// The token is not accepted, for whatever reason.
+    pub(super) fn bad_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "the API token is not accepted")
+    }
+
+    /// Something failed that the client can do nothing about.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request could not be carried out")
+    }
+
+    /// What the marketplace answered to this actor.
+    pub(super) fn of_market(actor: Actor, error: MarketError) -> Self {
+        match error {
+            MarketError::Refused(Refusal::Forbidden { .. }) if actor == Actor::Anonymous => Self::sign_in(),
+            MarketError::Refused(refusal) => {
+                Self::new(status_of(refusal.kind()), refusal.code(), refusal.to_string())
+            }
+            MarketError::Store(error) => error.into(),
+            other => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                other.code(),
+                format!("{other}: send the request again"),
+            ),
+        }
+    }
+}
+
+/// The status of a refusal, the same for all commands and queries.
+const fn status_of(kind: RefusalKind) -> StatusCode {
+    match kind {
+        RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+        RefusalKind::NotFound => StatusCode::NOT_FOUND,
+        RefusalKind::Conflict => StatusCode::CONFLICT,
+        RefusalKind::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
+        // `Invalid`, and kinds that are not known yet: the request is at fault.
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// The operator reads the cause in the log; a client is told only what it can act on.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(code = error.kind().code(), cause = error.source(), "the store failed: {error}");
+        let status = match error.kind() {
+            StoreErrorKind::Unavailable | StoreErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let detail = match error.applied() {
+            Applied::No => "the store failed; nothing was changed",
+            Applied::Unknown => {
+                "the store failed, and the request may have been carried out: \
+                 send it again with the same idempotency key"
+            }
+        };
+        Self::new(status, error.kind().code(), detail)
+    }
+}
+
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => busy(),
+            PasswordError::Length => Self::invalid("password", error),
+            other => {
+                tracing::error!("a password could not be hashed: {other}");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Busy => busy(),
+            LoginError::Store(error) => error.into(),
+            _ => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_credentials",
+                "the name or the password is not accepted",
+            ),
+        }
+    }
+}
+
+impl From<ApiTokenError> for Problem {
+    fn from(error: ApiTokenError) -> Self {
+        match error {
+            ApiTokenError::Store(error) => error.into(),
+            ApiTokenError::TooMany => Self::new(StatusCode::CONFLICT, "too_many_tokens", error.to_string()),
+            _ => Self::bad_token(),
+        }
+    }
+}
+
+fn busy() -> Problem {
+    let detail = "too many passwords are being checked or were wrong: try again later";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail)
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        // The cause alone says the field and the reason.
+        let cause = rejection.source().map_or_else(|| rejection.body_text(), ToString::to_string);
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = format!("a body has at most {} bytes", super::MAX_BODY_BYTES);
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "`Content-Type: application/json` is expected",
+            ),
+            _ => match rejection {
+                JsonRejection::JsonDataError(_) => {
+                    Self::new(StatusCode::BAD_REQUEST, "invalid_request", cause)
+                }
+                _ => Self::new(StatusCode::BAD_REQUEST, "invalid_json", cause),
+            },
+        }
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", rejection.body_text())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let details = Details {
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+        };
+        let mut response = (self.status, Json(details)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use i3_core::access::Action;
+    use i3_core::gate::LeaseRefusal;
+    use i3_core::id::{TypedId, UserId};
+
+    use super::*;
+
+    fn user() -> Actor {
+        Actor::User(UserId::from_bits(1))
+    }
+
+    fn forbidden() -> Refusal {
+        Refusal::Forbidden { action: Action::Audit, rule: "a rule".to_owned() }
+    }
+
+    #[test]
+    fn every_refusal_has_its_status_and_code() {
+        let table = [
+            (forbidden(), 403, "forbidden"),
+            (Refusal::OwnProduct, 403, "own_product"),
+            (Refusal::NothingReceived, 403, "nothing_received"),
+            (Refusal::NotFound { what: "hub" }, 404, "not_found"),
+            (Refusal::Lease(LeaseRefusal::NoSuchLease), 404, "no_such_lease"),
+            (Refusal::Taken { what: "user name" }, 409, "name_taken"),
+            (Refusal::WrongState { what: "user", state: "active" }, 409, "wrong_state"),
+            (Refusal::KeyReused, 409, "idempotency_key_reused"),
+            (Refusal::LastOwner, 409, "last_owner"),
+            (Refusal::Lease(LeaseRefusal::Exhausted), 409, "quota_exhausted"),
+            (Refusal::Lease(LeaseRefusal::LeasedElsewhere), 409, "quota_leased_elsewhere"),
+            (Refusal::Lease(LeaseRefusal::NotActive), 409, "grant_not_active"),
+            (Refusal::InsufficientFunds, 402, "insufficient_funds"),
+            (Refusal::Lease(LeaseRefusal::InsufficientFunds), 402, "insufficient_funds"),
+            (Refusal::invalid("amount", "more than nothing is expected"), 400, "invalid_request"),
+        ];
+        for (refusal, status, code) in table {
+            let problem = Problem::of_market(user(), refusal.clone().into());
+            assert_eq!((problem.status.as_u16(), problem.code), (status, code), "{refusal:?}");
+            assert_eq!(problem.detail, refusal.to_string());
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_asked_to_sign_in_where_a_user_is_forbidden() {
+        let problem = Problem::of_market(Actor::Anonymous, forbidden().into());
+        assert_eq!((problem.status.as_u16(), problem.code), (401, "authentication_required"));
+        let response = problem.into_response();
+        assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
+    }
+
+    #[test]
+    fn failures_have_their_status_and_say_nothing_of_the_inside() {
+        let table = [
+            (StoreErrorKind::Unavailable, 503, "store_unavailable"),
+            (StoreErrorKind::Busy, 503, "store_busy"),
+            (StoreErrorKind::Incompatible, 500, "store_incompatible"),
+            (StoreErrorKind::Corrupt, 500, "store_corrupt"),
+            (StoreErrorKind::Misconfigured, 500, "store_misconfigured"),
+            (StoreErrorKind::Unsupported, 500, "store_unsupported"),
+        ];
+        for (kind, status, code) in table {
+            let error = StoreError::new(kind, "the file of the data is gone");
+            let problem = Problem::of_market(user(), error.into());
+            assert_eq!((problem.status.as_u16(), problem.code), (status, code));
+            assert!(!problem.detail.contains("file"), "{}", problem.detail);
+        }
+        let unknown = StoreError::new(StoreErrorKind::Unavailable, "x").outcome_unknown();
+        assert!(Problem::from(unknown).detail.contains("idempotency key"));
+        let conflict = Problem::of_market(user(), MarketError::Conflict);
+        assert_eq!((conflict.status.as_u16(), conflict.code), (503, "conflict"));
+        assert_eq!(conflict.into_response().headers()[RETRY_AFTER], "1");
+    }
+}
