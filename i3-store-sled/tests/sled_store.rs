@@ -1,4 +1,5 @@
 //! The sled backend keeps the storage contract.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

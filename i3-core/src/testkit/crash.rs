@@ -23,6 +23,7 @@ use super::{Checked, Run, Stop, ensure, join_all};
 use crate::store::{Cell, DynStore, MemoryStore, Op, Scan, Store, Version};
 
 const PLACE: &str = "I3_TESTKIT_CRASH_PLACE";
+const ROUNDS: &str = "I3_TESTKIT_CRASH_ROUNDS";
 const WORD: &str = "acknowledged ";
 const CALLERS: u64 = 6;
 /// How long a child may take until its first acknowledgement.
@@ -43,13 +44,15 @@ pub type BlockOn<'a> = &'a dyn Fn(Run<'_>) -> Checked;
 /// Lets a child commit to the store at `place` and kills it, `rounds` times; checks the store after each.
 ///
 /// `test` is the name of the calling test as the test harness knows it (with its modules), which must do
-/// nothing before this call: the child enters here too, and never leaves.
+/// nothing before this call: the child enters here too, and never leaves. The environment variable
+/// `I3_TESTKIT_CRASH_ROUNDS` asks for another number of rounds, for long runs before a release.
 pub fn survive(test: &str, place: &Path, rounds: u32, open: Open<'_>, block_on: BlockOn<'_>) -> Checked {
     if let Some(place) = std::env::var_os(PLACE).map(PathBuf::from) {
         return block_on(Box::pin(async move { child(open(&place).await?).await }));
     }
+    let asked = std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok());
     let mut acknowledged = BTreeSet::new();
-    for round in 0..rounds {
+    for round in 0..asked.unwrap_or(rounds) {
         // Every third round is killed while it opens or recovers, the others while they commit.
         let busy = round % 3 != 2;
         let delay = Duration::from_millis(u64::from(getrandom::u32()? % 400));
