@@ -10,6 +10,30 @@
 //! | `sqlite` | `SqliteStore` | power loss (default) or a killed process |
 //!
 //! No feature is on by default.
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use i3_core::store::{BatchBuilder, Collection, Key, Kind, Schema, Store, StoreExt, Units};
+//! use i3_store_sql::{SqliteOptions, SqliteStore};
+//!
+//! static STOCK: Collection =
+//!     Collection { name: "stock", kind: Kind::Counters, about: "what is left", columns: &[], indexes: &[] };
+//!
+//! let folder = tempfile::tempdir()?;
+//! let store = SqliteStore::open(folder.path().join("i3.db"), SqliteOptions::default()).await?;
+//! store.prepare(&Schema::new(1, &[&STOCK])?).await?;
+//! let sensors = Key::new(&STOCK, "sensors")?;
+//! let delivery = BatchBuilder::new().adjust(sensors.clone(), Units::new(12)?, Units::ZERO).build()?;
+//! store.commit(&delivery).await?;
+//! assert_eq!(store.counter(&sensors).await?.get(), 12);
+//! store.close().await?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sqlite"))]
+//! # fn main() {}
+//! ```
 
 #[cfg(feature = "sqlite")]
 mod description;

@@ -18,6 +18,7 @@ struct Sqlite {
 }
 
 impl Sqlite {
+    #[expect(clippy::unwrap_used, reason = "a test without a temporary folder cannot go on")]
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { folder, opened: AtomicU32::new(0), options: SqliteOptions::default() }

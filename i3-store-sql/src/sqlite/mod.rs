@@ -120,6 +120,8 @@ impl SqliteStore {
             .synchronous(synchronous)
             .statement_cache_capacity(WRITER_TEXTS)
             .pragma("cache_size", WRITER_CACHE)
+            // Else a statement of many rows keeps what it may have to undo in a file.
+            .pragma("temp_store", "MEMORY")
             .pragma("wal_autocheckpoint", WAL_PAGES)
             .thread_name(|_| "i3-sqlite-write".to_owned());
         let reading = common.read_only(true).thread_name(|_| "i3-sqlite-read".to_owned());
@@ -264,5 +266,6 @@ impl Store for SqliteStore {
 const WRITER_TEXTS: usize = 128;
 /// The writer's page cache, in KiB with a minus: a large group stays in it.
 const WRITER_CACHE: &str = "-32768";
-/// Pages of 4 KiB in the log before a commit moves them into the database.
-const WAL_PAGES: &str = "4000";
+/// Pages of 4 KiB in the log before a commit moves them into the database: 32 MiB. A group of 64 purchases
+/// writes about 4 MiB, which is SQLite's default: every group would move its own pages.
+const WAL_PAGES: &str = "8000";

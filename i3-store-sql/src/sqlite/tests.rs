@@ -231,7 +231,7 @@ async fn a_commit_that_fails_midway_leaves_nothing_and_tells_so() {
     let path = dir.path().join("db");
     let store = opened(&path).await;
     store.commit(&purchase(1)).await.unwrap();
-    // A row that the store cannot have written: the order of statements puts events after orders.
+    // Balances are written before orders, and orders fail.
     let mut other = plain(&path).await;
     other
         .execute("CREATE TRIGGER no BEFORE INSERT ON orders BEGIN SELECT raise(ABORT, 'no'); END")
@@ -243,6 +243,24 @@ async fn a_commit_that_fails_midway_leaves_nothing_and_tells_so() {
     other.execute("DROP TRIGGER no").await.unwrap();
     store.commit(&purchase(2)).await.unwrap();
     assert_eq!(store.counter(&key(&BALANCES, "s1")).await.unwrap().get(), 10);
+}
+
+#[tokio::test]
+async fn a_failure_of_the_commit_itself_leaves_the_outcome_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let store = opened(&path).await;
+    // A foreign key that is checked at the commit only.
+    let mut other = plain(&path).await;
+    let trap = "CREATE TABLE parent(id INTEGER PRIMARY KEY);
+        CREATE TABLE child(id INTEGER REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED);
+        CREATE TRIGGER trap AFTER INSERT ON orders BEGIN INSERT INTO child VALUES (1); END";
+    other.execute(trap).await.unwrap();
+    let Err(CommitError::Store(error)) = store.commit(&purchase(1)).await else { panic!("not refused") };
+    assert_eq!(error.applied(), i3_core::store::Applied::Unknown);
+    other.execute("DROP TRIGGER trap").await.unwrap();
+    store.commit(&purchase(1)).await.unwrap();
+    assert_eq!(store.counter(&key(&BALANCES, "s1")).await.unwrap().get(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
