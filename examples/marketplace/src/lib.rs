@@ -2,9 +2,15 @@
 //! of the binary `i3-marketplace`.
 
 mod assembly;
+mod failure;
+mod reconcile;
 mod rest;
+mod serve;
 mod store_url;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError};
+pub use failure::Failure;
+pub use reconcile::{Report, reconcile, report};
 pub use rest::{AppState, router};
+pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
 pub use store_url::{InvalidStoreUrl, StoreUrl};

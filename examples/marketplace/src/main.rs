@@ -1,0 +1,73 @@
+//! The I3 `IoT` data marketplace in one binary.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use i3_auth::Secret;
+use i3_marketplace::{Failure, ServeOptions, StoreOptions, reconcile, serve};
+use tracing_subscriber::EnvFilter;
+
+/// The I3 `IoT` data marketplace: REST interface, MQTT gate and books in one process
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs the marketplace
+    Serve(ServeOptions),
+    /// Adds up what was delivered, metered and billed; the exit status is 1 if something differs
+    Reconcile(StoreOptions),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli.command)),
+        Err(error) => Err(Failure::new("runtime", format!("the runtime cannot be started: {error}"))),
+    };
+    done.unwrap_or_else(|failure| {
+        let _ = writeln!(std::io::stderr(), "i3-marketplace: {failure}");
+        ExitCode::from(failure.exit_status())
+    })
+}
+
+async fn run(task: Task) -> Result<ExitCode, Failure> {
+    match task {
+        Task::Serve(options) => {
+            let password = std::env::var("I3_ADMIN_PASSWORD").ok().map(Secret::new);
+            serve(options, password).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Reconcile(options) => {
+            let report = reconcile(&options.url()?).await?;
+            let _ = write!(std::io::stdout(), "{}", report.text());
+            Ok(if report.balances() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+/// Help and version as clap prints them; everything else in one line.
+fn misused(error: &clap::Error) -> ExitCode {
+    let asked = !error.use_stderr();
+    if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return if asked { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    }
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let failure = Failure::usage("usage", first.strip_prefix("error: ").unwrap_or(first));
+    let _ = writeln!(std::io::stderr(), "i3-marketplace: {failure} (see --help)");
+    ExitCode::from(failure.exit_status())
+}

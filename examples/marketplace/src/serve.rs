@@ -1,0 +1,280 @@
+//! `serve`: the marketplace as a server, until it is told to end.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use i3_auth::Secret;
+use i3_broker::Gate;
+use i3_core::access::{Actor, Role};
+use i3_core::id::NoEntropy;
+use i3_core::market::{Marketplace, PageRequest, RegisterUser, Registration, Settings};
+use i3_core::name::Slug;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::{AppState, Assembly, AssemblyConfig, Failure, StoreUrl, router};
+
+/// Where the data are, for every command that uses them.
+#[derive(Debug, Clone, Args)]
+pub struct StoreOptions {
+    /// `sqlite:PATH`, `sled:PATH` or `memory:`; `marketplace.sqlite` in the data directory by default
+    #[arg(long, env = "I3_STORE", value_name = "URL")]
+    pub store: Option<String>,
+    /// Where the data and the master key are kept
+    #[arg(long, env = "I3_DATA_DIR", value_name = "DIR", default_value = "./i3-data")]
+    pub data_dir: PathBuf,
+}
+
+impl StoreOptions {
+    /// The store that is meant.
+    pub fn url(&self) -> Result<StoreUrl, Failure> {
+        match &self.store {
+            Some(text) => Ok(text.parse::<StoreUrl>()?),
+            None => Ok(StoreUrl::Sqlite(self.data_dir.join("marketplace.sqlite"))),
+        }
+    }
+}
+
+/// Who may act after registering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RegistrationOption {
+    /// Everybody, at once
+    Open,
+    /// Those whom an administrator approved
+    Approval,
+}
+
+/// What `serve` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct ServeOptions {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub store: StoreOptions,
+    /// Where the REST interface listens
+    #[arg(long, env = "I3_HTTP", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Where the MQTT gate listens
+    #[arg(long, env = "I3_MQTT", value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
+    pub mqtt: SocketAddr,
+    /// The marketplace's share of what buyers pay, in hundredths of a percent
+    #[arg(long, env = "I3_FEE_POINTS", value_name = "POINTS", default_value_t = 0,
+          value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub fee_points: u16,
+    /// Who may act after registering
+    #[arg(long, env = "I3_REGISTRATION", value_enum, default_value = "open")]
+    pub registration: RegistrationOption,
+    /// The administrator who is made if there is no user at all; with the password in `I3_ADMIN_PASSWORD`,
+    /// or one that is shown once
+    #[arg(long, env = "I3_ADMIN_NAME", value_name = "NAME", default_value = "admin")]
+    pub admin_name: String,
+    /// What device tokens must name as their audience
+    #[arg(long, env = "I3_AUDIENCE", value_name = "NAME", default_value = "i3")]
+    pub audience: String,
+    /// What this gate calls itself in its leases: the same in all its lives, and no other gate's name
+    #[arg(long, env = "I3_GATE", value_name = "NAME", default_value = "gate")]
+    pub gate: String,
+}
+
+/// How long requests in hand may take once the server ends.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How often grants are looked for whose time is over.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+impl ServeOptions {
+    fn assembly(&self) -> Result<AssemblyConfig, Failure> {
+        let mut config = AssemblyConfig::new(self.store.url()?);
+        // Without data that outlive the process, nothing has to outlive it.
+        if config.store.path().is_some() {
+            make_folder(&self.store.data_dir)?;
+            config = config.with_master_key(self.store.data_dir.join("master.key"));
+        }
+        let registration = match self.registration {
+            RegistrationOption::Open => Registration::Open,
+            RegistrationOption::Approval => Registration::Approval,
+        };
+        config.settings =
+            Settings::default().with_registration(registration).with_fee_points(self.fee_points);
+        config.audience.clone_from(&self.audience);
+        config.gate.clone_from(&self.gate);
+        Ok(config)
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Failure::new("data_dir", format!("the data directory {} cannot be made: {error}", folder.display()))
+    })
+}
+
+/// Serves until the process is told to end (SIGTERM, SIGINT), then answers what is in hand, bills what was
+/// delivered and closes the store. `admin_password` is for the first administrator, if one is made.
+pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Result<(), Failure> {
+    let config = options.assembly()?;
+    let store = config.store.clone();
+    let ended = signals()?;
+    let http = listen(options.http).await?;
+    let address = http.local_addr().unwrap_or(options.http);
+
+    let assembly = Assembly::open(config).await?;
+    for (lease, in_doubt) in assembly.reclaimed() {
+        tracing::warn!(%lease, in_doubt, "reclaimed a lease of an earlier life of this gate");
+    }
+    first_administrator(&assembly, &options.admin_name, admin_password).await?;
+    let gate = assembly.start_gate(options.mqtt).await?;
+    say(&format!("REST  http://{address}/api/v1"));
+    say(&format!("MQTT  {}", gate.local_addr()));
+    say(&format!("store {store} (survives: {})", assembly.market().store().durability()));
+
+    let housekeeping = tokio::spawn(housekeeping(assembly.market().clone()));
+    let served = answer(http, AppState::from(&assembly), ended).await;
+    housekeeping.abort();
+    end(assembly, gate, housekeeping).await;
+    served
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Failure::new("address_in_use", format!("the address {address} is in use"))
+        }
+        _ => Failure::new("listen", format!("cannot listen at {address}: {error}")),
+    })
+}
+
+/// Answers requests until the signal, and those in hand for a limited time after it.
+async fn answer(http: TcpListener, state: AppState, mut ended: watch::Receiver<bool>) -> Result<(), Failure> {
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let mut told = ended.clone();
+    let server = axum::serve(http, service).with_graceful_shutdown(async move {
+        let _ = told.wait_for(|ended| *ended).await;
+    });
+    let late = async move {
+        let _ = ended.wait_for(|ended| *ended).await;
+        tracing::info!("ending: answering what is in hand");
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = std::future::IntoFuture::into_future(server) => {
+            served.map_err(|error| Failure::new("http", format!("the REST interface failed: {error}")))
+        }
+        () = late => {
+            tracing::warn!("some requests were not answered in time");
+            Ok(())
+        }
+    }
+}
+
+/// Bills what was delivered and closes the store.
+async fn end(assembly: Assembly, gate: Gate, housekeeping: JoinHandle<()>) {
+    gate.shutdown().await;
+    let _ = housekeeping.await;
+    // The store's writer is waited for: not on a thread that others need.
+    let _ = tokio::task::spawn_blocking(move || drop(assembly)).await;
+    tracing::info!("ended");
+}
+
+async fn housekeeping(market: Marketplace) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = market.expire(Actor::System).await {
+            tracing::error!(code = error.code(), "grants could not be ended: {error}");
+        }
+    }
+}
+
+/// Makes the first administrator, if there is no user at all.
+async fn first_administrator(
+    assembly: &Assembly,
+    name: &str,
+    password: Option<Secret>,
+) -> Result<(), Failure> {
+    let market = assembly.market();
+    let one = PageRequest { after: None, limit: 1 };
+    if !market.users(Actor::System, &one).await?.items.is_empty() {
+        return Ok(());
+    }
+    let bad = |error: &dyn std::fmt::Display| Failure::usage("invalid_admin", format!("{name:?}: {error}"));
+    let name: Slug = name.parse().map_err(|error| bad(&error))?;
+    let generated = password.is_none();
+    let password = match password {
+        Some(password) => password,
+        None => fresh_password()
+            .map_err(|_| Failure::new("no_entropy", "the operating system gave no random bytes"))?,
+    };
+    let hash = assembly
+        .access()
+        .passwords
+        .hash(password.expose().as_bytes())
+        .await
+        .map_err(|error| Failure::usage("invalid_admin", error.to_string()))?;
+    let display = name.as_str().parse().map_err(|error| bad(&error))?;
+    let command = RegisterUser {
+        name: name.clone(),
+        display,
+        email: None,
+        roles: [Role::Administrator].into(),
+        password: Some(hash),
+    };
+    market.execute(Actor::System, None, &command).await?;
+    if generated {
+        say(&format!("administrator `{name}` with password {} (shown this once)", password.expose()));
+    } else {
+        say(&format!("administrator `{name}` with the given password"));
+    }
+    Ok(())
+}
+
+/// A password of 100 random bits.
+fn fresh_password() -> Result<Secret, NoEntropy> {
+    let mut bytes = [0_u8; 13];
+    getrandom::fill(&mut bytes).map_err(|_| NoEntropy)?;
+    let mut text = data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase();
+    text.truncate(20);
+    Ok(Secret::new(text))
+}
+
+/// To whoever started the server; that nobody reads it is no reason to end.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+/// Becomes true at the first SIGTERM or SIGINT.
+#[cfg(unix)]
+fn signals() -> Result<watch::Receiver<bool>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error| Failure::new("signals", format!("signals cannot be waited for: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        sender.send_replace(true);
+        // Kept, so that a closed channel is not taken for a signal.
+        sender.closed().await;
+    });
+    Ok(receiver)
+}
+
+/// Becomes true at Ctrl-C.
+#[cfg(not(unix))]
+fn signals() -> Result<watch::Receiver<bool>, Failure> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        let _ = tokio::signal::ctrl_c().await;
+        sender.send_replace(true);
+        sender.closed().await;
+    });
+    Ok(receiver)
+}
