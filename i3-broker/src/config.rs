@@ -17,7 +17,7 @@ pub struct GateConfig {
     pub max_connections: usize,
     /// The longest packet taken, in bytes. Default 256 KiB.
     pub max_packet: usize,
-    /// The most QoS 1 messages sent to a client and not acknowledged by it. At least 1. Default 1,024.
+    /// The most `QoS` 1 messages sent to a client and not acknowledged by it. At least 1. Default 1,024.
     pub max_inflight: u16,
     /// How long a client may take to send its CONNECT, and the login to be checked. Default 10 s.
     pub connect_limit: Duration,
@@ -52,7 +52,7 @@ impl GateConfig {
             max_inflight: 1_024,
             connect_limit: Duration::from_secs(10),
             packet_limit: Duration::from_secs(30),
-            write_limit: Duration::from_secs(60),
+            write_limit: Duration::from_mins(1),
             first_lease: 64,
             largest_lease: 131_072,
             report_every: Duration::from_secs(1),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::wire::{self, Publish, Qos};
 
-/// A message that a device published: its payload and the QoS it was published with.
+/// A message that a device published: its payload and the `QoS` it was published with.
 ///
 /// It is carried as the PUBLISH frame that came in, so that accepting it copies nothing and delivering it
 /// is one copy into the socket's buffer. Cloning is cheap.
@@ -22,7 +22,7 @@ pub struct Message {
 pub struct InvalidMessage;
 
 impl Message {
-    /// A message with this topic, payload and QoS (0 or 1).
+    /// A message with this topic, payload and `QoS` (0 or 1).
     pub fn new(topic: &str, payload: &[u8], qos: Qos) -> Result<Self, InvalidMessage> {
         Self::from_frame(wire::publish(topic, payload, qos).ok_or(InvalidMessage)?)
     }
@@ -36,7 +36,7 @@ impl Message {
         Ok(Self { frame, payload_at, topic_at, qos })
     }
 
-    /// The message in an accepted PUBLISH of QoS 0 or 1.
+    /// The message in an accepted PUBLISH of `QoS` 0 or 1.
     pub(crate) fn accepted(publish: Publish) -> Self {
         Self {
             payload_at: publish.payload_at,
@@ -46,7 +46,7 @@ impl Message {
         }
     }
 
-    /// The QoS it was published with; it is never delivered at a higher one.
+    /// The `QoS` it was published with; it is never delivered at a higher one.
     pub fn qos(&self) -> Qos {
         self.qos
     }

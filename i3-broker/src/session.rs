@@ -104,7 +104,7 @@ pub(crate) fn will_right<'a>(rights: &'a [PublishRight], topic: &str) -> Option<
     rights.iter().find(|right| right.topic.as_str() == topic)
 }
 
-/// What a buyer's filters are granted: the exact topic of its grant, at most at QoS 1 (3.9.3), and nothing else.
+/// What a buyer's filters are granted: the exact topic of its grant, at most at `QoS` 1 (3.9.3), and nothing else.
 /// Wildcards, shared subscriptions and `$` topics never equal a product topic.
 pub(crate) fn grant_filters(filters: &[(String, Qos)], topic: Option<&Topic>) -> Vec<Option<Qos>> {
     filters
@@ -120,7 +120,7 @@ pub(crate) fn may_subscribe(principal: Principal) -> bool {
     matches!(principal, Principal::Order { .. })
 }
 
-/// The QoS 1 messages that a client has not acknowledged yet.
+/// The `QoS` 1 messages that a client has not acknowledged yet.
 #[derive(Debug)]
 pub(crate) struct Window {
     /// The packet identifier of the first entry.

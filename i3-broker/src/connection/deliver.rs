@@ -198,7 +198,11 @@ impl Connection {
         let grant = GrantId::of(order);
         // Asked first, so that a stranger's guesses take no leases.
         let topic = match self.ask(shared.ports.directory.grant(grant)).await? {
-            Ok(Some(GrantView { open: true, topic, .. })) => topic,
+            Ok(Some(GrantView { open: true, topic, until, .. }))
+                if until.is_none_or(|until| until > shared.ports.clock.now()) =>
+            {
+                topic
+            }
             Ok(_) => return Ok(refused),
             Err(error) => {
                 tracing::warn!(%grant, %error, "a grant could not be read");

@@ -45,7 +45,7 @@ pub(super) async fn login(
             let mut control = Vec::with_capacity(64);
             wire::connack(&mut control, Connack::Accepted);
             // The timer is set where it is first waited for.
-            let timer = Box::pin(tokio::time::sleep(Duration::from_secs(3_600)));
+            let timer = Box::pin(tokio::time::sleep(Duration::from_hours(1)));
             Some(Connection {
                 outbox: Outbox::new(Arc::clone(shared)),
                 subscription: None,
@@ -88,8 +88,6 @@ async fn first_packet(stream: &mut TcpStream, input: &mut BytesMut, limit: usize
     loop {
         match wire::decode(input, limit) {
             Ok(Some(Packet::Connect(connect))) => return Ok(*connect),
-            // 3.1.0-1: the first packet is CONNECT.
-            Ok(Some(_)) => return Err(Turned::Silently),
             Ok(None) => {}
             Err(WireError::Version5) => return Err(Turned::Away(UNSUPPORTED_VERSION_V5.to_vec())),
             Err(WireError::OtherVersion) => {
@@ -97,7 +95,8 @@ async fn first_packet(stream: &mut TcpStream, input: &mut BytesMut, limit: usize
                 wire::connack(&mut answer, Connack::Version);
                 return Err(Turned::Away(answer));
             }
-            Err(_) => return Err(Turned::Silently),
+            // 3.1.0-1: the first packet is CONNECT.
+            Ok(Some(_)) | Err(_) => return Err(Turned::Silently),
         }
         // Nothing but CONNECT is waited for.
         if input.first().is_some_and(|first| first >> 4 != 1) {
@@ -176,11 +175,11 @@ async fn admit(
         }
         let products = rights.iter().map(|right| right.product).collect();
         *handle.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(products);
-        if let Some(will) = &connect.will {
-            if will.qos == Qos::ExactlyOnce || will_right(&rights, &will.topic).is_none() {
-                shared.counters.refused.fetch_add(1, Ordering::Relaxed);
-                return Err(Connack::NotAuthorized);
-            }
+        if let Some(will) = &connect.will
+            && (will.qos == Qos::ExactlyOnce || will_right(&rights, &will.topic).is_none())
+        {
+            shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Connack::NotAuthorized);
         }
         return Ok((admission, entered, rights));
     }

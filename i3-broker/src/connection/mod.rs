@@ -255,7 +255,7 @@ impl Connection {
         }
         let delivery = self.subscription.as_ref().and_then(|subscription| subscription.deadline(config));
         let resume = self.intake.resume_at();
-        let far = now + Duration::from_secs(3_600);
+        let far = now + Duration::from_hours(1);
         Ok([fatal, self.until, delivery, resume].into_iter().flatten().min().unwrap_or(far))
     }
 

@@ -86,6 +86,8 @@ impl Connection {
     pub(super) async fn receive(&mut self, now: Instant) -> Result<bool, Ending> {
         if !self.intake.messages.is_empty() && self.intake.resume.is_none_or(|at| at <= now) {
             self.hand_over(now)?;
+            // Its acknowledgements are to be written now.
+            return Ok(!self.intake.holds_messages());
         }
         if !self.may_read(now) {
             return Ok(false);

@@ -4,7 +4,7 @@
 //! them). This adapter makes those unreachable:
 //!
 //! - topics are product topics ([`Topic`]), plain ASCII without `$ # +`, and never a shared subscription;
-//! - links have ids of our own making, clean sessions, no will, no topic alias, and carry QoS 0 only;
+//! - links have ids of our own making, clean sessions, no will, no topic alias, and carry `QoS` 0 only;
 //! - DISCONNECT is the last thing that a link ever sends, whatever ends it, and no `wake` follows it.
 //!
 //! One link subscribes per topic that has readers, and its messages are fanned out by a [`Feed`]; publishers
@@ -208,13 +208,10 @@ impl TopicLog for RumqttdLog {
         }
         let engine = shared.engine();
         let feed = Feed::new(shared.config.feed_bytes);
-        let link = match Link::subscribed(shared, &engine, topic, &feed).await {
-            Ok(link) => link,
-            Err(LogDown) => {
-                drop(making);
-                shared.died(&engine);
-                return Err(LogDown);
-            }
+        let Ok(link) = Link::subscribed(shared, &engine, topic, &feed).await else {
+            drop(making);
+            shared.died(&engine);
+            return Err(LogDown);
         };
         let (stop, linked) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(engine.number)));
         let reader = feed.reader().with_on_drop(shared.forget(topic));
@@ -276,17 +273,13 @@ impl Shared {
         let _making = self.making.lock().await;
         let mut pause = Duration::from_millis(5);
         loop {
-            match start_engine(self.config, dead.saturating_add(1)).await {
-                Ok(engine) => {
-                    *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
-                    self.restarts.fetch_add(1, Ordering::Relaxed);
-                    return;
-                }
-                Err(LogDown) => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(1));
-                }
+            if let Ok(engine) = start_engine(self.config, dead.saturating_add(1)).await {
+                *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
+                self.restarts.fetch_add(1, Ordering::Relaxed);
+                return;
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
     }
 }

@@ -135,7 +135,7 @@ impl Client {
         self.send(&publish(super::TOPIC, payload.as_ref(), 0, false, 0)).await;
     }
 
-    /// Publishes at QoS 1 and waits for the acknowledgement; false if the server closed instead.
+    /// Publishes at `QoS` 1 and waits for the acknowledgement; false if the server closed instead.
     pub(super) async fn publish_acked(&mut self, topic: &str, payload: &[u8], retain: bool) -> bool {
         self.send(&publish(topic, payload, 1, retain, 77)).await;
         match self.packet().await {

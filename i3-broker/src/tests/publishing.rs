@@ -1,1 +1,124 @@
+//! Who may publish, and what becomes of it.
 
+use super::client::{Client, Hello, packet, publish};
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_publish_reaches_nobody_and_is_not_retained() {
+    let scene = Scene::new(100).await;
+    let mut buyer = scene.buyer("a", 1).await;
+    for (number, user) in ["order", "other-device"].into_iter().enumerate() {
+        let mut intruder = scene.client(&format!("intruder-{number}"), user).await;
+        assert!(!intruder.publish_acked(TOPIC, b"forged", true).await, "{user} is cut off");
+    }
+    for topic in
+        ["i3/hub/other", "$SYS/x", "$share/g/i3/hub/product", "äpfel", "\u{10ffff}", "i3/hub/product/"]
+    {
+        let mut device = scene.client("wrong topic", "device").await;
+        assert!(!device.publish_acked(topic, b"forged", true).await, "{topic:?}");
+    }
+    let mut late = scene.buyer("late", 1).await;
+    assert!(late.hears_nothing().await && buyer.hears_nothing().await);
+    let stats = scene.gate.stats();
+    assert_eq!((stats.publishes_refused, stats.publishes_accepted, stats.delivered), (8, 0, 0));
+    assert!(scene.device().await.publish_acked(TOPIC, b"true", false).await, "the gate lives");
+    assert_eq!(buyer.message().await.unwrap().payload, b"true");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_before_a_refused_publish_counts() {
+    let scene = Scene::new(100).await;
+    let mut buyer = scene.buyer("a", 0).await;
+    let mut device = scene.device().await;
+    let mut bytes = publish(TOPIC, b"good", 0, false, 0);
+    bytes.extend(publish("i3/hub/other", b"bad", 0, false, 0));
+    bytes.extend(publish(TOPIC, b"after", 0, false, 0));
+    device.send(&bytes).await;
+    assert!(device.is_closed().await);
+    assert_eq!(buyer.message().await.unwrap().payload, b"good");
+    assert!(buyer.hears_nothing().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_once_is_not_offered() {
+    let scene = Scene::in_memory(100, |_| {}).await;
+    let mut device = scene.device().await;
+    device.send(&publish(TOPIC, b"x", 2, false, 1)).await;
+    assert!(device.is_closed().await);
+    let mut buyer = scene.client("a", "order").await;
+    assert_eq!(buyer.subscribe(&[(TOPIC, 2)]).await, [1], "granted at least once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishes_right_behind_connect_are_taken() {
+    let scene = Scene::new(100).await;
+    let mut buyer = scene.buyer("a", 0).await;
+    let mut device = Client::open(scene.gate.local_addr()).await;
+    let mut bytes = Hello::new("eager", "device").packet();
+    bytes.extend(publish(TOPIC, b"eager", 1, false, 3));
+    bytes.extend(packet(0xe0, &[]));
+    device.send(&bytes).await;
+    assert_eq!(device.packet().await, Some((0x20, vec![0, 0])));
+    assert_eq!(buyer.message().await.unwrap().payload, b"eager");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_will_fires_unless_the_client_says_goodbye() {
+    let scene = Scene::new(100).await;
+    let mut buyer = scene.buyer("a", 1).await;
+    let hello = |id| Hello { will: Some((TOPIC, "gone", true)), ..Hello::new(id, "device") };
+    let mut polite = Client::open(scene.gate.local_addr()).await;
+    assert_eq!(polite.hello(&hello("polite")).await, Some(0));
+    polite.send(&packet(0xe0, &[])).await;
+    assert!(polite.is_closed().await);
+    assert!(buyer.hears_nothing().await);
+    let mut sudden = Client::open(scene.gate.local_addr()).await;
+    assert_eq!(sudden.hello(&hello("sudden")).await, Some(0));
+    drop(sudden);
+    assert_eq!(buyer.message().await.unwrap().payload, b"gone");
+    let retained = scene.buyer("late", 0).await.message().await.unwrap();
+    assert!(retained.retain && retained.payload == b"gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_will_is_authorized_at_connect_and_again_when_it_fires() {
+    let scene = Scene::new(100).await;
+    let mut buyer = scene.buyer("a", 1).await;
+    for (user, topic) in
+        [("device", "i3/hub/other"), ("device", "ätopic"), ("order", TOPIC), ("other-device", TOPIC)]
+    {
+        let mut client = Client::open(scene.gate.local_addr()).await;
+        let hello = Hello { will: Some((topic, "gone", true)), ..Hello::new("w", user) };
+        assert_eq!(client.hello(&hello).await, Some(5), "{user} {topic}");
+    }
+    let mut device = Client::open(scene.gate.local_addr()).await;
+    let hello = Hello { will: Some((TOPIC, "gone", true)), ..Hello::new("w", "device") };
+    assert_eq!(device.hello(&hello).await, Some(0));
+    scene.market.set_device(false).await;
+    assert!(device.is_closed().await, "its access ended");
+    assert!(buyer.hears_nothing().await, "and its will with it");
+    assert!(scene.buyer("late", 1).await.hears_nothing().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_client_publishes_and_another_receives() {
+    use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
+    let scene = Scene::new(100).await;
+    let options = |id: &str, user: &str| {
+        let mut options = MqttOptions::new(id, "127.0.0.1", scene.gate.local_addr().port());
+        options.set_credentials(user, "secret").set_keep_alive(Duration::from_secs(5));
+        options
+    };
+    let (buyer, mut buyer_events) = AsyncClient::new(options("a", "order"), 10);
+    buyer.subscribe(TOPIC, QoS::AtLeastOnce).await.unwrap();
+    while !matches!(buyer_events.poll().await.unwrap(), Event::Incoming(Incoming::SubAck(_))) {}
+    let (device, mut device_events) = AsyncClient::new(options("d", "device"), 10);
+    device.publish(TOPIC, QoS::AtLeastOnce, false, "17.5").await.unwrap();
+    while !matches!(device_events.poll().await.unwrap(), Event::Incoming(Incoming::PubAck(_))) {}
+    loop {
+        if let Event::Incoming(Incoming::Publish(message)) = buyer_events.poll().await.unwrap() {
+            assert_eq!((message.topic.as_str(), &message.payload[..]), (TOPIC, b"17.5".as_slice()));
+            break;
+        }
+    }
+}

@@ -20,7 +20,7 @@ pub fn puback(out: &mut Vec<u8>, packet_id: u16) {
     out.extend_from_slice(&[0x40, 2, high, low]);
 }
 
-/// Appends a SUBACK (3.9) with the QoS granted to each filter; `None` is a refusal.
+/// Appends a SUBACK (3.9) with the `QoS` granted to each filter; `None` is a refusal.
 pub fn suback(out: &mut Vec<u8>, packet_id: u16, granted: &[Option<Qos>]) {
     out.push(0x90);
     remaining_length(out, 2_usize.saturating_add(granted.len()));
@@ -39,7 +39,7 @@ pub fn pingresp(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0xd0, 0]);
 }
 
-/// A PUBLISH frame (3.3) without DUP and RETAIN; at QoS 1 and 2 with packet identifier 1, a place to be
+/// A PUBLISH frame (3.3) without DUP and RETAIN; at `QoS` 1 and 2 with packet identifier 1, a place to be
 /// filled in. `None` if topic or payload are longer than a packet can hold.
 pub fn publish(topic: &str, payload: &[u8], qos: Qos) -> Option<Bytes> {
     let topic_len = u16::try_from(topic.len()).ok()?;
@@ -58,8 +58,8 @@ pub fn publish(topic: &str, payload: &[u8], qos: Qos) -> Option<Bytes> {
     Some(out.into())
 }
 
-/// Appends the frame that delivers a message: at QoS 1 with a packet identifier, at QoS 0 without. The
-/// message must have been published at QoS 1 to be delivered at QoS 1.
+/// Appends the frame that delivers a message: at `QoS` 1 with a packet identifier, at `QoS` 0 without. The
+/// message must have been published at `QoS` 1 to be delivered at `QoS` 1.
 pub(crate) fn deliver(out: &mut Vec<u8>, message: &Message, packet_id: Option<u16>, retain: bool) {
     let frame = message.frame();
     let at = out.len();

@@ -127,7 +127,7 @@ pub struct Publish {
     pub dup: bool,
     /// Whether it becomes the topic's retained message.
     pub retain: bool,
-    /// The packet identifier; `None` at QoS 0.
+    /// The packet identifier; `None` at `QoS` 0.
     pub packet_id: Option<u16>,
 }
 
@@ -149,7 +149,7 @@ impl Publish {
 pub struct Subscribe {
     /// The packet identifier.
     pub packet_id: u16,
-    /// The filters with the highest QoS wanted; at least one.
+    /// The filters with the highest `QoS` wanted; at least one.
     pub filters: Vec<(String, Qos)>,
 }
 
@@ -173,7 +173,7 @@ pub enum WireError {
     /// Not as the standard demands.
     #[error("the packet is malformed: {0}")]
     Malformed(&'static str),
-    /// A packet that only a server sends, or one of the QoS 2 exchange, which is not offered.
+    /// A packet that only a server sends, or one of the `QoS` 2 exchange, which is not offered.
     #[error("packet type {0} is not taken from clients")]
     Unexpected(u8),
     /// The client speaks MQTT 5: answer with [`Connack`] in that version's form.
