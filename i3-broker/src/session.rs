@@ -276,12 +276,12 @@ mod tests {
             let mut open: Vec<u16> = Vec::new();
             for (send, which) in steps {
                 if send {
-                    match window.take() {
-                        Some(id) => {
-                            prop_assert!(id != 0 && !open.contains(&id));
-                            open.push(id);
-                        }
-                        None => prop_assert_eq!(window.room(), 0),
+                    let room = window.room();
+                    if let Some(id) = window.take() {
+                        prop_assert!(room > 0 && id != 0 && !open.contains(&id));
+                        open.push(id);
+                    } else {
+                        prop_assert_eq!(room, 0);
                     }
                 } else if let Some(id) = open.get(usize::from(which)).copied() {
                     window.acknowledge(id);

@@ -165,7 +165,9 @@ mod tests {
         let (signals, acks) = connection.take();
         assert!(signals.has(Signals::PAUSE) && !signals.has(Signals::CLOSE));
         assert!(acked.try_recv().is_err(), "not before it has acted");
-        acks.into_iter().for_each(|ack| ack.send(()).unwrap());
+        for ack in acks {
+            ack.send(()).unwrap();
+        }
         assert!(acked.await.is_ok());
 
         let pending = connection.interrupt(Signals::CLOSE);

@@ -142,7 +142,7 @@ fn topic_name(bytes: &[u8]) -> Result<&str, WireError> {
 }
 
 /// Where topic and payload of a PUBLISH frame lie, without looking at their content:
-/// `(topic at, payload at, `QoS`, packet identifier)`.
+/// topic at, payload at, `QoS`, packet identifier.
 pub(crate) fn publish_parts(frame: &[u8]) -> Result<(usize, usize, Qos, Option<u16>), WireError> {
     let short = WireError::Malformed("the packet ends early");
     let head = header(frame)?.ok_or(short)?;
