@@ -77,9 +77,10 @@ impl Catalog {
 pub(super) struct Table {
     /// What is stored.
     pub(super) collection: &'static Collection,
-    /// `[id, …]` to rows of the table's place, id, number (version, count or position) and text (link).
+    /// `[id, …]` to one row of the table's place and `[[id, number, link], …]`, the number being a version,
+    /// count or position. One row, because sqlx wakes the receiver for every row.
     pub(super) heads: String,
-    /// The same with the body as the text of a record.
+    /// `[id, …]` to rows of the table's place, id, number and text: a record's body or a stream's link.
     pub(super) read: String,
     /// One id to one row as of `read`.
     pub(super) read_one: String,
@@ -99,6 +100,12 @@ impl Table {
                  ON t.\"id\" = k.value"
             )
         };
+        let heads_of = |columns: &str, last: &str| {
+            format!(
+                "SELECT {place}, json_group_array(json_array(t.\"id\", {columns})) \
+                 FROM json_each(?) k CROSS JOIN {table} t ON t.\"id\" = k.value{last}"
+            )
+        };
         let single =
             |columns: &str| format!("SELECT {place}, t.\"id\", {columns} FROM {table} t WHERE t.\"id\" = ?");
         let (heads, read, read_one, put) = match collection.kind {
@@ -106,7 +113,7 @@ impl Table {
                 let mut columns = vec!["version", "body"];
                 columns.extend(collection.columns.iter().map(|column| column.name));
                 (
-                    listed("t.\"version\", NULL"),
+                    heads_of("t.\"version\", NULL", ""),
                     listed("t.\"version\", t.\"body\""),
                     single("t.\"version\", t.\"body\""),
                     upsert(&table, &columns),
@@ -114,18 +121,17 @@ impl Table {
             }
             Kind::Counters => {
                 let columns = "t.\"n\", NULL";
-                (listed(columns), listed(columns), single(columns), upsert(&table, &["n"]))
+                (heads_of(columns, ""), listed(columns), single(columns), upsert(&table, &["n"]))
             }
             Kind::Streams => {
                 let columns = "t.\"position\", t.\"link\"";
                 let last = format!(
-                    "{} AND t.\"position\" = (SELECT max(\"position\") FROM {table} WHERE \"id\" = k.value)",
-                    listed(columns)
+                    " AND t.\"position\" = (SELECT max(\"position\") FROM {table} WHERE \"id\" = k.value)"
                 );
                 let one = format!("{} ORDER BY t.\"position\" DESC LIMIT 1", single(columns));
                 // No upsert: an entry is never overwritten.
                 let put = insert(&table, &["position", "body", "link"]);
-                (last.clone(), last, one, put)
+                (heads_of(columns, &last), listed(columns) + &last, one, put)
             }
         };
         let remove = format!("DELETE FROM {table} WHERE \"id\" IN (SELECT value FROM json_each(?))");

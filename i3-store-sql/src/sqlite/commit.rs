@@ -12,7 +12,7 @@ use sqlx::{Row as _, SqliteConnection};
 use super::catalog::Catalog;
 use super::error::Failure;
 use super::readers::fetch;
-use super::rows::Found;
+use super::rows::{place, state};
 use crate::scan::Bind;
 
 /// What became of a group's batches, in their order.
@@ -84,7 +84,7 @@ async fn read_states(
 ) -> Result<(u64, Stored), Failure> {
     let keys = batches.iter().flat_map(|batch| batch.ops()).map(Op::key);
     let wanted = catalog.by_table(keys)?;
-    let mut sql = "BEGIN IMMEDIATE; SELECT -1, '', \"clock\", NULL FROM \"_i3_store\"".to_owned();
+    let mut sql = "BEGIN IMMEDIATE; SELECT \"clock\" FROM \"_i3_store\"".to_owned();
     let mut binds = Vec::new();
     for (table, ids) in catalog.tables().iter().zip(&wanted).filter(|(_, ids)| !ids.is_empty()) {
         sql.push_str("; ");
@@ -93,16 +93,18 @@ async fn read_states(
     }
     let rows = fetch(connection, sql, binds).await?;
     let (first, rows) = rows.split_first().ok_or_else(|| Failure::corrupt("the commit clock is missing"))?;
-    let clock: i64 = first.try_get(2)?;
+    let clock: i64 = first.try_get(0)?;
     let clock = u64::try_from(clock).map_err(|_| Failure::corrupt("the commit clock is negative"))?;
     let mut states: Vec<HashMap<String, State>> =
         wanted.iter().map(|ids| HashMap::with_capacity(ids.len())).collect();
     for row in rows {
-        let found = Found::of(row)?;
-        let table = catalog.tables().get(found.place);
-        if let (Some(table), Some(states)) = (table, states.get_mut(found.place)) {
-            let state = found.state(table.collection.kind)?;
-            states.insert(found.id, state);
+        let place = place(row)?;
+        let heads: Vec<(String, i64, Option<String>)> = serde_json::from_str(row.try_get(1)?)
+            .map_err(|_| Failure::corrupt("a row holds what this software does not write"))?;
+        if let (Some(table), Some(states)) = (catalog.tables().get(place), states.get_mut(place)) {
+            for (id, number, link) in heads {
+                states.insert(id, state(table.collection.kind, number, link.as_deref())?);
+            }
         }
     }
     Ok((clock, Stored(states)))

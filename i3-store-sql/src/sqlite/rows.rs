@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::error::Failure;
 
-/// A row of [`Table::heads`](super::catalog::Table) or `read`.
+/// A row of [`Table::read`](super::catalog::Table).
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) place: usize,
@@ -17,24 +17,7 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn of(row: &SqliteRow) -> Result<Self, Failure> {
-        let place: i64 = row.try_get(0)?;
-        Ok(Self {
-            place: usize::try_from(place).map_err(|_| Failure::corrupt("a row of no table"))?,
-            id: row.try_get(1)?,
-            number: row.try_get(2)?,
-            text: row.try_get(3)?,
-        })
-    }
-
-    /// What preconditions are checked against.
-    pub(super) fn state(&self, kind: Kind) -> Result<State, Failure> {
-        Ok(match kind {
-            Kind::Records => State::Record(version(self.number)?),
-            Kind::Counters => State::Counter(units(self.number)?),
-            Kind::Streams => {
-                State::Stream { position: position(self.number)?, link: link(self.text.as_deref())? }
-            }
-        })
+        Ok(Self { place: place(row)?, id: row.try_get(1)?, number: row.try_get(2)?, text: row.try_get(3)? })
     }
 
     /// The present value.
@@ -47,6 +30,21 @@ impl Found {
             }
         })
     }
+}
+
+/// The place of the table that a row is of.
+pub(super) fn place(row: &SqliteRow) -> Result<usize, Failure> {
+    let place: i64 = row.try_get(0)?;
+    usize::try_from(place).map_err(|_| Failure::corrupt("a row of no table"))
+}
+
+/// What preconditions are checked against.
+pub(super) fn state(kind: Kind, number: i64, text: Option<&str>) -> Result<State, Failure> {
+    Ok(match kind {
+        Kind::Records => State::Record(version(number)?),
+        Kind::Counters => State::Counter(units(number)?),
+        Kind::Streams => State::Stream { position: position(number)?, link: link(text)? },
+    })
 }
 
 /// A row of a scan's query, whose columns [`plan`](crate::scan::plan) tells, and the cursor after it.
