@@ -64,7 +64,7 @@ fn what_was_acknowledged_survives_kill_9_and_every_batch_is_whole() -> Checked {
     crash::survive(
         "what_was_acknowledged_survives_kill_9_and_every_batch_is_whole",
         folder.path(),
-        9,
+        6,
         &|place| {
             let place = place.to_owned();
             Box::pin(async move { Ok(Arc::new(SledStore::open(place)?) as DynStore) })

@@ -231,7 +231,7 @@ impl Report {
 }
 
 /// A line on standard error that test harnesses do not hold back.
-fn say(line: fmt::Arguments<'_>) {
+pub(super) fn say(line: fmt::Arguments<'_>) {
     // Nobody to tell if standard error is closed.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
