@@ -135,7 +135,8 @@ proptest! {
             panic!("a connect")
         };
         prop_assert_eq!((connect.client_id, connect.keep_alive, connect.clean_session), (id, keep_alive, clean));
-        prop_assert_eq!(login.map(|login| login.username), user);
+        // It takes an empty name with an empty password for no login.
+        prop_assert_eq!(login.map(|login| login.username).unwrap_or_default(), user.unwrap_or_default());
         let ours = ours.will.map(|will| (Bytes::from(will.topic), will.payload, will.retain));
         prop_assert_eq!(ours, their_will.map(|will| (will.topic, will.message, will.retain)));
     }
