@@ -2,6 +2,7 @@
 //! of the binary `i3-marketplace`.
 
 mod assembly;
+mod demo;
 mod failure;
 mod reconcile;
 mod rest;
@@ -9,6 +10,7 @@ mod serve;
 mod store_url;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError};
+pub use demo::{DemoError, DemoOptions, demo};
 pub use failure::Failure;
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{AppState, router};

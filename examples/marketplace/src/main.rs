@@ -1,12 +1,12 @@
 //! The I3 `IoT` data marketplace in one binary.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use i3_auth::Secret;
-use i3_marketplace::{Failure, ServeOptions, StoreOptions, reconcile, serve};
+use i3_marketplace::{DemoOptions, Failure, ServeOptions, StoreOptions, demo, reconcile, serve};
 use tracing_subscriber::EnvFilter;
 
 /// The I3 `IoT` data marketplace: REST interface, MQTT gate and books in one process
@@ -21,6 +21,8 @@ struct Cli {
 enum Task {
     /// Runs the marketplace
     Serve(ServeOptions),
+    /// Plays a sale from the first account to the last message, with this machine as the sensor
+    Demo(DemoOptions),
     /// Adds up what was delivered, metered and billed; the exit status is 1 if something differs
     Reconcile(StoreOptions),
 }
@@ -30,8 +32,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let usual = if matches!(cli.command, Task::Demo(_)) { "warn" } else { "info,rumqttd=warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(run(cli.command)),
@@ -48,6 +52,10 @@ async fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Serve(options) => {
             let password = std::env::var("I3_ADMIN_PASSWORD").ok().map(Secret::new);
             serve(options, password).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Demo(options) => {
+            demo(&options).await?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Reconcile(options) => {

@@ -43,29 +43,41 @@ pub(super) struct Check {
 }
 
 impl OrderLine {
-    /// Delivered = metered = billed; and exactly what was bought, if more than that was published.
+    /// Delivered = metered = billed; and all that was bought, since more than that was published.
     pub(super) fn check(&self) -> Check {
-        let Self { title, bought, published, delivered, metered, .. } = self;
-        let billed = self.billed.map_or("no number of messages".to_owned(), |billed| billed.to_string());
-        let counted = delivered == metered && Some(*metered) == self.billed;
-        let mut found = format!("{title}: delivered {delivered} = metered {metered} = billed {billed}");
-        let most = bought.map(|bought| bought.min(*published));
-        if let Some(most) = most {
-            found = format!("{found} = bought {most}");
+        let mut counts = vec![("metered", Some(self.metered)), ("billed", self.billed)];
+        counts.extend(self.bought.map(|bought| ("bought", Some(bought))));
+        let mut found = format!("{}: delivered {}", self.title, self.delivered);
+        let (mut holds, mut before) = (true, Some(self.delivered));
+        for (name, count) in counts {
+            let equal = count == before;
+            let sign = if equal { "=" } else { "≠" };
+            let shown = count.map_or("no number of messages".to_owned(), |count| count.to_string());
+            found = format!("{found} {sign} {name} {shown}");
+            holds &= equal;
+            before = count;
         }
-        Check { about: "messages", holds: counted && most.is_none_or(|most| most == *delivered), found }
+        Check { about: "messages", holds, found }
     }
 }
 
 /// Each message once, and in the order of publishing.
 pub(super) fn in_order(title: &str, arrivals: &[Arrival]) -> Check {
-    let wrong = arrivals.iter().zip(arrivals.iter().skip(1)).filter(|(one, next)| one.seq >= next.seq).count();
-    let found = format!("{title}: {wrong} of {} messages twice or out of order", arrivals.len());
+    let wrong =
+        arrivals.iter().zip(arrivals.iter().skip(1)).filter(|(one, next)| one.seq >= next.seq).count();
+    let count = arrivals.len();
+    let found = match wrong {
+        0 => format!("{title}: {count} messages, each once and in order"),
+        _ => format!("{title}: {wrong} of {count} messages twice or out of order"),
+    };
     Check { about: "sequence", holds: wrong == 0, found }
 }
 
 /// What the ledger says was paid for each order: what went to the hub and to the marketplace.
-pub(super) async fn paid(market: &Marketplace, orders: &[&Order]) -> Result<BTreeMap<OrderId, i64>, MarketError> {
+pub(super) async fn paid(
+    market: &Marketplace,
+    orders: &[&Order],
+) -> Result<BTreeMap<OrderId, i64>, MarketError> {
     let mut accounts: Vec<Account> = Vec::new();
     for order in orders {
         let currency = order.terms.currency;
@@ -96,8 +108,9 @@ pub(super) async fn paid(market: &Marketplace, orders: &[&Order]) -> Result<BTre
 }
 
 /// How many messages cost this under the order's terms.
-pub(super) fn billed(order: &Order, price: Amount, most: u64) -> Option<u64> {
+pub(super) fn billed(order: &Order, price: Amount, published: u64) -> Option<u64> {
     let (plan, currency) = (&order.terms.plan, order.terms.currency);
+    let most = plan.quota().map_or(published, |quota| quota.min(published));
     let count = plan.affordable(price, most, currency);
     (plan.due(count, currency) == Ok(price)).then_some(count)
 }
@@ -165,13 +178,14 @@ mod tests {
             OrderLine { billed: None, ..line() },
             OrderLine { bought: Some(201), ..line() },
             OrderLine { bought: Some(199), ..line() },
+            OrderLine { delivered: 0, bought: None, ..line() },
         ] {
             assert!(!wrong.check().holds, "{wrong:?}");
         }
         let check = OrderLine { metered: 201, billed: None, ..line() }.check();
         assert_eq!(
             check.found,
-            "Load: delivered 200 = metered 201 = billed no number of messages = bought 200"
+            "Load: delivered 200 ≠ metered 201 ≠ billed no number of messages ≠ bought 200"
         );
     }
 

@@ -11,7 +11,7 @@ use rumqttc::{
 use serde::Deserialize;
 use tokio::sync::watch;
 
-/// How long the demo waits for anything before it gives up.
+/// How long the demo waits while nothing happens before it gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A message that arrived.
@@ -91,14 +91,14 @@ impl Client {
         Ok(client)
     }
 
-    /// Subscribes at QoS 1; says whether the filter was granted.
+    /// Subscribes at `QoS` 1; says whether the filter was granted.
     pub(super) async fn subscribe(&mut self, topic: &str) -> Result<bool, ClientError> {
         const WHAT: &str = "a subscription";
         self.requests.subscribe(topic, QoS::AtLeastOnce).await.map_err(|_| self.ended(WHAT))?;
         Ok(self.until(WHAT, |seen| seen.subscribed.is_some()).await?.subscribed == Some(true))
     }
 
-    /// Publishes at QoS 1; does not wait for the acknowledgement.
+    /// Publishes at `QoS` 1; does not wait for the acknowledgement.
     pub(super) async fn publish(&self, topic: &str, payload: Vec<u8>) -> Result<(), ClientError> {
         let sent = self.requests.publish(topic, QoS::AtLeastOnce, false, payload).await;
         sent.map_err(|_| self.ended("a publish"))
@@ -110,16 +110,20 @@ impl Client {
         what: &'static str,
         mut come: impl FnMut(&Seen) -> bool,
     ) -> Result<Seen, ClientError> {
-        let wait = self.seen.wait_for(|seen| come(seen) || seen.ended.is_some());
-        let seen = match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(Ok(seen)) => seen.clone(),
-            Ok(Err(_)) => return Err(self.ended(what)),
-            Err(_) => return Err(ClientError::Late { client: self.name.clone(), what }),
-        };
-        match seen.ended {
-            _ if come(&seen) => Ok(seen),
-            Some(Ending::Refused(code)) => Err(ClientError::Refused { client: self.name.clone(), code }),
-            _ => Err(self.ended(what)),
+        let client = || self.name.clone();
+        loop {
+            let seen = self.seen.borrow_and_update().clone();
+            match seen.ended {
+                _ if come(&seen) => return Ok(seen),
+                Some(Ending::Refused(code)) => return Err(ClientError::Refused { client: client(), code }),
+                Some(Ending::Closed) => return Err(ClientError::Ended { client: client(), what }),
+                None => {}
+            }
+            match tokio::time::timeout(PATIENCE, self.seen.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(ClientError::Ended { client: client(), what }),
+                Err(_) => return Err(ClientError::Late { client: client(), what }),
+            }
         }
     }
 
@@ -152,6 +156,12 @@ async fn run(mut events: EventLoop, seen: watch::Sender<Seen>, arrivals: Arc<Mut
             Ok(Event::Incoming(packet)) => note(&packet, &seen, &arrivals),
             Ok(Event::Outgoing(_)) => {}
             Err(error) => {
+                // What came together with the end was taken in and not yet told.
+                for event in events.state.events.drain(..) {
+                    if let Event::Incoming(packet) = event {
+                        note(&packet, &seen, &arrivals);
+                    }
+                }
                 let ending = match error {
                     ConnectionError::ConnectionRefused(code) => Ending::Refused(code),
                     _ => Ending::Closed,

@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn there_is_colour_only_when_it_is_wanted() {
-        let verdict = |screen: &mut Screen<&mut Vec<u8>>| screen.verdict(true, "ledger", "sums to 0").unwrap();
+        let verdict =
+            |screen: &mut Screen<&mut Vec<u8>>| screen.verdict(true, "ledger", "sums to 0").unwrap();
         assert_eq!(shown(false, verdict), "  ledger      ok  sums to 0\n");
         assert!(shown(true, verdict).contains("\x1b[32mok\x1b[0m"));
     }

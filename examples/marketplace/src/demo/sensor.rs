@@ -52,25 +52,22 @@ struct Message<T> {
 
 /// How busy the machine is.
 #[derive(Debug, PartialEq, Serialize)]
-struct Load {
-    load_1m: f64,
-    load_5m: f64,
-    load_15m: f64,
-    runnable: u64,
-    tasks: u64,
+struct Processors {
+    /// Runnable tasks on average over one, five and fifteen minutes.
+    load: [f64; 3],
 }
 
 /// How much memory it has.
 #[derive(Debug, PartialEq, Serialize)]
 struct Memory {
-    memory_total_kib: u64,
-    memory_available_kib: u64,
+    total_kib: u64,
+    available_kib: u64,
 }
 
 #[derive(Serialize)]
 struct LoadAndMemory {
     #[serde(flatten)]
-    load: Load,
+    load: Processors,
     #[serde(flatten)]
     memory: Memory,
 }
@@ -108,13 +105,11 @@ fn parsed<T>(path: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T,
     parse(&text).ok_or(SensorError::Strange { path })
 }
 
-/// `0.52 0.58 0.59 3/467 12345`: the load of 1, 5 and 15 minutes, runnable tasks of all, the last pid.
-fn parse_loadavg(text: &str) -> Option<Load> {
+/// `0.52 0.58 0.59 3/467 12345`: the load of 1, 5 and 15 minutes, and more that is not sold.
+fn parse_loadavg(text: &str) -> Option<Processors> {
     let mut words = text.split_ascii_whitespace();
     let mut load = || words.next()?.parse().ok();
-    let (load_1m, load_5m, load_15m) = (load()?, load()?, load()?);
-    let (runnable, tasks) = words.next()?.split_once('/')?;
-    Some(Load { load_1m, load_5m, load_15m, runnable: runnable.parse().ok()?, tasks: tasks.parse().ok()? })
+    Some(Processors { load: [load()?, load()?, load()?] })
 }
 
 /// `MemTotal:       24684084 kB`, one figure a line.
@@ -123,7 +118,7 @@ fn parse_meminfo(text: &str) -> Option<Memory> {
         let rest = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         rest.trim().strip_suffix("kB")?.trim_end().parse().ok()
     };
-    Some(Memory { memory_total_kib: figure("MemTotal")?, memory_available_kib: figure("MemAvailable")? })
+    Some(Memory { total_kib: figure("MemTotal")?, available_kib: figure("MemAvailable")? })
 }
 
 /// Two lines of headings, then for each interface its name, a colon, and eight figures received and eight
@@ -152,9 +147,9 @@ mod tests {
 
     #[test]
     fn load_is_read_as_proc_writes_it() {
-        let load = Load { load_1m: 0.52, load_5m: 1.58, load_15m: 12.0, runnable: 3, tasks: 467 };
+        let load = Processors { load: [0.52, 1.58, 12.0] };
         assert_eq!(parse_loadavg("0.52 1.58 12.00 3/467 12345\n"), Some(load));
-        for strange in ["", "0.52 1.58", "0.52 1.58 x 3/467 1", "0.52 1.58 1.00 467 1"] {
+        for strange in ["", "0.52 1.58", "0.52 1.58 x 3/467 1"] {
             assert_eq!(parse_loadavg(strange), None, "{strange:?}");
         }
     }
@@ -162,7 +157,7 @@ mod tests {
     #[test]
     fn memory_is_read_as_proc_writes_it() {
         let text = "MemTotal:       24684084 kB\nMemFree:  1 kB\nMemAvailable:   21696908 kB\n";
-        let memory = Memory { memory_total_kib: 24_684_084, memory_available_kib: 21_696_908 };
+        let memory = Memory { total_kib: 24_684_084, available_kib: 21_696_908 };
         assert_eq!(parse_meminfo(text), Some(memory));
         assert_eq!(parse_meminfo("MemTotal: 1 kB\n"), None);
         assert_eq!(parse_meminfo("MemTotal: 1 kB\nMemAvailable: -1 kB\n"), None);
