@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use i3_core::gate::{GrantView, Principal};
+use i3_core::gate::{GrantView, LeaseRefusal, Principal};
 use i3_core::id::GrantId;
 use i3_core::name::Topic;
 
@@ -11,7 +11,7 @@ use super::{Connection, Ending};
 use crate::config::GateConfig;
 use crate::log::Reader;
 use crate::message::Message;
-use crate::meter::{GrantHandle, Grants, Lease, Phase, Reserve};
+use crate::meter::{GrantHandle, Grants, Lease, Phase, Reserve, Stop};
 use crate::session::{grant_filters, may_subscribe};
 use crate::shared::Shared;
 use crate::signal::ConnHandle;
@@ -58,8 +58,20 @@ impl Subscription {
         [self.until, patience].into_iter().flatten().min()
     }
 
-    /// Learns what the grant allows, if that has changed.
-    fn look(&mut self) -> Result<(), Ending> {
+    /// Whether one has passed.
+    pub(super) fn check_time(&self, config: &GateConfig, now: Instant) -> Result<(), Ending> {
+        if self.until.is_some_and(|until| until <= now) {
+            return Err(Ending::Revoked);
+        }
+        if self.deadline(config).is_some_and(|deadline| deadline <= now) {
+            return Err(Ending::Finished);
+        }
+        Ok(())
+    }
+
+    /// Learns what the grant allows, if that has changed. A frame of which a part was written is finished after
+    /// the quota is used up, but not after access has ended.
+    fn look(&mut self, all_written: bool) -> Result<(), Ending> {
         let stamp = self.member.grant.stamp();
         if stamp == self.stamp {
             return Ok(());
@@ -70,7 +82,8 @@ impl Subscription {
             Phase::Open { lease, until, .. } => (self.lease, self.until) = (Some(lease), until),
             Phase::Ended(stop) => {
                 tracing::debug!(grant = %self.member.grant.grant, ?stop, "deliveries end");
-                return Err(Ending::Finished);
+                let cut = matches!(stop, Stop::Closed | Stop::Refused(LeaseRefusal::NotActive));
+                return Err(if cut && !all_written { Ending::Revoked } else { Ending::Finished });
             }
         }
         Ok(())
@@ -81,16 +94,18 @@ impl Connection {
     /// Puts what waits into the outbox, as far as quota and the client allow. Only while the outbox is empty: what
     /// cannot be written is not reserved.
     pub(super) fn fill(&mut self, now: Instant) -> Result<(), Ending> {
-        if !self.outbox.is_empty() {
+        let all_written = self.outbox.is_empty();
+        if let Some(subscription) = &mut self.subscription {
+            subscription.look(all_written)?;
+        }
+        self.held &= self.subscription.as_ref().is_some_and(|subscription| subscription.lease.is_none());
+        if !all_written {
             return Ok(());
         }
         self.outbox.put_control(&mut self.control);
         self.wrote = now;
         let Some(subscription) = &mut self.subscription else { return Ok(()) };
-        subscription.look()?;
-        if subscription.deadline(&self.shared.config).is_some_and(|deadline| deadline <= now) {
-            return Err(Ending::Finished);
-        }
+        subscription.check_time(&self.shared.config, now)?;
         let (missed, waiting) = subscription.reader.waiting();
         add(&self.shared.counters.gaps, missed);
         let mut want = waiting.saturating_add(u64::from(subscription.retained.is_some())).min(BATCH);
@@ -156,6 +171,7 @@ impl Connection {
     pub(super) fn pause(&mut self) {
         let taken = self.outbox.take_back();
         self.window.take_back(taken.ids);
+        self.held = !self.outbox.is_empty();
         if let Some(subscription) = &mut self.subscription {
             subscription.lease = None;
             // The next look is a fresh one.

@@ -63,6 +63,7 @@ pub(super) async fn login(
                 until: admission.until.map(|until| now + until.since(shared.ports.clock.now())),
                 heard: now,
                 wrote: now,
+                held: false,
                 stale_rights: false,
                 // Older than it may be: then the first refusal asks once more.
                 rights_read: 0,

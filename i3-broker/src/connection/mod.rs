@@ -76,6 +76,8 @@ struct Connection {
     /// When bytes last came, and when they last went while some waited.
     heard: Instant,
     wrote: Instant,
+    /// Part of a frame was written when deliveries were paused: nothing is written until it is known how they go on.
+    held: bool,
     /// Rights must be read again before anything is accepted.
     stale_rights: bool,
     /// The number of the last change of access before the rights were read.
@@ -167,7 +169,7 @@ impl Connection {
 
     /// What to wait for at the socket. Errors are always reported.
     fn interest(&self, now: Instant) -> Interest {
-        match (self.may_read(now), self.outbox.is_empty()) {
+        match (self.may_read(now), self.held || self.outbox.is_empty()) {
             (true, true) => Interest::READABLE,
             (true, false) => Interest::READABLE | Interest::WRITABLE,
             (false, false) => Interest::WRITABLE,
@@ -220,7 +222,7 @@ impl Connection {
     /// Hands waiting bytes to the socket, as many as it takes.
     fn write(&mut self, now: Instant) -> Result<bool, Ending> {
         let mut progress = false;
-        while !self.outbox.is_empty() {
+        while !self.held && !self.outbox.is_empty() {
             match self.stream.try_write(self.outbox.rest()) {
                 Ok(0) => return Err(Ending::Lost),
                 Ok(count) => {
@@ -253,8 +255,13 @@ impl Connection {
         if self.until.is_some_and(|until| until <= now) {
             return Err(Ending::Finished);
         }
-        let delivery = self.subscription.as_ref().and_then(|subscription| subscription.deadline(config));
-        let resume = self.intake.resume_at();
+        let mut delivery = None;
+        if let Some(subscription) = &self.subscription {
+            subscription.check_time(config, now)?;
+            delivery = subscription.deadline(config);
+        }
+        // One that has passed waits for something else.
+        let resume = self.intake.resume_at().filter(|resume| *resume > now);
         let far = now + Duration::from_hours(1);
         Ok([fatal, self.until, delivery, resume].into_iter().flatten().min().unwrap_or(far))
     }
@@ -265,7 +272,7 @@ impl Connection {
         if self.outbox.is_empty() {
             self.outbox.put_control(&mut self.control);
         }
-        while self.write(Instant::now()).is_ok() && !self.outbox.is_empty() {
+        while !self.held && self.write(Instant::now()).is_ok() && !self.outbox.is_empty() {
             tokio::select! {
                 biased;
                 () = self.handle.wake.notified() => {

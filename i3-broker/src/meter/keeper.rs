@@ -45,6 +45,7 @@ enum Over {
 
 impl Keeper {
     async fn run(mut self) {
+        let mut spent = false;
         loop {
             let changes = self.handle.changes();
             let (lease, view) = match self.take_lease().await {
@@ -54,6 +55,8 @@ impl Keeper {
                     if changes != self.handle.changes() && !self.handle.is_deserted() {
                         continue;
                     }
+                    // Where all was delivered, the last frame may be finished.
+                    let stop = if spent { Stop::Refused(LeaseRefusal::Exhausted) } else { stop };
                     self.shared.grants.end(&self.handle, stop);
                     self.shared.grants.gone.notify_waiters();
                     return;
@@ -67,6 +70,7 @@ impl Keeper {
             // No session reserves any more after this, and all have settled or given back.
             let forced = self.handle.pause(self.shared.config.revoke_limit).await;
             add(&self.shared.counters.forced, forced);
+            spent = lease.delivered() >= lease.granted();
             self.close(&lease).await;
             if matches!(over, Over::Deserted) && self.shared.grants.end_if_deserted(&self.handle) {
                 self.shared.grants.gone.notify_waiters();

@@ -4,5 +4,5 @@ mod grant;
 mod keeper;
 mod lease;
 
-pub(crate) use grant::{GrantHandle, Grants, Phase};
+pub(crate) use grant::{GrantHandle, Grants, Phase, Stop};
 pub(crate) use lease::{Lease, Reserve};

@@ -68,9 +68,11 @@ async fn a_slow_reader_misses_a_counted_number_and_hurts_nobody() {
     assert_eq!(slow.subscribe(&[(TOPIC, 0)]).await, [0]);
     let mut quick = scene.buyer("quick", 0).await;
     let mut device = scene.device().await;
+    let (seen, mut at_quick) = tokio::sync::watch::channel(0);
     let reading = tokio::spawn(async move {
         for expected in 0..MESSAGES {
             assert_eq!(quick.message().await.unwrap().payload[..8], expected.to_be_bytes());
+            seen.send_replace(expected);
         }
         quick
     });
@@ -78,10 +80,8 @@ async fn a_slow_reader_misses_a_counted_number_and_hurts_nobody() {
         let mut payload = vec![0; 10_000];
         payload[..8].copy_from_slice(&number.to_be_bytes());
         device.send(&publish(TOPIC, &payload, 0, false, 0)).await;
-        if number % 50 == 0 {
-            // The quick one must not miss any: only the slow one is on trial.
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        // Only the slow one is on trial: the quick one gets the time it needs.
+        at_quick.wait_for(|seen| seen + 30 >= number).await.unwrap();
     }
     let mut quick = reading.await.unwrap();
     // The slow one starts to read, and reads the last message in the end.
