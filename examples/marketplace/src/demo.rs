@@ -75,7 +75,7 @@ pub enum DemoError {
     #[error("{0}")]
     Unexpected(&'static str),
     /// The account does not balance: these equations do not hold.
-    #[error("this does not hold:\n  {}", .0.join("\n  "))]
+    #[error("this does not hold: {}", .0.join("; "))]
     Broken(Vec<String>),
     /// A folder could not be made, or nothing can be printed.
     #[error(transparent)]
@@ -176,6 +176,11 @@ async fn play<W: Write>(options: &DemoOptions, screen: &mut Screen<W>) -> Result
     };
     screen.step("data", &data)?;
     screen.step("time", &format!("{:.1} s in all", begun.elapsed().as_secs_f64()))?;
+    judged(checks)
+}
+
+/// An error that names what does not hold, if anything does not.
+fn judged(checks: Vec<Check>) -> Result<(), DemoError> {
     let broken: Vec<String> =
         checks.into_iter().filter(|check| !check.holds).map(|check| check.found).collect();
     if broken.is_empty() { Ok(()) } else { Err(DemoError::Broken(broken)) }
@@ -272,4 +277,19 @@ async fn balance(market: &Marketplace, holder: Holder) -> Result<Amount, DemoErr
     let balances = market.balances(Actor::System, holder).await?;
     let mut balances = balances.into_iter().filter(|balance| balance.currency == CURRENCY);
     Ok(balances.next().map_or(Amount::ZERO, |balance| balance.amount))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_does_not_balance_is_a_failure_that_names_what_does_not_hold() {
+        let check = |holds, found: &str| Check { about: "messages", holds, found: found.to_owned() };
+        assert!(judged(vec![check(true, "1 = 1")]).is_ok());
+        let broken = judged(vec![check(true, "1 = 1"), check(false, "1 ≠ 2"), check(false, "3 ≠ 4")]);
+        let failure = Failure::from(broken.unwrap_err());
+        assert_eq!(failure.to_string(), "[unbalanced] this does not hold: 1 ≠ 2; 3 ≠ 4");
+        assert_eq!(failure.exit_status(), 1);
+    }
 }

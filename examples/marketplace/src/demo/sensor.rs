@@ -19,12 +19,14 @@ pub(super) enum Sensor {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SensorError {
     /// The machine has no such file.
-    #[error("the demo measures the machine that it runs on through Linux's /proc, and {path} cannot be read")]
+    #[error(
+        "the demo measures the machine that it runs on through Linux's /proc, and {path} cannot be read: {cause}"
+    )]
     Unreadable {
         /// The file.
         path: &'static str,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is not in the form that proc(5) says.
     #[error("{path} is not in the form that proc(5) describes")]
@@ -101,7 +103,7 @@ impl Sensor {
 }
 
 fn parsed<T>(path: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, SensorError> {
-    let text = fs::read_to_string(path).map_err(|source| SensorError::Unreadable { path, source })?;
+    let text = fs::read_to_string(path).map_err(|cause| SensorError::Unreadable { path, cause })?;
     parse(&text).ok_or(SensorError::Strange { path })
 }
 

@@ -239,7 +239,7 @@ fn meaning(code: ConnectReturnCode) -> &'static str {
 }
 
 /// Milliseconds with one decimal.
-pub(super) fn millis(span: Duration) -> String {
+fn millis(span: Duration) -> String {
     format!("{:.1} ms", span.as_secs_f64() * 1_000.0)
 }
 
