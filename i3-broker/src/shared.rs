@@ -9,7 +9,7 @@ use i3_core::id::{DeviceId, OrderId};
 use i3_core::name::Topic;
 use i3_core::time::Clock;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::config::GateConfig;
 use crate::log::TopicLog;
@@ -72,7 +72,6 @@ pub(crate) struct Connections {
     sessions: Mutex<Sessions>,
     /// All tasks, those that linger included.
     pub(crate) tasks: AtomicUsize,
-    pub(crate) task_ended: Notify,
     next: AtomicU64,
 }
 
@@ -146,7 +145,6 @@ pub(crate) struct TaskCount(pub(crate) Arc<Shared>);
 impl Drop for TaskCount {
     fn drop(&mut self) {
         self.0.connections.tasks.fetch_sub(1, Ordering::AcqRel);
-        self.0.connections.task_ended.notify_waiters();
     }
 }
 

@@ -23,7 +23,6 @@ use tokio::time::Sleep;
 use self::deliver::Subscription;
 use self::outbox::Outbox;
 use self::receive::Intake;
-use crate::log::Backlog;
 use crate::message::Message;
 use crate::session::{Session, Window, will_right};
 use crate::shared::{Entered, Shared, TaskCount};
@@ -312,7 +311,7 @@ impl Connection {
             if will.retain {
                 shared.retained.put(&right.topic, &message);
             }
-            if shared.log.publish(&right.topic, &[message]) == Ok(Backlog::Low) {
+            if shared.log.publish(&right.topic, &[message]).is_ok() {
                 shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
             }
             return;

@@ -183,8 +183,6 @@ impl GrantHandle {
 pub(crate) struct Grants {
     live: Mutex<HashMap<GrantId, Arc<GrantHandle>>>,
     totals: Mutex<HashMap<GrantId, Arc<AtomicU64>>>,
-    /// Notified when a keeper ends.
-    pub(super) gone: Notify,
 }
 
 impl Grants {

@@ -23,7 +23,8 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 
 pub(super) fn start(shared: Arc<Shared>, handle: Arc<GrantHandle>) {
     let runtime = shared.runtime.clone();
-    runtime.spawn(async move { Keeper { chunk: shared.config.first_lease, shared, handle }.run().await });
+    let chunk = shared.config.first_lease;
+    runtime.spawn(async move { Keeper { chunk, shared, handle, ended: false }.run().await });
 }
 
 struct Keeper {
@@ -31,6 +32,17 @@ struct Keeper {
     handle: Arc<GrantHandle>,
     /// How much to ask for at a time.
     chunk: u64,
+    /// Whether the grant was ended in order.
+    ended: bool,
+}
+
+impl Drop for Keeper {
+    /// A marketplace that panics must not leave sessions waiting for a keeper that is gone.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.shared.grants.end(&self.handle, Stop::StoreDown);
+        }
+    }
 }
 
 /// What ended a lease.
@@ -58,7 +70,7 @@ impl Keeper {
                     // Where all was delivered, the last frame may be finished.
                     let stop = if spent { Stop::Refused(LeaseRefusal::Exhausted) } else { stop };
                     self.shared.grants.end(&self.handle, stop);
-                    self.shared.grants.gone.notify_waiters();
+                    self.ended = true;
                     return;
                 }
             };
@@ -73,7 +85,7 @@ impl Keeper {
             spent = lease.delivered() >= lease.granted();
             self.close(&lease).await;
             if matches!(over, Over::Deserted) && self.shared.grants.end_if_deserted(&self.handle) {
-                self.shared.grants.gone.notify_waiters();
+                self.ended = true;
                 return;
             }
         }

@@ -140,3 +140,35 @@ async fn feeds_live_as_long_as_somebody_reads_them() {
         eventually("the feed is gone", || log.feeds() == 0).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_marketplace_that_panics_refuses_and_recovers() {
+    let scene = Scene::in_memory(100, |_| {}).await;
+    scene.market.broken.store(true, Ordering::SeqCst);
+    let mut buyer = scene.client("a", "order").await;
+    assert_eq!(buyer.subscribe(&[(TOPIC, 0)]).await, [0x80]);
+    scene.market.broken.store(false, Ordering::SeqCst);
+    assert_eq!(buyer.subscribe(&[(TOPIC, 0)]).await, [0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutting_down_does_not_wait_long_for_a_client_that_does_not_read() {
+    let set = |config: &mut GateConfig| config.shutdown_limit = Duration::from_millis(300);
+    let scene = Scene::in_memory(100_000, set).await;
+    let mut blocked = Client::open_small(scene.gate.local_addr()).await;
+    assert_eq!(blocked.login("blocked", "order", "secret").await, Some(0));
+    assert_eq!(blocked.subscribe(&[(TOPIC, 0)]).await, [0]);
+    let mut device = scene.device().await;
+    for _ in 0..300 {
+        device.send(&publish(TOPIC, &[7; 60_000], 0, false, 0)).await;
+    }
+    eventually("some of it is on its way", || scene.gate.stats().delivered > 0).await;
+    let begun = std::time::Instant::now();
+    scene.gate.shutdown().await;
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    let market = &scene.market;
+    assert_eq!(market.open_leases(), 0);
+    // Charged is what was begun: all of it but the last frame can be read.
+    let received = u64::try_from(blocked.messages().await.len()).unwrap();
+    assert!(received == market.billed() || received + 1 == market.billed(), "{received} {}", market.billed());
+}

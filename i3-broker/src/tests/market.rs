@@ -14,6 +14,8 @@ use i3_core::time::Timestamp;
 pub(super) struct Market {
     books: Mutex<Books>,
     pub(super) down: AtomicBool,
+    /// Whether opening a lease panics.
+    pub(super) broken: AtomicBool,
     /// Milliseconds that each call of metering takes.
     pub(super) slow: AtomicU64,
     pub(super) listener: Mutex<Option<Arc<dyn AccessListener>>>,
@@ -59,6 +61,7 @@ impl Market {
         Self {
             books: Mutex::new(books),
             down: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             slow: AtomicU64::new(0),
             listener: Mutex::default(),
         }
@@ -88,6 +91,10 @@ impl Market {
         if let Some(listener) = listener {
             listener.access_changed(&[change]).await;
         }
+    }
+
+    pub(super) async fn set_open_by(&self, change: AccessChange, open: bool) {
+        self.change(change, |books| books.open = open).await;
     }
 
     pub(super) async fn set_open(&self, open: bool) {
@@ -195,6 +202,10 @@ impl Metering for Market {
         self.reach().await?;
         let mut books = self.books.lock().unwrap();
         books.calls += 1;
+        if self.broken.load(Ordering::SeqCst) {
+            drop(books);
+            panic!("the marketplace is broken");
+        }
         assert!(grant == super::market::grant() && messages > 0);
         if !books.open || !books.listed {
             return Err(LeaseRefusal::NotActive.into());

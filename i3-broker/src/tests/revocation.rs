@@ -154,3 +154,29 @@ async fn access_ends_at_its_time() {
     let mut late = scene.client("late", "order").await;
     assert_eq!(late.subscribe(&[(TOPIC, 1)]).await, [0x80]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_buyer_product_or_hub_ends_deliveries_and_a_reinstated_one_does_not() {
+    use i3_core::gate::AccessChange;
+    use i3_core::id::TypedId;
+    let scene = Scene::new(100).await;
+    let mut device = scene.device().await;
+    for change in [
+        AccessChange::User(TypedId::from_bits(5)),
+        AccessChange::Product(TypedId::from_bits(3)),
+        AccessChange::Hub(TypedId::from_bits(2)),
+    ] {
+        let mut buyer = scene.buyer("a", 1).await;
+        scene.market.set_open_by(change, true).await;
+        assert!(device.publish_acked(TOPIC, b"1", false).await);
+        assert_eq!(buyer.message().await.unwrap().payload, b"1", "{change:?} left it open");
+        scene.market.set_open_by(change, false).await;
+        assert!(device.publish_acked(TOPIC, b"2", false).await);
+        assert!(buyer.message().await.is_none(), "{change:?} closed it");
+        scene.market.set_open_by(change, true).await;
+    }
+    let mut buyer = scene.buyer("a", 1).await;
+    scene.market.set_open_by(AccessChange::User(TypedId::from_bits(99)), false).await;
+    assert!(device.publish_acked(TOPIC, b"3", false).await);
+    assert_eq!(buyer.message().await.unwrap().payload, b"3", "another user is not its concern");
+}
