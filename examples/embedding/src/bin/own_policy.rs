@@ -34,26 +34,28 @@ impl Policy for TrialPolicy {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let market = Marketplace::open(Arc::new(MemoryStore::new()), Arc::new(TrialPolicy), &[]).await?;
-    let mut users = Vec::new();
-    for (name, roles) in [("bea", vec![Role::Consumer]), ("carl", vec![Role::Consumer, Role::Provider])] {
-        let (name, display, roles) = (name.parse()?, name.parse()?, roles.into_iter().collect());
-        let account = RegisterUser { name, display, email: None, roles, password: None };
-        users.push(market.execute(Actor::Anonymous, None, &account).await?);
-    }
-    let [bea, carl] = users.as_slice() else { return Err("two users were registered".into()) };
+    let account = |name: &str, roles: &[Role]| -> Result<RegisterUser, Box<dyn Error>> {
+        let (name, display, roles) = (name.parse()?, name.parse()?, roles.iter().copied().collect());
+        Ok(RegisterUser { name, display, email: None, roles, password: None })
+    };
+    let bea = account("bea", &[Role::Consumer])?;
+    let bea = market.execute(Actor::Anonymous, None, &bea).await?.id;
+    let carl = account("carl", &[Role::Consumer, Role::Provider])?;
+    let carl = market.execute(Actor::Anonymous, None, &carl).await?.id;
+
     let (amount, currency) = (Amount::new(1_000)?, Currency::EUR);
     let top_up = |user| TopUp { user, amount, currency, reference: "play money".to_owned() };
 
-    market.execute(Actor::User(bea.id), None, &top_up(bea.id)).await?;
-    let balance = market.balances(Actor::User(bea.id), Holder::Available(bea.id)).await?;
+    market.execute(Actor::User(bea), None, &top_up(bea)).await?;
+    let balance = market.balances(Actor::User(bea), Holder::Available(bea)).await?;
     let balance = balance.first().ok_or("the account is empty")?;
     println!("Bea credits herself: {} in her account", balance.amount.display(balance.currency));
 
-    let refused = market.execute(Actor::User(bea.id), None, &top_up(carl.id)).await.err();
+    let refused = market.execute(Actor::User(bea), None, &top_up(carl)).await.err();
     println!("Bea credits Carl:    {}", refused.ok_or("this must be refused")?);
 
     let hub = RegisterHub { slug: "carls".parse()?, title: "Carl's sensors".parse()? };
-    let refused = market.execute(Actor::User(carl.id), None, &hub).await.err();
+    let refused = market.execute(Actor::User(carl), None, &hub).await.err();
     println!("Carl opens a hub:    {}", refused.ok_or("this must be refused")?);
     Ok(())
 }
