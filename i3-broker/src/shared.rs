@@ -91,6 +91,8 @@ impl Connections {
         client_id: String,
         handle: &Arc<ConnHandle>,
     ) -> (Entered, Option<Arc<ConnHandle>>) {
+        // A login that is checked again enters more than once.
+        handle.begin();
         let mut sessions = shared.connections.sessions();
         let old = sessions.entry(owner).or_default().insert(client_id.clone(), Arc::clone(handle));
         shared.counters.sessions.fetch_add(1, Ordering::Relaxed);

@@ -117,6 +117,11 @@ impl ConnHandle {
         self.admission.get().is_some_and(|admission| admission.credential == Some(credential))
     }
 
+    /// From now on interrupts wait for the task. What it was told before stays told.
+    pub(crate) fn begin(&self) {
+        self.acks.lock().unwrap_or_else(PoisonError::into_inner).ended = false;
+    }
+
     /// The task's last word: nothing is written or accepted any more.
     pub(crate) fn end(&self) {
         let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,6 +179,18 @@ mod tests {
         connection.end();
         assert!(pending.await.is_err(), "the end answers too");
         assert_eq!(interrupt_all(vec![(connection, Signals::PAUSE)], Duration::from_secs(5)).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_entered_again_is_waited_for_again() {
+        let connection = ConnHandle::new(1);
+        connection.end();
+        assert!(connection.interrupt(Signals::CLOSE).await.is_err());
+        connection.begin();
+        let mut acked = connection.interrupt(Signals::PAUSE);
+        assert!(acked.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
+        let (signals, _) = connection.take();
+        assert!(signals.has(Signals::CLOSE) && signals.has(Signals::PAUSE));
     }
 
     #[tokio::test(start_paused = true)]

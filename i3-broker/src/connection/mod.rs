@@ -252,7 +252,7 @@ impl Connection {
             return Err(Ending::Lost);
         }
         if self.until.is_some_and(|until| until <= now) {
-            return Err(Ending::Finished);
+            return Err(Ending::Revoked);
         }
         let mut delivery = None;
         if let Some(subscription) = &self.subscription {

@@ -99,7 +99,8 @@ impl Keeper {
             match self.try_lease().await {
                 Ok(Some(taken)) => return Ok(taken),
                 // The grant changed between the two questions.
-                Ok(None) => {}
+                Ok(None) if Instant::now() + pause < give_up => {}
+                Ok(None) => return Err(Stop::Closed),
                 Err(Stop::StoreDown) if Instant::now() + pause < give_up && !self.handle.is_deserted() => {}
                 Err(stop) => return Err(stop),
             }

@@ -160,7 +160,7 @@ async fn shutting_down_does_not_wait_long_for_a_client_that_does_not_read() {
     assert_eq!(blocked.subscribe(&[(TOPIC, 0)]).await, [0]);
     let mut device = scene.device().await;
     for _ in 0..300 {
-        device.send(&publish(TOPIC, &[7; 60_000], 0, false, 0)).await;
+        device.send(&publish(TOPIC, &vec![7; 60_000], 0, false, 0)).await;
     }
     eventually("some of it is on its way", || scene.gate.stats().delivered > 0).await;
     let begun = std::time::Instant::now();
