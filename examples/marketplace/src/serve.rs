@@ -124,8 +124,8 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     for (lease, in_doubt) in assembly.reclaimed() {
         tracing::warn!(%lease, in_doubt, "reclaimed a lease of an earlier life of this gate");
     }
-    first_administrator(&assembly, &options.admin_name, admin_password).await?;
     let gate = assembly.start_gate(options.mqtt).await?;
+    first_administrator(&assembly, &options.admin_name, admin_password).await?;
     say(&format!("REST  http://{address}/api/v1"));
     say(&format!("MQTT  {}", gate.local_addr()));
     say(&format!("store {store} (survives: {})", assembly.market().store().durability()));
@@ -222,12 +222,13 @@ async fn first_administrator(
         roles: [Role::Administrator].into(),
         password: Some(hash),
     };
-    market.execute(Actor::System, None, &command).await?;
+    // Shown before it counts: were it the other way round, a crash between would lock everybody out.
     if generated {
         say(&format!("administrator `{name}` with password {} (shown this once)", password.expose()));
     } else {
         say(&format!("administrator `{name}` with the given password"));
     }
+    market.execute(Actor::System, None, &command).await?;
     Ok(())
 }
 

@@ -1,0 +1,225 @@
+//! The real program: killed in the middle of streaming, started again, ended in order.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rumqttc::QoS;
+use serde_json::json;
+
+use crate::mqtt::{Client, eventually};
+use crate::support::{DEVICE_LOGIN, PASSWORD, Rest, Shop};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_i3-marketplace"));
+    for name in ["I3_STORE", "I3_DATA_DIR", "I3_HTTP", "I3_MQTT", "I3_REGISTRATION", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    command.env("I3_ADMIN_PASSWORD", PASSWORD);
+    command
+}
+
+/// A running `serve`; killed when dropped.
+struct Server {
+    child: Child,
+    http: SocketAddr,
+    mqtt: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start(folder: &Path, store: &str) -> Self {
+        let mut child = program()
+            .arg("serve")
+            .args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--store", store, "--data-dir"])
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut find = |name: &str| {
+            let line = lines.find(|line| line.starts_with(name));
+            let Some(line) = line else {
+                let mut said = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                panic!("the server did not start: {said}");
+            };
+            line.split_whitespace().nth(1).unwrap().trim_start_matches("http://").to_owned()
+        };
+        let http = find("REST").split('/').next().unwrap().parse().unwrap();
+        let mqtt = find("MQTT").parse().unwrap();
+        Self { child, http, mqtt }
+    }
+
+    fn rest(&self) -> Rest {
+        Rest::Server(self.http)
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit status must be zero.
+    fn end(mut self) {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+        let status = self.child.wait().unwrap();
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(status.success(), "{status}: {said}");
+    }
+}
+
+fn reconcile(store: &str) -> Output {
+    program().args(["reconcile", "--store", store]).output().unwrap()
+}
+
+#[track_caller]
+fn balanced(output: &Output) -> String {
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("differences: none") && said.contains("sum EUR 0"), "{said}");
+    said
+}
+
+async fn killed_while_streaming(folder: &Path, store: &str) {
+    const QUOTA: u64 = 1_000_000;
+    let plan = json!({"kind": "fixed_count", "messages": QUOTA, "price": 1_000_000});
+    let server = Server::start(folder, store);
+    let shop = Shop::open(server.rest(), plan, 2_000_000).await;
+    let (order, password) = shop.buy().await;
+    let login = (order.as_str(), password.as_str());
+    let buyer = Client::connect(server.mqtt, "buyer", login, Some(&shop.topic)).await;
+    let device = Client::connect(server.mqtt, "device", (DEVICE_LOGIN, PASSWORD), None).await;
+    let publishing = {
+        let (client, topic) = (device.requests.clone(), shop.topic.clone());
+        // Paced: what counts here is the crash, not the flood.
+        tokio::spawn(async move {
+            while client.publish(&topic, QoS::AtLeastOnce, false, "x").await.is_ok() {
+                tokio::time::sleep(Duration::from_micros(100)).await;
+            }
+        })
+    };
+    // Over several reports of usage, so that part of what was delivered is billed.
+    let streams = async || buyer.count.load(Ordering::SeqCst) > 500;
+    assert!(eventually(PATIENCE, streams).await);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let locked = reconcile(store);
+    assert_eq!(locked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&locked.stderr).contains("[store_busy]"), "{locked:?}");
+    server.kill();
+    assert!(eventually(PATIENCE, async || !buyer.is_connected()).await);
+    publishing.abort();
+    let received = buyer.count.load(Ordering::SeqCst);
+
+    let said = balanced(&reconcile(store));
+    assert_eq!(said.matches(": open, granted").count(), 1, "one session, one lease:\n{said}");
+
+    let server = Server::start(folder, store);
+    let rest = server.rest();
+    let (admin, _) = rest.sign_in("admin").await;
+    let report = rest.get(&admin, "/reconciliation").await.ok();
+    assert_eq!(report["differences"], json!([]));
+    let usage = &report["grants"][0]["usage"];
+    let count = |name: &str| usage[name].as_u64().unwrap();
+    let (delivered, in_doubt) = (count("delivered"), count("in_doubt"));
+    assert_eq!(count("open"), 0, "the lease was reclaimed at the start");
+    assert!(in_doubt > 0, "the lease was in use");
+    assert!(received <= delivered + in_doubt, "{received} of {delivered} and {in_doubt} in doubt");
+    assert!(delivered + in_doubt <= QUOTA, "never more than was paid for");
+    assert_eq!(count("captured"), delivered, "a cent for each, and none for what is in doubt");
+
+    // The buyer signs in again and goes on with what is left.
+    let (buyer_token, buyer_id) = rest.sign_in("buyer").await;
+    let again = rest.get(&buyer_token, format!("/orders/{order}/password")).await.ok();
+    assert_eq!(again["password"], password.as_str(), "the password outlives the server");
+    let buyer = Client::connect(server.mqtt, "buyer", login, Some(&shop.topic)).await;
+    let device = Client::connect(server.mqtt, "device", (DEVICE_LOGIN, PASSWORD), None).await;
+    for _ in 0..100 {
+        device.requests.publish(&shop.topic, QoS::AtLeastOnce, false, "y").await.unwrap();
+    }
+    assert!(eventually(PATIENCE, async || buyer.count.load(Ordering::SeqCst) == 100).await);
+    let account = rest.get(&buyer_token, format!("/accounts/{buyer_id}/balances")).await.ok();
+    assert_eq!(account["items"][0]["amount"], 1_000_000 + in_doubt, "what is in doubt is paid back");
+    server.end();
+
+    let said = balanced(&reconcile(store));
+    assert_eq!(said.matches(": reclaimed, granted").count(), 1, "{said}");
+    assert!(said.contains(&format!("{in_doubt} in doubt, not billed")), "{said}");
+    assert!(said.contains(&(delivered + 100).to_string()), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_streaming_it_loses_no_money_and_lists_one_lease_in_doubt_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("market.sqlite").display());
+    killed_while_streaming(folder.path(), &store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_streaming_it_loses_no_money_and_lists_one_lease_in_doubt_on_sled() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sled:{}", folder.path().join("market.sled").display());
+    killed_while_streaming(folder.path(), &store).await;
+}
+
+/// Runs the program to its end; gives its exit status and the one line that it says.
+fn fails(arguments: &[&str]) -> (i32, String) {
+    let output = program().args(arguments).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let said: Vec<&str> = said.lines().filter(|line| !line.contains(" INFO ")).collect();
+    assert_eq!(said.len(), 1, "one line: {said:?}");
+    (output.status.code().unwrap(), said[0].to_owned())
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_said_in_one_line_with_a_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let data = path("data");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    std::fs::write(path("text"), "no database, but longer than the header of one: ".repeat(40)).unwrap();
+    let text = format!("sqlite:{}", path("text"));
+    let folder_missing = format!("sqlite:{}", path("no/such/folder/db"));
+    let none = format!("sled:{}", path("none"));
+    let free = ["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"];
+    let serve = |more: &[&str]| {
+        let mut arguments = vec!["serve", "--data-dir", &data];
+        arguments.extend_from_slice(more);
+        if !more.contains(&"--http") && !more.contains(&"--mqtt") {
+            arguments.extend_from_slice(&free);
+        }
+        fails(&arguments)
+    };
+    let table = [
+        (serve(&["--http", &taken]), 1, "[address_in_use]"),
+        (serve(&["--http", "127.0.0.1:0", "--mqtt", &taken]), 1, "[address_in_use]"),
+        (serve(&["--store", "mysql:x"]), 2, "[invalid_store_url]"),
+        (serve(&["--store", &text]), 1, "[store_corrupt]"),
+        (serve(&["--store", &folder_missing]), 1, "[store_misconfigured]"),
+        (serve(&["--admin-name", "Not A Slug", "--store", "memory:"]), 2, "[invalid_admin]"),
+        (serve(&["--fee-points", "10001"]), 2, "[usage]"),
+        (fails(&["reconcile", "--store", &none]), 1, "[store_misconfigured]"),
+        (fails(&["reconcile", "--store", "memory:"]), 1, "[store_misconfigured]"),
+        (fails(&["nonsense"]), 2, "[usage]"),
+    ];
+    for ((status, said), expected, code) in table {
+        assert_eq!(status, expected, "{said}");
+        assert!(said.starts_with("i3-marketplace: ") && said.contains(code), "{said}, not {code}");
+    }
+}

@@ -1,0 +1,10 @@
+//! The marketplace from outside: through its router, over its sockets, and as a process.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod crash;
+mod delivery;
+mod mqtt;
+mod purchase;
+mod refusals;
+mod story;
+mod support;
