@@ -2,10 +2,33 @@
 //! Debian's Mosquitto as the yardstick, and rounds that are interleaved so that ratios hold on a busy
 //! machine. See the package's README for how to run them and how to read them.
 
+pub mod callers;
 pub mod disk;
+pub mod durable;
+pub mod gate;
 pub mod mosquitto;
 pub mod mqtt_load;
 pub mod options;
 pub mod rounds;
+pub mod served;
+pub mod shop;
 
+mod cpu;
 mod mqtt_frames;
+
+use std::process::ExitCode;
+
+/// The topic of every message: as long as a topic of the marketplace usually is.
+pub const TOPIC: &str = "i3/bench-hub/bench-one";
+
+/// What a bench's `main` gives back; an error is printed with its causes.
+pub fn exit(outcome: Result<(), shop::ShopError>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("the bench failed: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+    ExitCode::FAILURE
+}

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::cpu::{process_time, thread_time};
 use crate::mqtt_frames::{
     CONNACK, Frame, Inbox, Oversize, PUBACK, PUBLISH, SUBACK, connect, delivery, publish, subscribe,
     write_all,
@@ -82,6 +83,8 @@ impl Qos {
 pub struct LoadSpec {
     /// Where the broker listens.
     pub broker: SocketAddr,
+    /// The broker's process, if its processor time is to be measured.
+    pub process: Option<u32>,
     /// The topic of all messages.
     pub topic: String,
     /// The `QoS` of publishing and of subscribing.
@@ -113,6 +116,9 @@ pub struct LoadResult {
     /// The part of `elapsed` for which the generator's thread was on a processor, where Linux tells.
     /// Near 1, the generator and not the broker sets the rate.
     pub generator_busy: Option<f64>,
+    /// The broker's processor time for one delivery, where Linux tells. Other work on the machine hardly
+    /// changes it, as it does the rate.
+    pub broker_time: Option<Duration>,
 }
 
 impl LoadResult {
@@ -308,9 +314,10 @@ async fn start_clients(
 /// Counts for the asked time, then waits until all that was sent has arrived.
 async fn observe(spec: &LoadSpec, flow: &Flow) -> Result<LoadResult, LoadError> {
     tokio::time::sleep(spec.warm_up).await;
-    let (start, busy_before, before) = (Instant::now(), thread_time(), flow.deliveries());
+    let times = || (thread_time(), spec.process.and_then(process_time));
+    let (start, (busy_before, broker_before), before) = (Instant::now(), times(), flow.deliveries());
     tokio::time::sleep(spec.measure).await;
-    let (elapsed, busy_after, after) = (start.elapsed(), thread_time(), flow.deliveries());
+    let (elapsed, (busy_after, broker_after), after) = (start.elapsed(), times(), flow.deliveries());
 
     flow.stopped.set(true);
     let stopped = Instant::now();
@@ -322,16 +329,16 @@ async fn observe(spec: &LoadSpec, flow: &Flow) -> Result<LoadResult, LoadError> 
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let generator_busy = busy_before
-        .zip(busy_after)
-        .map(|(before, after)| after.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64());
-    Ok(LoadResult { deliveries: after - before, elapsed, published: flow.sent.get(), generator_busy })
-}
-
-/// How long this thread has been on a processor, where Linux tells.
-fn thread_time() -> Option<Duration> {
-    let line = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    line.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+    let spent = |before: Option<Duration>, after: Option<Duration>| Some(after?.saturating_sub(before?));
+    let deliveries = after - before;
+    Ok(LoadResult {
+        deliveries,
+        elapsed,
+        published: flow.sent.get(),
+        generator_busy: spent(busy_before, busy_after).map(|busy| busy.as_secs_f64() / elapsed.as_secs_f64()),
+        broker_time: spent(broker_before, broker_after)
+            .and_then(|busy| u32::try_from(deliveries).ok().and_then(|count| busy.checked_div(count))),
+    })
 }
 
 /// A connection that the broker has accepted.

@@ -20,6 +20,7 @@ const TOPIC: &str = "i3/hub/product";
 fn load(broker: SocketAddr, qos: Qos, subscribers: usize) -> LoadSpec {
     LoadSpec {
         broker,
+        process: None,
         topic: TOPIC.to_owned(),
         qos,
         payload: 100,
@@ -136,6 +137,7 @@ fn mosquitto() -> Option<Mosquitto> {
 
 fn through(mosquitto: &Mosquitto, qos: Qos, subscribers: usize) -> LoadSpec {
     LoadSpec {
+        process: Some(mosquitto.process()),
         publisher: Some(mosquitto.publisher().clone()),
         subscribers: vec![Some(mosquitto.subscriber().clone()); subscribers],
         ..load(mosquitto.address(), qos, subscribers)

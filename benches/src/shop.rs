@@ -1,0 +1,157 @@
+//! A marketplace that is ready to trade: one seller with one listed product, and buyers with money.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use i3_auth::RolePolicy;
+use i3_core::access::{Actor, Role};
+use i3_core::device::Device;
+use i3_core::hub::Hub;
+use i3_core::id::{OfferId, UserId};
+use i3_core::market::{
+    CreateProduct, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, RegisterDevice,
+    RegisterHub, RegisterUser, TopUp,
+};
+use i3_core::money::{Amount, Currency};
+use i3_core::name::{Prose, Topic};
+use i3_core::offer::Plan;
+use i3_core::order::Order;
+use i3_core::product::{Product, ProductState};
+use i3_core::secret::SecretHash;
+use i3_core::store::DynStore;
+use tokio::task::JoinSet;
+
+/// Why the shop could not be opened or a purchase was not made.
+pub type ShopError = Box<dyn std::error::Error + Send + Sync>;
+
+/// More messages than any bench delivers.
+const MESSAGES: u64 = 100_000_000_000;
+
+/// A seller, a product and buyers in a marketplace.
+#[derive(Debug, Clone)]
+pub struct Shop {
+    market: Marketplace,
+    device: Device,
+    product: Product,
+    offer: OfferId,
+    buyers: Arc<[UserId]>,
+}
+
+impl Shop {
+    /// Opens a shop in an empty store: a hub `bench-hub` with the device `sensor` and the listed product
+    /// `bench-one`, an offer of 100 billion messages for a cent, and as many buyers, each with money for
+    /// a trillion purchases.
+    ///
+    /// # Errors
+    /// The store's or the domain's.
+    pub async fn open(store: DynStore, buyers: usize) -> Result<Self, ShopError> {
+        let market = Marketplace::open(store, Arc::new(RolePolicy), i3_auth::COLLECTIONS).await?;
+        let seller = user(&market, "seller", Role::Provider).await?;
+        let (device, product, offer) = list(&market, Actor::User(seller)).await?;
+
+        let mut opening = JoinSet::new();
+        for number in 0..buyers {
+            let market = market.clone();
+            opening.spawn(async move {
+                let buyer = user(&market, &format!("buyer-{number}"), Role::Consumer).await?;
+                let top_up = TopUp {
+                    user: buyer,
+                    amount: Amount::new(1_000_000_000_000)?,
+                    currency: Currency::EUR,
+                    reference: "bench".to_owned(),
+                };
+                market.execute(Actor::System, None, &top_up).await?;
+                Ok::<_, ShopError>(buyer)
+            });
+        }
+        let mut ready = Vec::new();
+        while let Some(buyer) = opening.join_next().await {
+            ready.push(buyer??);
+        }
+        Ok(Self { market, device, product, offer, buyers: ready.into() })
+    }
+
+    /// The marketplace.
+    pub fn market(&self) -> &Marketplace {
+        &self.market
+    }
+
+    /// The seller's device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The product's topic.
+    pub fn topic(&self) -> &Topic {
+        &self.product.topic
+    }
+
+    /// Buys the offer, as the buyer of this number (counted around), under an idempotency key, as a
+    /// client over the network does. Each `request` must be used once.
+    ///
+    /// # Errors
+    /// The marketplace's answer, if it is not an order.
+    pub async fn buy(&self, buyer: usize, request: &str) -> Result<Order, ShopError> {
+        let place = buyer.checked_rem(self.buyers.len()).ok_or("the shop has no buyers")?;
+        let buyer = self.buyers.get(place).copied().ok_or("the shop has no buyers")?;
+        let key = request.parse()?;
+        let purchase = Purchase { offer: self.offer };
+        Ok(self.market.execute(Actor::User(buyer), Some(&key), &purchase).await?)
+    }
+}
+
+async fn user(market: &Marketplace, name: &str, role: Role) -> Result<UserId, ShopError> {
+    let register = RegisterUser {
+        name: name.parse()?,
+        display: name.parse()?,
+        email: None,
+        roles: BTreeSet::from([role]),
+        password: None,
+    };
+    Ok(market.execute(Actor::Anonymous, None, &register).await?.id)
+}
+
+async fn list(market: &Marketplace, seller: Actor) -> Result<(Device, Product, OfferId), ShopError> {
+    let hub = RegisterHub { slug: "bench-hub".parse()?, title: "Bench".parse()? };
+    let hub: Hub = market.execute(seller, None, &hub).await?;
+    let device = RegisterDevice {
+        hub: hub.id,
+        name: "sensor".parse()?,
+        title: "Sensor".parse()?,
+        credential: NewCredential::Password { hash: SecretHash::new("not used by any bench") },
+    };
+    let device = market.execute(seller, None, &device).await?;
+    let product = CreateProduct {
+        hub: hub.id,
+        slug: "bench-one".parse()?,
+        title: "Readings".parse()?,
+        description: "Readings for benches".parse::<Prose>()?,
+        tags: Vec::new(),
+        devices: vec![device.id],
+    };
+    let product = market.execute(seller, None, &product).await?;
+    let product = MoveProduct { product: product.id, to: ProductState::Listed };
+    let product: Product = market.execute(seller, None, &product).await?;
+    let plan = Plan::FixedCount { messages: MESSAGES, price: Amount::new(1)? };
+    let offer = PublishOffer { product: product.id, currency: Currency::EUR, plan, term_seconds: None };
+    let offer = market.execute(seller, None, &offer).await?;
+    Ok((device, product, offer.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use i3_core::store::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_buyer_can_buy_and_a_repeated_request_buys_nothing_more() {
+        let shop = Shop::open(Arc::new(MemoryStore::new()), 2).await.unwrap();
+        let one = shop.buy(0, "a").await.unwrap();
+        let other = shop.buy(1, "a").await.unwrap();
+        assert_ne!(one.id, other.id);
+        assert_eq!(shop.buy(0, "a").await.unwrap().id, one.id);
+        assert_eq!(shop.buy(2, "a").await.unwrap().id, one.id);
+        assert_eq!(one.terms.topic.as_str(), "i3/bench-hub/bench-one");
+    }
+}
