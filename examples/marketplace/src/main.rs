@@ -32,8 +32,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
-    let usual = if matches!(cli.command, Task::Demo(_)) { "warn" } else { "info,rumqttd=warn" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let usual = if matches!(cli.command, Task::Demo(_)) { "warn" } else { "info" };
+    let filter = log_filter(std::env::var("RUST_LOG").ok(), usual);
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -64,6 +64,14 @@ async fn run(task: Task) -> Result<ExitCode, Failure> {
             Ok(if report.balances() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
+}
+
+/// What is logged. rumqttd opens spans for each message: recorded, they slow it down until deliveries stand
+/// still under load, so they are left out unless they are asked for by name.
+fn log_filter(wanted: Option<String>, usual: &str) -> EnvFilter {
+    let wanted = wanted.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| usual.to_owned());
+    let filter = if wanted.contains("rumqttd") { wanted } else { format!("{wanted},rumqttd=off") };
+    EnvFilter::new(filter)
 }
 
 /// Help and version as clap prints them; everything else in one line.
