@@ -78,6 +78,12 @@ impl Collection {
         self.indexes.iter().find(|index| index.name == name)
     }
 
+    /// Whether what is stored under one of these can be read under the other: all but what they are `about`.
+    pub fn same_shape(&self, other: &Self) -> bool {
+        (self.name, self.kind, self.columns, self.indexes)
+            == (other.name, other.kind, other.columns, other.indexes)
+    }
+
     /// The place of this column.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)

@@ -21,7 +21,11 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Data {
-    schema: Option<Schema>,
+    revision: u32,
+    /// Those of the last schema.
+    declared: Vec<&'static Collection>,
+    /// All that were ever prepared, in their shapes.
+    stored: Vec<&'static Collection>,
     /// Counts committed batches; every batch gives its records a version of its own.
     commits: u64,
     records: BTreeMap<Key, Stored>,
@@ -54,8 +58,7 @@ fn index_values(collection: &Collection, columns: &[&str], draft: &Draft) -> Opt
 
 impl Data {
     fn known(&self, collection: &Collection) -> Result<(), StoreError> {
-        let declared = self.schema.as_ref().and_then(|schema| schema.collection(collection.name));
-        if declared == Some(collection) {
+        if self.declared.iter().any(|known| known.same_shape(collection)) {
             Ok(())
         } else {
             let message = format!("the collection `{}` was not prepared", collection.name);
@@ -192,26 +195,28 @@ fn order(cursor: &Cursor) -> (&[Value], &str, u64) {
 impl Store for MemoryStore {
     async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
         let mut data = self.data.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(present) = &data.schema {
-            if present.revision() > schema.revision() {
-                let message = format!(
-                    "the data are of revision {}, this program knows revision {}: use a newer version",
-                    present.revision(),
-                    schema.revision()
-                );
+        if data.revision > schema.revision() {
+            let message = format!(
+                "the data are of revision {}, this program knows revision {}: use a newer version",
+                data.revision,
+                schema.revision()
+            );
+            return Err(StoreError::new(StoreErrorKind::Incompatible, message));
+        }
+        for wanted in schema.collections() {
+            if data.stored.iter().any(|known| known.name == wanted.name && !known.same_shape(wanted)) {
+                let message =
+                    format!("the collection `{}` is stored with other columns or indexes", wanted.name);
                 return Err(StoreError::new(StoreErrorKind::Incompatible, message));
             }
-            for collection in present.collections() {
-                if schema.collection(collection.name).is_some_and(|wanted| wanted != *collection) {
-                    let message = format!(
-                        "the collection `{}` is stored with other columns or indexes",
-                        collection.name
-                    );
-                    return Err(StoreError::new(StoreErrorKind::Incompatible, message));
-                }
+        }
+        for wanted in schema.collections() {
+            if !data.stored.iter().any(|known| known.name == wanted.name) {
+                data.stored.push(wanted);
             }
         }
-        data.schema = Some(schema.clone());
+        data.declared = schema.collections().to_vec();
+        data.revision = schema.revision();
         Ok(())
     }
 

@@ -118,7 +118,9 @@ impl fmt::Display for Durability {
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Creates what the schema names and is missing; refuses data written under a newer revision, and
-    /// a schema that contradicts what is stored. May be called again with the same schema.
+    /// a schema that contradicts the stored shape of a collection ([`Collection::same_shape`]). May be called
+    /// again; collections that the last schema does not name keep their data, and are refused until one
+    /// names them again.
     async fn prepare(&self, schema: &Schema) -> Result<(), StoreError>;
 
     /// The present values, in the order asked: at most [`limits::READ_KEYS`].

@@ -130,6 +130,7 @@ macro_rules! conformance_list {
             limits: the_largest_page_is_given,
             schema: preparing_twice_is_preparing_once,
             schema: a_higher_revision_may_add_a_collection,
+            schema: a_collection_may_be_reworded_and_others_left_out,
             schema: a_lower_revision_is_refused,
             schema: a_contradicting_collection_is_refused,
             schema: an_undeclared_collection_is_refused,

@@ -47,6 +47,28 @@ pub(super) async fn a_higher_revision_may_add_a_collection(harness: &dyn Harness
     Ok(())
 }
 
+/// [`ITEM`] in other words.
+static REWORDED: Collection = Collection {
+    name: "item",
+    kind: Kind::Records,
+    about: "records, plain ones",
+    columns: &[],
+    indexes: &[],
+};
+
+pub(super) async fn a_collection_may_be_reworded_and_others_left_out(harness: &dyn Harness) -> Checked {
+    let store = prepared(harness).await?;
+    put(&*store, &Item::new("a").owner("o")).await?;
+    store.prepare(&Schema::new(1, &[&REWORDED])?).await?;
+    commit(&*store, vec![Op::Create(Draft::new(&REWORDED, "p", Vec::new(), "{}")?)]).await?;
+    // What is not named is refused, and is as it was once it is named again.
+    of_kind(store.read(&[key(&ITEMS, "a")?]).await, StoreErrorKind::Unsupported)?;
+    store.prepare(&schema()?).await?;
+    ensure_eq!(ids(&*store, Scan::index(&ITEMS, "by_owner", Vec::new())?).await?, ["a"]);
+    ensure_eq!(ids(&*store, Scan::ids(&ITEM)).await?, ["p"]);
+    Ok(())
+}
+
 pub(super) async fn a_lower_revision_is_refused(harness: &dyn Harness) -> Checked {
     let store = harness.open().await?;
     store.prepare(&later_schema()?).await?;
