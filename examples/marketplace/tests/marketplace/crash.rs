@@ -7,11 +7,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use i3_core::store::Schema;
 use rumqttc::QoS;
 use serde_json::json;
 
 use crate::mqtt::{Client, eventually};
-use crate::support::{DEVICE_LOGIN, PASSWORD, Rest, Shop};
+use crate::support::{DEVICE_LOGIN, PASSWORD, Rest, Shop, stores};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -218,5 +219,27 @@ fn what_keeps_it_from_starting_is_said_in_one_line_with_a_code() {
     for ((status, said), expected, code) in table {
         assert_eq!(status, expected, "{said}");
         assert!(said.starts_with("i3-marketplace: ") && said.contains(code), "{said}, not {code}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in &stores(folder.path())[1..] {
+        let mut collections = i3_core::market::collections();
+        collections.extend(i3_auth::COLLECTIONS);
+        let newer = Schema::new(i3_core::market::REVISION + 1, &collections).unwrap();
+        store.open().await.unwrap().prepare(&newer).await.unwrap();
+        let url = store.to_string();
+        let data = folder.path().display().to_string();
+        for arguments in [
+            &["serve", "--store", &url, "--data-dir", &data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"]
+                as &[&str],
+            &["reconcile", "--store", &url],
+        ] {
+            let (status, said) = fails(arguments);
+            assert_eq!(status, 1, "{said}");
+            assert!(said.contains("[store_incompatible]"), "{said}");
+        }
     }
 }
