@@ -94,7 +94,7 @@ if mosquitto_pub -h 127.0.0.1 -p "$MQTT_PORT" -u acme.roof -P wrong -t "$TOPIC" 
 fi
 check "a consumer tops up" 403 "$(curl -s -o /dev/null -w '%{http_code}' --json '{"amount":1,"currency":"EUR"}' \
     -H "Authorization: Bearer $BUYER" "$API/users/$BUYER_ID/top-ups")"
-check "a negative amount" 422 "$(curl -s -o /dev/null -w '%{http_code}' --json '{"amount":-1,"currency":"EUR"}' \
+check "a negative amount" 400 "$(curl -s -o /dev/null -w '%{http_code}' --json '{"amount":-1,"currency":"EUR"}' \
     -H "Authorization: Bearer $ADMIN" "$API/users/$BUYER_ID/top-ups")"
 
 echo "story: the buyer rates, and the books balance"

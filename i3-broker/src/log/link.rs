@@ -1,7 +1,8 @@
 //! The default topic log: rumqttd's router, in this process, through local links.
 //!
-//! rumqttd's router can be killed by packets that its public interface takes (`anchors/broker.md` 1.1 lists
-//! them). This adapter makes those unreachable:
+//! rumqttd's router can be killed by packets that its public interface takes: a topic that starts with a
+//! character beyond ASCII, the loss of a shared subscription's last member, a wake-up after a DISCONNECT.
+//! This adapter makes those unreachable:
 //!
 //! - topics are product topics ([`Topic`]), plain ASCII without `$ # +`, and never a shared subscription;
 //! - links have ids of our own making, clean sessions, no will, no topic alias, and carry `QoS` 0 only;
