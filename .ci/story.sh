@@ -102,7 +102,7 @@ put "/orders/$ORDER_ID/rating" "$BUYER" '{"stars":5}' >/dev/null
 STATEMENT=$(ask "/orders/$ORDER_ID/statement" "$BUYER")
 check "messages billed" 5 "$(jq -r .line.quantity <<<"$STATEMENT")"
 check "paid, in cents" 250 "$(jq -r .paid <<<"$STATEMENT")"
-check "balance left, in cents" 750 "$(ask "/accounts/available:$BUYER_ID/balances" "$BUYER" | jq -r '.items[0].amount')"
+check "balance left, in cents" 750 "$(ask "/accounts/$BUYER_ID/balances" "$BUYER" | jq -r '.items[0].amount')"
 
 kill -TERM "$server" && wait "$server"
 server=""
