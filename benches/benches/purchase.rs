@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use i3_benches::callers::closed_loop;
-use i3_benches::disk::sync_rate;
+use i3_benches::disk::{Pattern, sync_rate};
 use i3_benches::durable::Verdict;
 use i3_benches::exit;
 use i3_benches::options::Options;
@@ -51,16 +51,6 @@ impl Backend {
             Self::Sled => Arc::new(SledStore::open(directory.join("shop.sled"))?),
         })
     }
-
-    /// The most commits per sync of a single caller that are believed to be durable.
-    fn most_per_sync(self) -> f64 {
-        match self {
-            Self::Memory => 0.0,
-            Self::Sqlite => 1.5,
-            // Mostly overwrites what is allocated already, and has handed it to the device before the sync.
-            Self::Sled => 4.0,
-        }
-    }
 }
 
 /// The rates on one backend.
@@ -68,7 +58,8 @@ struct Measured {
     backend: Backend,
     durability: Durability,
     commits: Rounds,
-    syncs: Rounds,
+    appends: Rounds,
+    overwrites: Rounds,
 }
 
 fn row(callers: usize) -> String {
@@ -92,14 +83,17 @@ async fn bench() -> Result<(), ShopError> {
             let place = all.iter().position(|measured| measured.backend == backend).unwrap_or(all.len());
             if place == all.len() {
                 let durability = store.durability();
-                all.push(Measured { backend, durability, commits: Rounds::new(), syncs: Rounds::new() });
+                let (commits, appends, overwrites) = <(Rounds, Rounds, Rounds)>::default();
+                all.push(Measured { backend, durability, commits, appends, overwrites });
             }
             let shop = Shop::open(store, CALLERS.into_iter().max().unwrap_or(1)).await?;
             for callers in CALLERS {
-                let (commits, syncs) = beside_the_disk(&shop, callers, &directory, options.measure).await?;
+                let [commits, appends, overwrites] =
+                    beside_the_disk(&shop, callers, &directory, options.measure).await?;
                 if let Some(measured) = all.get_mut(place) {
                     measured.commits.record(&row(callers), commits);
-                    measured.syncs.record(&row(callers), syncs);
+                    measured.appends.record(&row(callers), appends);
+                    measured.overwrites.record(&row(callers), overwrites);
                 }
             }
             drop(shop);
@@ -112,26 +106,27 @@ async fn bench() -> Result<(), ShopError> {
     Ok(())
 }
 
-/// Purchases and syncs in a second, measured in turns, as a shared disk is fast and slow by the second.
+/// Purchases, appending syncs and overwriting syncs in a second, measured in turns, as a shared disk is fast and
+/// slow by the second.
 async fn beside_the_disk(
     shop: &Shop,
     callers: usize,
     directory: &Path,
     time: Duration,
-) -> Result<(f64, f64), ShopError> {
-    let mut commits = 0.0;
-    let mut syncs = 0.0;
+) -> Result<[f64; 3], ShopError> {
+    let (mut commits, mut appends, mut overwrites) = (0.0, 0.0, 0.0);
     for turn in 0..TURNS {
-        syncs += disk(directory, time / (2 * TURNS)).await? / f64::from(TURNS);
-        commits += purchases(shop, callers, turn, time / TURNS).await? / f64::from(TURNS);
+        appends += disk(directory, Pattern::Append, time / (3 * TURNS)).await?;
+        commits += purchases(shop, callers, turn, time / TURNS).await?;
+        overwrites += disk(directory, Pattern::Overwrite, time / (3 * TURNS)).await?;
     }
-    Ok((commits, syncs))
+    Ok([commits, appends, overwrites].map(|sum| sum / f64::from(TURNS)))
 }
 
 /// Syncs in a second, now.
-async fn disk(directory: &Path, time: Duration) -> Result<f64, ShopError> {
+async fn disk(directory: &Path, pattern: Pattern, time: Duration) -> Result<f64, ShopError> {
     let directory = directory.to_owned();
-    let rate = tokio::task::spawn_blocking(move || sync_rate(&directory, time));
+    let rate = tokio::task::spawn_blocking(move || sync_rate(&directory, pattern, time));
     Ok(rate.await??.per_second)
 }
 
@@ -148,26 +143,28 @@ async fn purchases(shop: &Shop, callers: usize, turn: u32, time: Duration) -> Re
 }
 
 fn report(measured: &Measured) {
-    let Measured { backend, durability, commits, syncs } = measured;
+    let Measured { backend, durability, commits, appends, overwrites } = measured;
     let title = format!("purchases on {}, which survive: {durability}", backend.name());
-    print!("{}", commits.table(&title, "commits/s", &row(1)));
-    let median = |rounds: &Rounds, callers| rounds.summary(&row(callers)).map(|summary| summary.median);
+    println!("{}", commits.table(&title, "commits/s", &row(1)));
+    if *durability != Durability::PowerLoss {
+        return;
+    }
+    let median =
+        |rounds: &Rounds, callers| rounds.summary(&row(callers)).map_or(0.0, |summary| summary.median);
     for callers in CALLERS {
-        if *durability != Durability::Memory
-            && let (Some(commits), Some(syncs)) = (median(commits, callers), median(syncs, callers))
-        {
-            let per_sync = commits / syncs;
-            println!("  {:<34} {per_sync:>6.2} commits per sync ({syncs:.0} syncs/s)", row(callers));
-        }
+        let [commits, appends, overwrites] =
+            [commits, appends, overwrites].map(|rates| median(rates, callers));
+        println!(
+            "  {:<14} {:>6.2} commits per appending sync ({appends:.0}/s), {:>6.2} per overwriting sync ({overwrites:.0}/s)",
+            row(callers),
+            commits / appends,
+            commits / overwrites,
+        );
     }
-    if *durability == Durability::PowerLoss {
-        if let (Some(commits), Some(syncs)) = (median(commits, 1), median(syncs, 1)) {
-            println!("  {}", Verdict::of_single_caller(commits, syncs, backend.most_per_sync()));
-        }
-        if let Some(gain) = commits.ratio(&row(64), &row(1)) {
-            let met = if gain >= GAIN { "met" } else { "NOT met" };
-            println!("  64 at a time are {gain:.1} times one; at least {GAIN} are promised: {met}");
-        }
+    let fastest = median(appends, 1).max(median(overwrites, 1));
+    println!("  {}", Verdict::of_single_caller(median(commits, 1), fastest));
+    if let Some(gain) = commits.ratio(&row(64), &row(1)) {
+        let met = if gain >= GAIN { "met" } else { "NOT met" };
+        println!("  64 at a time are {gain:.1} times one; at least {GAIN} are promised: {met}\n");
     }
-    println!();
 }

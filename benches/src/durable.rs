@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// A single caller cannot have more durable commits than the disk has syncs; half as many again is left
+/// for the swings of a shared disk.
+const MOST: f64 = 1.5;
+
 /// What a single caller's rate says about durability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
@@ -15,29 +19,28 @@ pub enum Verdict {
     TooFast {
         /// Commits for each sync that the disk could have done in the time.
         per_sync: f64,
-        /// How many would have been believed.
-        most: f64,
     },
 }
 
 impl Verdict {
-    /// Judges the commits in a second of one caller against the syncs in a second of the same disk, of which
-    /// it may do `most` for each. A little above 1 leaves room for the swings of a shared disk; a store
-    /// that overwrites what is allocated already needs less time for a sync than the appends that the
-    /// disk is measured by.
-    pub fn of_single_caller(commits: f64, syncs: f64, most: f64) -> Self {
+    /// Judges the commits in a second of one caller against the syncs in a second of the same disk, in the
+    /// way of writing that it syncs fastest.
+    pub fn of_single_caller(commits: f64, syncs: f64) -> Self {
         let per_sync = commits / syncs;
-        if per_sync <= most { Self::Plausible { per_sync } } else { Self::TooFast { per_sync, most } }
+        if per_sync <= MOST { Self::Plausible { per_sync } } else { Self::TooFast { per_sync } }
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Plausible { per_sync } => write!(f, "{per_sync:.2} commits per sync of a single caller"),
-            Self::TooFast { per_sync, most } => write!(
+            Self::Plausible { per_sync } => {
+                write!(f, "a single caller makes {per_sync:.2} commits per sync, as a disk can do")
+            }
+            Self::TooFast { per_sync } => write!(
                 f,
-                "NOT SHOWN TO BE DURABLE: {per_sync:.2} commits per sync of a single caller, more than {most}"
+                "NOT SHOWN TO BE DURABLE: a single caller makes {per_sync:.2} commits per sync, \
+                 more than {MOST}"
             ),
         }
     }
@@ -49,9 +52,9 @@ mod tests {
 
     #[test]
     fn more_commits_than_syncs_are_not_called_durable() {
-        assert_eq!(Verdict::of_single_caller(240.0, 250.0, 1.5), Verdict::Plausible { per_sync: 0.96 });
-        let fast = Verdict::of_single_caller(2000.0, 250.0, 1.5);
-        assert_eq!(fast, Verdict::TooFast { per_sync: 8.0, most: 1.5 });
+        assert_eq!(Verdict::of_single_caller(240.0, 250.0), Verdict::Plausible { per_sync: 0.96 });
+        let fast = Verdict::of_single_caller(2000.0, 250.0);
+        assert_eq!(fast, Verdict::TooFast { per_sync: 8.0 });
         assert!(fast.to_string().contains("NOT SHOWN TO BE DURABLE"));
     }
 }
