@@ -115,7 +115,7 @@ fn table(grants: &[GrantLine]) -> String {
         }
     }
     let [admitted, delivered, undelivered, in_doubt, open] = sums;
-    let all = format!("all {} orders", grants.len());
+    let all = format!("sum of {}", grants.len());
     line(
         &mut text,
         format_args!("{all:<30} {admitted:>10} {delivered:>10} {undelivered:>11} {in_doubt:>8} {open:>8}"),
