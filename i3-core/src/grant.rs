@@ -73,11 +73,7 @@ static GRANTS: Collection = Collection {
     kind: Kind::Records,
     about: "the only source of access to data",
     columns: &[Column::text("buyer"), Column::text("product"), Column::text("state"), Column::int("until")],
-    indexes: &[
-        Index { name: "by_buyer", columns: &["buyer"] },
-        Index { name: "by_product", columns: &["product"] },
-        Index { name: "by_end", columns: &["state", "until"] },
-    ],
+    indexes: &[Index { name: "by_end", columns: &["state", "until"] }],
 };
 
 impl Entity for Grant {

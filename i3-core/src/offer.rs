@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{OfferId, ProductId};
+use crate::id::{HubId, OfferId, ProductId};
 use crate::money::{Amount, AmountOverflow, Currency, UnitPrice, pro_rata};
 use crate::store::{Collection, Column, Entity, Index, Kind, Value};
 use crate::time::Timestamp;
@@ -134,6 +134,8 @@ pub struct Offer {
     pub id: OfferId,
     /// What is sold.
     pub product: ProductId,
+    /// Who sells it.
+    pub hub: HubId,
     /// What is paid with.
     pub currency: Currency,
     /// How usage is priced.

@@ -75,7 +75,6 @@ static ORDERS: Collection = Collection {
     ],
     indexes: &[
         Index { name: "by_buyer", columns: &["buyer", "placed"] },
-        Index { name: "by_product", columns: &["product", "placed"] },
         Index { name: "by_hub", columns: &["hub", "placed"] },
     ],
 };

@@ -195,10 +195,7 @@ static LEASES: Collection = Collection {
     kind: Kind::Records,
     about: "blocks of quota in the hands of gates",
     columns: &[Column::text("state"), Column::text("holder"), Column::text("grant_id")],
-    indexes: &[
-        Index { name: "by_holder", columns: &["state", "holder"] },
-        Index { name: "by_grant", columns: &["grant_id"] },
-    ],
+    indexes: &[Index { name: "by_holder", columns: &["state", "holder"] }],
 };
 
 impl Entity for Lease {

@@ -8,7 +8,7 @@ use crate::access::Role;
 use crate::id::UserId;
 use crate::name::{Email, Label, Slug};
 use crate::secret::SecretHash;
-use crate::store::{Collection, Column, Entity, Index, Kind, Value};
+use crate::store::{Collection, Column, Entity, Kind, Value};
 use crate::time::Timestamp;
 
 /// What a user's account is in.
@@ -47,7 +47,7 @@ static USERS: Collection = Collection {
     kind: Kind::Records,
     about: "people and organizations with an account",
     columns: &[Column::text("name"), Column::text("state"), Column::int("registered")],
-    indexes: &[Index { name: "by_state", columns: &["state", "registered"] }],
+    indexes: &[],
 };
 
 impl Entity for User {

@@ -189,6 +189,7 @@ impl Command for PublishOffer {
         let offer = Offer {
             id: context.tx.fresh_id()?,
             product: product.id,
+            hub: product.hub,
             currency: self.currency,
             plan: self.plan,
             term_seconds: self.term_seconds,

@@ -13,7 +13,9 @@ use crate::gate::AccessChange;
 use crate::hub::{Hub, Membership, MembershipId};
 use crate::id::{HubId, UserId};
 use crate::outbox::{self, Event, OutboxEntry};
-use crate::store::{Collection, Decision, Digest, Entity, Halt, Kind, StoreError, StoreErrorKind, Tx, Value};
+use crate::store::{
+    Collection, Decision, Digest, Entity, Halt, Key, Kind, StoreError, StoreErrorKind, Tx, Value,
+};
 use crate::time::Timestamp;
 use crate::user::{User, UserState};
 
@@ -29,6 +31,11 @@ pub trait Command: Serialize + Sync {
     type Done: Serialize + DeserializeOwned + Send;
     /// The name in the audit log, an imperative: `purchase`.
     const NAME: &'static str;
+
+    /// What `decide` will ask for whatever it finds, to be fetched in one go.
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Decides.
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Self::Done>;
@@ -150,7 +157,7 @@ static ANSWERS: Collection = Collection {
     kind: Kind::Records,
     about: "what was answered under each idempotency key",
     columns: &[crate::store::Column::int("at")],
-    indexes: &[crate::store::Index { name: "by_age", columns: &["at"] }],
+    indexes: &[],
 };
 
 pub(super) fn answers() -> &'static Collection {
@@ -208,7 +215,7 @@ impl<C: Command> Decision for Execution<'_, C> {
         let request = self.request;
         let answer_id = self.key.map(|key| format!("{}:{key}", self.actor));
 
-        let mut first = Vec::new();
+        let mut first = self.command.keys()?;
         if let Some(id) = &answer_id {
             first.push(Answer::key(id)?);
         }

@@ -19,7 +19,7 @@ use crate::offer::Plan;
 use crate::order::{Order, OrderState};
 use crate::outbox::Event;
 use crate::product::{Product, ProductState};
-use crate::store::{Applied, Entity, Halt, StoreError, StoreErrorKind};
+use crate::store::{Applied, Entity, Halt, Key, StoreError, StoreErrorKind};
 use crate::usage::{Lease, LeaseState, Usage};
 use crate::user::{User, UserState};
 
@@ -82,6 +82,16 @@ impl Command for OpenLease {
     type Done = LeaseAnswer;
     const NAME: &'static str = "open_lease";
 
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        let grant = self.grant;
+        Ok(vec![
+            Lease::key(&self.lease)?,
+            Order::key(&grant.order())?,
+            Grant::key(&grant)?,
+            Usage::key(&grant)?,
+        ])
+    }
+
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<LeaseAnswer> {
         context.authorize(Action::Meter, &Resource::MARKETPLACE)?;
         if self.holder.is_empty()
@@ -93,7 +103,6 @@ impl Command for OpenLease {
                 "1 to 64 visible ASCII characters are expected",
             )));
         }
-        context.tx.want([Lease::key(&self.lease)?])?;
         if let Some(lease) = context.tx.get::<Lease>(&self.lease)? {
             return Ok(LeaseAnswer { epoch: lease.epoch, granted: lease.granted });
         }
@@ -183,6 +192,10 @@ impl Command for ExtendLease {
     type Done = LeaseAnswer;
     const NAME: &'static str = "extend_lease";
 
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(vec![Lease::key(&self.lease)?])
+    }
+
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<LeaseAnswer> {
         context.authorize(Action::Meter, &Resource::MARKETPLACE)?;
         let (mut lease, order, grant, mut usage) = open_lease(context, self.lease)?;
@@ -218,6 +231,10 @@ impl Command for CloseLease {
     type Done = ();
     const NAME: &'static str = "close_lease";
 
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(vec![Lease::key(&self.lease)?])
+    }
+
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<()> {
         context.authorize(Action::Meter, &Resource::MARKETPLACE)?;
         let (mut lease, order, grant, mut usage) = open_lease(context, self.lease)?;
@@ -242,6 +259,10 @@ pub struct ReclaimLease {
 impl Command for ReclaimLease {
     type Done = u64;
     const NAME: &'static str = "reclaim_lease";
+
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(vec![Lease::key(&self.lease)?])
+    }
 
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<u64> {
         context.authorize(Action::Meter, &Resource::MARKETPLACE)?;

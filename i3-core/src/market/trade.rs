@@ -14,7 +14,7 @@ use crate::offer::{Offer, OfferState};
 use crate::order::{Order, OrderState, Terms};
 use crate::outbox::Event;
 use crate::product::{Product, ProductState};
-use crate::store::{Entity, Halt, StoreError, StoreErrorKind};
+use crate::store::{Entity, Halt, Key, StoreError, StoreErrorKind};
 use crate::usage::Usage;
 use crate::user::User;
 
@@ -89,15 +89,23 @@ impl Command for Purchase {
     type Done = Order;
     const NAME: &'static str = "purchase";
 
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(vec![Offer::key(&self.offer)?])
+    }
+
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Order> {
         let Some(buyer) = context.user() else {
             return Err(Halt::Refused(Refusal::invalid("actor", "only a user can buy")));
         };
         context.authorize(Action::Purchase, &Resource::of_user(buyer))?;
         let offer: Offer = context.tx.need(&self.offer, Refusal::NotFound { what: "offer" })?;
+        let membership = MembershipId { hub: offer.hub, user: buyer };
+        context.tx.want([
+            Product::key(&offer.product)?,
+            Hub::key(&offer.hub)?,
+            Membership::key(&membership)?,
+        ])?;
         let product: Product = context.tx.need(&offer.product, Refusal::NotFound { what: "product" })?;
-        let membership = MembershipId { hub: product.hub, user: buyer };
-        context.tx.want([Hub::key(&product.hub)?, Membership::key(&membership)?])?;
         if context.tx.get::<Membership>(&membership)?.is_some() {
             return Err(Halt::Refused(Refusal::OwnProduct));
         }
