@@ -53,6 +53,9 @@ enum Over {
     Deserted,
     /// All of it was delivered and no more is given: ask for a new one to learn why.
     UsedUp,
+    /// Nothing was delivered for a while: a small lease will do, so that little is in doubt after a crash and
+    /// little is kept from other gates.
+    Idle,
 }
 
 impl Keeper {
@@ -84,6 +87,9 @@ impl Keeper {
             add(&self.shared.counters.forced, forced);
             spent = lease.delivered() >= lease.granted();
             self.close(&lease).await;
+            if matches!(over, Over::Idle) {
+                self.chunk = self.shared.config.first_lease;
+            }
             if matches!(over, Over::Deserted) && self.shared.grants.end_if_deserted(&self.handle) {
                 self.ended = true;
                 return;
@@ -143,6 +149,8 @@ impl Keeper {
     /// Keeps a lease filled for as long as it lasts.
     async fn serve(&mut self, lease: &Arc<Lease>, changes: u64) -> Over {
         let mut reported = 0;
+        // Delivered when a report was last due.
+        let mut last_looked = u64::MAX;
         let mut asked = Instant::now();
         let mut next_report = Instant::now() + self.shared.config.report_every;
         // Set while the store does not answer: when to ask again.
@@ -199,6 +207,12 @@ impl Keeper {
             }
             if report_due {
                 next_report = now + self.shared.config.report_every;
+                let quiet = lease.delivered() == last_looked;
+                last_looked = lease.delivered();
+                let rest = lease.granted().saturating_sub(lease.reserved());
+                if quiet && reported == last_looked && rest > self.shared.config.first_lease {
+                    return Over::Idle;
+                }
             }
             let mut until = next_report;
             if let Some((at, _)) = retry {

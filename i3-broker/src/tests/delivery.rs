@@ -92,6 +92,26 @@ async fn a_paying_buyer_gets_every_message_of_a_burst() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_lease_is_given_back_when_nothing_is_delivered_any_more() {
+    let scene = Scene::in_memory(1_000_000, |config| {
+        config.report_every = std::time::Duration::from_millis(50);
+    })
+    .await;
+    let mut buyer = scene.buyer("a", 0).await;
+    let mut device = scene.device().await;
+    for number in 0..5_000_u64 {
+        device.send(&publish(TOPIC, &number.to_be_bytes(), 0, false, 0)).await;
+        assert_eq!(buyer.message().await.unwrap().payload, number.to_be_bytes());
+    }
+    assert!(scene.market.granted() > 64, "the lease has grown");
+    let small = || scene.market.open_leases() == 1 && scene.market.granted() <= 64;
+    eventually("a small lease takes the place of the large one", small).await;
+    assert_eq!(scene.market.billed(), 5_000);
+    device.publish("z").await;
+    assert_eq!(buyer.message().await.unwrap().payload, b"z");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscribing_twice_is_one_delivery_and_one_charge() {
     let scene = Scene::new(100).await;
     let mut buyer = scene.buyer("a", 0).await;
