@@ -27,8 +27,8 @@ pub struct GateConfig {
     pub write_limit: Duration,
     /// How many messages the first lease of a grant asks for. At least 1. Default 64.
     pub first_lease: u64,
-    /// The most messages that a lease asks for at a time: also the most whose billing is in doubt after a
-    /// crash. Default 524,288: about a quarter of a second of what one fast subscriber takes.
+    /// The most messages that a lease asks for at a time. With what is being written at that moment, it is also
+    /// what may come into doubt for a grant when the process dies. Default 524,288.
     pub largest_lease: u64,
     /// How often usage is reported while it changes. Default 1 s.
     pub report_every: Duration,

@@ -202,7 +202,8 @@ pub trait Metering: fmt::Debug + Send + Sync + 'static {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AccessChange {
-    /// This grant was opened, suspended, revoked or used up: ask the directory again.
+    /// This grant was revoked, cancelled or has expired: ask the directory again. That it is used up is not
+    /// announced: leases say so.
     Grant(GrantId),
     /// What this device may publish changed: ask the directory again. Its connections end if it may
     /// publish nothing because it is disabled; see [`Directory::publish_rights`].

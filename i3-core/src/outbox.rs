@@ -23,6 +23,8 @@ pub enum Event {
     UserActivated { user: UserId },
     /// An account may no longer act.
     UserSuspended { user: UserId },
+    /// A user was given other roles.
+    RolesChanged { user: UserId },
     /// A hub was registered.
     HubRegistered { hub: HubId },
     /// Who administers a hub changed.

@@ -154,7 +154,7 @@ impl Command for SetRoles {
         }
         user.roles.clone_from(&self.roles);
         context.tx.replace(&user)?;
-        context.emit(Event::UserActivated { user: user.id });
+        context.emit(Event::RolesChanged { user: user.id });
         Ok(user)
     }
 }

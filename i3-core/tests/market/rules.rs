@@ -213,6 +213,17 @@ async fn no_hash_reaches_an_answer_or_the_audit_log() {
     );
 }
 
+#[tokio::test]
+async fn other_roles_of_a_suspended_user_are_not_told_as_a_reinstatement() {
+    let f = Fixture::new().await;
+    f.done(f.seller, &i3_core::market::SuspendUser { user: f.buyer }).await;
+    let roles = BTreeSet::from([Role::Provider]);
+    let user = f.done(f.seller, &i3_core::market::SetRoles { user: f.buyer, roles: roles.clone() }).await;
+    assert_eq!((user.state, user.roles), (i3_core::user::UserState::Suspended, roles));
+    let last = f.market.events(Actor::System, 0, 1_000).await.unwrap().pop().unwrap();
+    assert_eq!(last.entry.event, i3_core::outbox::Event::RolesChanged { user: f.buyer });
+}
+
 #[derive(Debug, Default)]
 struct Recorder(std::sync::Mutex<Vec<AccessChange>>);
 
