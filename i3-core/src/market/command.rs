@@ -14,7 +14,8 @@ use crate::hub::{Hub, Membership, MembershipId};
 use crate::id::{HubId, UserId};
 use crate::outbox::{self, Event, OutboxEntry};
 use crate::store::{
-    Collection, Decision, Digest, Entity, Halt, Key, Kind, StoreError, StoreErrorKind, Tx, Value,
+    Batch, Collection, Decision, Digest, Entity, Halt, Key, Kind, Op, Outcome, Receipt, StoreError,
+    StoreErrorKind, Tx, Value,
 };
 use crate::time::Timestamp;
 use crate::user::{User, UserState};
@@ -195,6 +196,8 @@ pub(super) struct Execution<'a, C> {
 pub(super) struct Executed<T> {
     pub(super) done: T,
     pub(super) changes: Vec<AccessChange>,
+    /// Where the outbox tells of the changes, if this execution wrote it.
+    pub(super) told_at: Option<u64>,
 }
 
 fn unfit(error: serde_json::Error) -> StoreError {
@@ -231,7 +234,7 @@ impl<C: Command> Decision for Execution<'_, C> {
                 return Err(Halt::Refused(Refusal::KeyReused));
             }
             let done = serde_json::from_value(answer.done).map_err(unfit)?;
-            return Ok(Executed { done, changes: answer.access });
+            return Ok(Executed { done, changes: answer.access, told_at: None });
         }
 
         let subject = subject(self.actor, tx)?;
@@ -259,7 +262,19 @@ impl<C: Command> Decision for Execution<'_, C> {
         if let Some(id) = answer_id {
             tx.create(&Answer { id, command, request, done: answered, access: changes.clone(), at })?;
         }
-        Ok(Executed { done, changes })
+        Ok(Executed { done, changes, told_at: None })
+    }
+
+    fn committed(&self, done: &mut Self::Done, batch: &Batch, receipt: &Receipt) {
+        let first = batch.ops().iter().zip(&receipt.outcomes).find_map(|(op, outcome)| match (op, outcome) {
+            (Op::Append { stream, .. }, Outcome::Appended { position, .. })
+                if stream.collection().name == outbox::OUTBOX.name =>
+            {
+                Some(*position)
+            }
+            _ => None,
+        });
+        done.told_at = first;
     }
 }
 

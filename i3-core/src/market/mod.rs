@@ -7,6 +7,7 @@
 mod catalogue;
 mod command;
 mod devices;
+mod follow;
 mod hubs;
 mod metering;
 mod people;
@@ -22,6 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub use catalogue::{CreateProduct, DescribeProduct, MoveProduct, PublishOffer, WithdrawOffer};
 pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
 pub use devices::{AddCredential, NewCredential, RegisterDevice, RemoveCredential, SetDeviceState};
+pub use follow::Follower;
 pub use hubs::{RegisterHub, RemoveMember, SetHubState, SetMember};
 pub use metering::LeaseAnswer;
 pub use metering::{CloseLease, ExtendLease, OpenLease, ReclaimLease};
@@ -141,6 +143,7 @@ pub struct Marketplace {
     ids: Arc<dyn IdSource>,
     settings: Arc<Settings>,
     listeners: Arc<RwLock<Vec<Arc<dyn AccessListener>>>>,
+    announced: Arc<follow::Announced>,
 }
 
 impl fmt::Debug for Marketplace {
@@ -206,6 +209,7 @@ impl Marketplace {
             ids: Arc::new(RandomIds),
             settings: Arc::new(Settings::default()),
             listeners: Arc::default(),
+            announced: Arc::default(),
         })
     }
 
@@ -279,6 +283,9 @@ impl Marketplace {
                 other => break other?,
             }
         };
+        if let Some(position) = executed.told_at.filter(|_| !executed.changes.is_empty()) {
+            self.announced.note(position);
+        }
         self.announce(&executed.changes).await;
         Ok(executed.done)
     }

@@ -455,6 +455,15 @@ impl Marketplace {
         limit: usize,
     ) -> Result<Vec<Numbered<OutboxEntry>>, MarketError> {
         self.authorize(actor, Action::Audit, &Resource::MARKETPLACE).await?;
+        self.numbered_events(after, limit).await
+    }
+
+    /// As [`events`](Self::events), for the marketplace itself.
+    pub(super) async fn numbered_events(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Numbered<OutboxEntry>>, MarketError> {
         self.numbered(outbox::stream()?, after, limit).await
     }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Batch, Body, Cell, Collection, CommitError, Cursor, Draft, Key, Op, Page, Row, Scan, Store, StoreError,
-    StoreErrorKind, Units, Value, Version, limits,
+    Batch, Body, Cell, Collection, CommitError, Cursor, Draft, Key, Op, Page, Receipt, Row, Scan, Store,
+    StoreError, StoreErrorKind, Units, Value, Version, limits,
 };
 use crate::id::{IdSource, TypedId};
 use crate::time::Timestamp;
@@ -91,6 +91,9 @@ pub trait Decision: Sync {
 
     /// Decides.
     fn decide(&self, tx: &mut Tx<'_, Self::Refusal>) -> Result<Self::Done, Halt<Self::Refusal>>;
+
+    /// Is shown what was committed before the answer is given: the numbers of entries, for instance.
+    fn committed(&self, _done: &mut Self::Done, _batch: &Batch, _receipt: &Receipt) {}
 }
 
 #[derive(Debug)]
@@ -424,7 +427,7 @@ pub trait StoreExt: Store {
         async move {
             let mut tx = Tx::new(now, ids);
             for _ in 0..ATTEMPTS {
-                let done = loop {
+                let mut done = loop {
                     tx.rewind();
                     match decision.decide(&mut tx) {
                         Ok(done) => break done,
@@ -442,7 +445,10 @@ pub trait StoreExt: Store {
                 let (batch, mut shortages) = tx.batch()?;
                 let Some(batch) = batch else { return Ok(done) };
                 match self.commit(&batch).await {
-                    Ok(_) => return Ok(done),
+                    Ok(receipt) => {
+                        decision.committed(&mut done, &batch, &receipt);
+                        return Ok(done);
+                    }
                     Err(CommitError::Stale { .. }) => tx.cells.clear(),
                     Err(CommitError::Floor { op, key, now }) => {
                         let short = shortages.get_mut(op).and_then(Option::take);

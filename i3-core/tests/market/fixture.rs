@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
 use i3_core::device::Device;
+use i3_core::gate::{AccessChange, AccessListener};
 use i3_core::hub::Hub;
 use i3_core::id::{OfferId, SequentialIds, UserId};
 use i3_core::ledger::{Account, Holder};
@@ -171,4 +172,22 @@ pub(crate) async fn user(market: &Marketplace, name: &str, role: Role) -> UserId
         password: None,
     };
     market.execute(Actor::Anonymous, None, &register).await.unwrap().id
+}
+
+/// Remembers what it was told.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(pub(crate) std::sync::Mutex<Vec<AccessChange>>);
+
+#[async_trait::async_trait]
+impl AccessListener for Recorder {
+    async fn access_changed(&self, changes: &[AccessChange]) {
+        self.0.lock().unwrap().extend(changes);
+    }
+}
+
+impl Recorder {
+    /// What it was told since the last call.
+    pub(crate) fn told(&self) -> Vec<AccessChange> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
 }

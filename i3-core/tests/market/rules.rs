@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use i3_core::access::{Actor, HubRole, Role};
 use i3_core::audit;
-use i3_core::gate::{AccessChange, AccessListener, Directory};
+use i3_core::gate::{AccessChange, Directory};
 use i3_core::id::{DeviceId, GrantId, TypedId, UserId};
 use i3_core::market::{
     CreateProduct, IdempotencyKey, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, Refusal,
@@ -22,7 +22,7 @@ use i3_core::store::{
     StoreError,
 };
 
-use crate::fixture::{DenyAll, Fixture, fixed, refusal, user};
+use crate::fixture::{DenyAll, Fixture, Recorder, fixed, refusal, user};
 
 #[tokio::test]
 async fn names_are_unique_and_reserved_with_their_holder() {
@@ -224,16 +224,6 @@ async fn other_roles_of_a_suspended_user_are_not_told_as_a_reinstatement() {
     assert_eq!(last.entry.event, i3_core::outbox::Event::RolesChanged { user: f.buyer });
 }
 
-#[derive(Debug, Default)]
-struct Recorder(std::sync::Mutex<Vec<AccessChange>>);
-
-#[async_trait]
-impl AccessListener for Recorder {
-    async fn access_changed(&self, changes: &[AccessChange]) {
-        self.0.lock().unwrap().extend(changes);
-    }
-}
-
 #[tokio::test]
 async fn listeners_have_acted_when_a_command_returns_replays_included() {
     let f = Fixture::new().await;
@@ -245,7 +235,7 @@ async fn listeners_have_acted_when_a_command_returns_replays_included() {
     for _ in 0..2 {
         f.market.execute(Actor::User(f.seller), Some(&key), &revoke).await.unwrap();
     }
-    assert_eq!(*recorder.0.lock().unwrap(), [AccessChange::Grant(revoke.grant); 2]);
+    assert_eq!(recorder.told(), [AccessChange::Grant(revoke.grant); 2]);
 }
 
 /// Shows one entry of the audit log otherwise than it was written.
