@@ -50,8 +50,9 @@
 //! No `OAuth2` and no sessions for browsers. No second factor. No rules for what makes a good password but its
 //! length. No logging: refusals are returned, and what is told to a stranger never says why. Failure budgets
 //! and remembered logins are kept in memory, for one process; several processes allow that many guesses
-//! each. The master key is not rotated: a new one makes every order password and API token void.
+//! each. The master key is not rotated: a store recognizes its own, and another is refused ([`MasterKey::adopt`]).
 
+mod adopt;
 pub mod api_token;
 mod authenticator;
 pub mod broker_password;
@@ -67,10 +68,11 @@ mod secret;
 
 use i3_core::store::Collection;
 
+pub use adopt::MASTER_KEYS;
 pub use authenticator::MarketAuthenticator;
 pub use master::{MasterKey, MasterKeyError};
 pub use policy::RolePolicy;
 pub use secret::Secret;
 
 /// What this crate stores: for the program's [`Schema`](i3_core::store::Schema).
-pub static COLLECTIONS: &[&Collection] = &[&api_token::API_TOKENS];
+pub static COLLECTIONS: &[&Collection] = &[&api_token::API_TOKENS, &MASTER_KEYS];

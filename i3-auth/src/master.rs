@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use i3_core::id::NoEntropy;
+use i3_core::store::StoreError;
 use zeroize::Zeroizing;
 
 use crate::mac::mac;
@@ -47,6 +48,12 @@ pub enum MasterKeyError {
         /// The file.
         path: PathBuf,
     },
+    /// The data were made under another key.
+    #[error("the data belong to another master key: give the file that was used with them before")]
+    Another,
+    /// It cannot be told whether the data were made under this key.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// See [`NoEntropy`].
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
