@@ -7,6 +7,57 @@ use std::fmt::Write as _;
 
 use i3_core::store::{By, Cursor, Direction, Index, Kind, Scan, Value};
 
+/// Whose SQL a query is written in. The plans differ where an engine would not use its index otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+    /// PostgreSQL: numbered placeholders.
+    #[cfg(feature = "postgres")]
+    Postgres,
+    /// MySQL and MariaDB: names in backticks.
+    #[cfg(feature = "mysql")]
+    Mysql,
+}
+
+impl Dialect {
+    /// A text that was written with `?` and double quotes around names, and that has neither in any other
+    /// sense.
+    fn spelled(self, sql: &str) -> String {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => sql.to_owned(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres => {
+                let mut numbered = String::with_capacity(sql.len() + 16);
+                let mut number = 0;
+                for (place, part) in sql.split('?').enumerate() {
+                    if place > 0 {
+                        number += 1;
+                        numbered.push('$');
+                        numbered.push_str(&number.to_string());
+                    }
+                    numbered.push_str(part);
+                }
+                numbered
+            }
+            #[cfg(feature = "mysql")]
+            Self::Mysql => sql.replace('"', "`"),
+        }
+    }
+
+    /// Whether a comparison of several columns at once is answered by an index.
+    fn seeks_rows(self) -> bool {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql => false,
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => true,
+        }
+    }
+}
+
 /// A name in double quotes.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{name}\"")
@@ -62,6 +113,36 @@ impl Conditions {
         self.binds.push(bind.into());
     }
 
+    /// The row lies beyond another in the order of these columns.
+    fn beyond(&mut self, dialect: Dialect, compare: &str, columns: Vec<(String, Bind)>) {
+        if dialect.seeks_rows() || columns.len() == 1 {
+            let names = joined(&columns, ", ", |(name, _)| name.clone());
+            let marks = joined(&columns, ", ", |_| "?".to_owned());
+            self.terms.push(format!("({names}) {compare} ({marks})"));
+            self.binds.extend(columns.into_iter().map(|(_, bind)| bind));
+            return;
+        }
+        // The same in single comparisons, after one that tells the engine where to begin.
+        let mut term = String::new();
+        let mut binds = Vec::new();
+        if let Some((name, bind)) = columns.first() {
+            term = format!("{name} {compare}= ? AND ");
+            binds.push(bind.clone());
+        }
+        let ends = ")".repeat(columns.len().saturating_sub(1) * 2);
+        for (place, (name, bind)) in columns.iter().enumerate() {
+            binds.push(bind.clone());
+            if place + 1 == columns.len() {
+                let _ = write!(term, "{name} {compare} ?{ends}");
+            } else {
+                let _ = write!(term, "({name} {compare} ? OR ({name} = ? AND ");
+                binds.push(bind.clone());
+            }
+        }
+        self.terms.push(term);
+        self.binds.extend(binds);
+    }
+
     fn text(&self) -> String {
         if self.terms.is_empty() { String::new() } else { format!(" WHERE {}", self.terms.join(" AND ")) }
     }
@@ -73,18 +154,25 @@ impl From<&str> for Bind {
     }
 }
 
+/// [`plan_for`] SQLite.
+#[cfg(feature = "sqlite")]
+pub(crate) fn plan(scan: &Scan) -> Option<Query> {
+    plan_for(Dialect::Sqlite, scan)
+}
+
 /// The query for one page and one row more, which tells whether another page follows.
 /// `None` if there can be no rows.
-pub(crate) fn plan(scan: &Scan) -> Option<Query> {
+pub(crate) fn plan_for(dialect: Dialect, scan: &Scan) -> Option<Query> {
     let mut query = match scan.by_what() {
-        By::Id { prefix } if scan.collection().kind == Kind::Streams => stream_ends(scan, prefix)?,
+        By::Id { prefix } if scan.collection().kind == Kind::Streams => stream_ends(dialect, scan, prefix)?,
         By::Id { prefix } => ids(scan, prefix)?,
         By::Index { index, equal, from, until } => {
-            indexed(scan, index, equal, from.as_ref(), until.as_ref())?
+            indexed(dialect, scan, index, equal, from.as_ref(), until.as_ref())?
         }
         By::Entries { stream } => entries(scan, stream.id()),
     };
     query.binds.push(Bind::Int(i64::try_from(scan.rows()).unwrap_or(i64::MAX).saturating_add(1)));
+    query.sql = dialect.spelled(&query.sql);
     Some(query)
 }
 
@@ -140,28 +228,48 @@ fn ids(scan: &Scan, prefix: &str) -> Option<Query> {
     Some(Query { sql, binds: conditions.binds })
 }
 
-/// The ends of streams: jumps from stream to stream instead of reading every entry.
-fn stream_ends(scan: &Scan, prefix: &str) -> Option<Query> {
+/// The ends of streams, without reading every entry.
+fn stream_ends(dialect: Dialect, scan: &Scan, prefix: &str) -> Option<Query> {
     let conditions = id_range(scan, prefix)?;
     let table = quoted(scan.collection().name);
     let (compare, order) = towards(scan);
     let pick = if scan.direction() == Direction::Forward { "min" } else { "max" };
+    let first = conditions.text();
     let mut rest = conditions.text();
     rest.push_str(if rest.is_empty() { " WHERE " } else { " AND " });
-    let sql = format!(
-        "WITH RECURSIVE ends(stream) AS (\
-           SELECT {pick}(\"id\") FROM {table}{first} \
-           UNION ALL \
-           SELECT (SELECT {pick}(\"id\") FROM {table}{rest}\"id\" {compare} ends.stream) \
-           FROM ends WHERE ends.stream IS NOT NULL LIMIT ?) \
-         SELECT e.\"id\", e.\"position\", e.\"link\" FROM ends JOIN {table} e ON e.\"id\" = ends.stream \
-           AND e.\"position\" = (SELECT max(\"position\") FROM {table} WHERE \"id\" = ends.stream) \
-         ORDER BY ends.stream {order}",
-        first = conditions.text(),
-    );
-    let mut binds = conditions.binds.clone();
-    binds.extend(conditions.binds);
-    Some(Query { sql, binds })
+    // Jumps from stream to stream. `inner` ends the jumping on SQLite; PostgreSQL has no limit there, but
+    // jumps only as often as `outer` asks for a stream.
+    let jumping = |inner: &str, outer: &str| {
+        format!(
+            "WITH RECURSIVE ends(stream) AS (\
+               SELECT {pick}(\"id\") FROM {table}{first} \
+               UNION ALL \
+               SELECT (SELECT {pick}(\"id\") FROM {table}{rest}\"id\" {compare} ends.stream) \
+               FROM ends WHERE ends.stream IS NOT NULL{inner}) \
+             SELECT e.\"id\", e.\"position\", e.\"link\" FROM {outer} s JOIN {table} e ON e.\"id\" = s.stream \
+               AND e.\"position\" = (SELECT max(\"position\") FROM {table} WHERE \"id\" = s.stream) \
+             ORDER BY s.stream {order}"
+        )
+    };
+    let twice = || [conditions.binds.clone(), conditions.binds.clone()].concat();
+    Some(match dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => Query { sql: jumping(" LIMIT ?", "ends"), binds: twice() },
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => Query { sql: jumping("", "(SELECT stream FROM ends LIMIT ?)"), binds: twice() },
+        // The optimizer jumps by itself: "Using index for group-by".
+        #[cfg(feature = "mysql")]
+        Dialect::Mysql => {
+            let sql = format!(
+                "SELECT e.\"id\", e.\"position\", e.\"link\" FROM \
+                   (SELECT \"id\", max(\"position\") AS \"position\" FROM {table}{first} \
+                    GROUP BY \"id\" ORDER BY \"id\" {order} LIMIT ?) s \
+                 JOIN {table} e ON e.\"id\" = s.\"id\" AND e.\"position\" = s.\"position\" \
+                 ORDER BY e.\"id\" {order}"
+            );
+            Query { sql, binds: conditions.binds }
+        }
+    })
 }
 
 fn entries(scan: &Scan, stream: &str) -> Query {
@@ -181,6 +289,7 @@ fn entries(scan: &Scan, stream: &str) -> Query {
 }
 
 fn indexed<'a>(
+    dialect: Dialect,
     scan: &Scan,
     index: &Index,
     equal: &[Value],
@@ -230,15 +339,13 @@ fn indexed<'a>(
         }
     }
     if let Some(cursor) = after {
-        let mut names = String::new();
-        let mut marks = String::new();
+        let last = (quoted("id"), Bind::from(cursor.id()));
+        let mut marks: Vec<(String, Bind)> = Vec::with_capacity(rest.len() + 1);
         for (column, value) in rest.iter().zip(cursor.values().get(equal.len()..)?) {
-            write!(names, "{}, ", quoted(column)).ok()?;
-            marks.push_str("?, ");
-            conditions.binds.push(value.into());
+            marks.push((quoted(column), value.into()));
         }
-        conditions.binds.push(cursor.id().into());
-        conditions.terms.push(format!("({names}\"id\") {compare} ({marks}?)"));
+        marks.push(last);
+        conditions.beyond(dialect, compare, marks);
     }
     let listed = joined(index.columns, "", |column| format!(", {}", quoted(column)));
     let ordered = joined(rest, "", |column| format!("{} {order}, ", quoted(column)));

@@ -1,0 +1,5 @@
+//! The PostgreSQL backend.
+
+mod error;
+
+pub(crate) use error::meaning;
