@@ -50,3 +50,6 @@ mod sqlite;
 pub use server::ServerStats;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStats, SqliteStore, Synchronous};
+
+#[cfg(all(feature = "testkit", unix, any(feature = "postgres", feature = "mysql")))]
+pub mod testkit;
