@@ -1,5 +1,6 @@
 //! SQLite's result codes as failures of the store.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use i3_core::store::{StoreError, StoreErrorKind};
@@ -9,7 +10,7 @@ use i3_core::store::{StoreError, StoreErrorKind};
 pub(super) struct Failure {
     kind: StoreErrorKind,
     message: String,
-    source: Option<Arc<sqlx::Error>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Failure {
@@ -25,8 +26,13 @@ impl Failure {
 
     /// The same failure with its cause.
     pub(super) fn caused_by(mut self, error: std::io::Error) -> Self {
-        self.source = Some(Arc::new(sqlx::Error::Io(error)));
+        self.source = Some(Arc::new(error));
         self
+    }
+
+    /// What kind of failure it is.
+    pub(super) fn kind(&self) -> StoreErrorKind {
+        self.kind
     }
 
     /// A failure for one caller.
@@ -45,27 +51,33 @@ impl From<Failure> for StoreError {
     }
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
         let (kind, message) = classify(&error);
         Self { kind, message: message.to_owned(), source: Some(Arc::new(error)) }
     }
 }
 
 /// The kind and what to do. Result codes: <https://sqlite.org/rescode.html>; the low byte is the primary one.
-fn classify(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
+fn classify(error: &rusqlite::Error) -> (StoreErrorKind, &'static str) {
     use StoreErrorKind::{Busy, Corrupt, Misconfigured, Unavailable};
-    let code = match error {
-        sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<i32>().ok()),
-        sqlx::Error::ColumnDecode { .. }
-        | sqlx::Error::Decode(_)
-        | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
-            return (Corrupt, "a column holds what this software does not write");
-        }
-        sqlx::Error::Configuration(_) => return (Misconfigured, "the database cannot be opened like this"),
-        _ => None,
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnIndex, InvalidColumnType,
+        QueryReturnedNoRows, Utf8Error,
     };
-    match code.map(|code| code & 0xff) {
+    match error {
+        FromSqlConversionFailure(..)
+        | IntegralValueOutOfRange(..)
+        | InvalidColumnIndex(_)
+        | InvalidColumnType(..)
+        | QueryReturnedNoRows
+        | Utf8Error(..) => return (Corrupt, "a column holds what this software does not write"),
+        rusqlite::Error::InvalidPath(_) | rusqlite::Error::NulError(_) => {
+            return (Misconfigured, "the path is not one that SQLite can open: choose another one");
+        }
+        _ => {}
+    }
+    match error.sqlite_error().map(|error| error.extended_code & 0xff) {
         // BUSY, LOCKED
         Some(5 | 6) => (
             Busy,
@@ -74,7 +86,9 @@ fn classify(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         ),
         // CORRUPT, NOTADB
         Some(11) => (Corrupt, "the database file is damaged: restore it from a backup"),
-        Some(26) => (Corrupt, "the file is not a SQLite database"),
+        Some(26) => {
+            (Corrupt, "the file is not a SQLite database: check the path, or restore it from a backup")
+        }
         // CONSTRAINT, MISMATCH
         Some(19 | 20) => (Corrupt, "the stored rows contradict what was read from them"),
         // PERM, READONLY, CANTOPEN, AUTH
@@ -82,10 +96,12 @@ fn classify(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
             (Misconfigured, "the database cannot be opened for writing: check the path and its permissions")
         }
         // FULL
-        Some(13) => (Unavailable, "the disk is full, or the database has reached its size limit"),
+        Some(13) => {
+            (Unavailable, "the disk is full, or the database has reached its size limit: free some space")
+        }
         // IOERR
-        Some(10) => (Unavailable, "the disk answers with an I/O error"),
-        _ => (Unavailable, "the database does not answer"),
+        Some(10) => (Unavailable, "the disk answers with an I/O error: check the disk and the file system"),
+        _ => (Unavailable, "the database does not answer as it should"),
     }
 }
 
@@ -93,105 +109,102 @@ fn classify(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
 mod tests {
     use std::path::Path;
 
-    use sqlx::sqlite::SqliteConnectOptions;
-    use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
+    use rusqlite::{Connection, OpenFlags};
 
     use super::*;
 
-    async fn open(path: &Path) -> SqliteConnection {
-        SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
+    fn open(path: &Path) -> Connection {
+        Connection::open(path).unwrap()
     }
 
-    fn kind_of(error: sqlx::Error, code: i32) -> StoreErrorKind {
-        let text = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let found = text.and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff);
+    /// The kind of failure that this error with this result code is told as.
+    fn kind_of(error: rusqlite::Error, code: i32) -> StoreErrorKind {
+        let found = error.sqlite_extended_error_code().map(|code| code & 0xff);
         assert_eq!(found, Some(code), "{error}");
         Failure::from(error).told().kind()
     }
 
-    #[tokio::test]
-    async fn a_database_locked_by_another_writer_is_busy() {
+    #[test]
+    fn a_database_locked_by_another_writer_is_busy() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
-        let mut first = open(&path).await;
-        first.execute("CREATE TABLE t(a)").await.unwrap();
-        let options = SqliteConnectOptions::new().filename(&path).busy_timeout(std::time::Duration::ZERO);
-        let mut second = options.connect().await.unwrap();
-        first.execute("BEGIN IMMEDIATE").await.unwrap();
-        let error = second.execute("BEGIN IMMEDIATE").await.unwrap_err();
+        let (first, second) = (open(&path), open(&path));
+        second.busy_timeout(std::time::Duration::ZERO).unwrap();
+        first.execute_batch("CREATE TABLE t(a); BEGIN IMMEDIATE").unwrap();
+        let error = second.execute_batch("BEGIN IMMEDIATE").unwrap_err();
         assert_eq!(kind_of(error, 5), StoreErrorKind::Busy);
     }
 
-    #[tokio::test]
-    async fn a_file_of_other_content_is_corrupt() {
+    #[test]
+    fn a_file_of_other_content_is_corrupt() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
         std::fs::write(&path, [7_u8; 8192]).unwrap();
-        let error = match SqliteConnectOptions::new().filename(&path).connect().await {
-            Ok(mut connection) => connection.execute("SELECT * FROM sqlite_schema").await.unwrap_err(),
-            Err(error) => error,
-        };
+        let error = open(&path).execute_batch("SELECT * FROM sqlite_schema").unwrap_err();
         assert_eq!(kind_of(error, 26), StoreErrorKind::Corrupt);
     }
 
-    #[tokio::test]
-    async fn a_damaged_page_is_corrupt() {
+    #[test]
+    fn a_damaged_page_is_corrupt() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
-        let mut connection = open(&path).await;
-        connection.execute("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(20000))").await.unwrap();
-        connection.close().await.unwrap();
+        open(&path).execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(20000))").unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[4096..8192].fill(0xee);
         std::fs::write(&path, bytes).unwrap();
-        let error = open(&path).await.execute("SELECT length(a) FROM t").await.unwrap_err();
+        let error = open(&path).query_one("SELECT length(a) FROM t", [], |_| Ok(())).unwrap_err();
         assert_eq!(kind_of(error, 11), StoreErrorKind::Corrupt);
     }
 
-    #[tokio::test]
-    async fn a_write_to_a_read_only_database_is_misconfigured() {
+    #[test]
+    fn a_write_to_a_read_only_database_is_misconfigured() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
-        open(&path).await.execute("CREATE TABLE t(a)").await.unwrap();
-        let mut reader = SqliteConnectOptions::new().filename(&path).read_only(true).connect().await.unwrap();
-        let error = reader.execute("INSERT INTO t VALUES (1)").await.unwrap_err();
+        open(&path).execute_batch("CREATE TABLE t(a)").unwrap();
+        let reader = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let error = reader.execute_batch("INSERT INTO t VALUES (1)").unwrap_err();
         assert_eq!(kind_of(error, 8), StoreErrorKind::Misconfigured);
     }
 
-    #[tokio::test]
-    async fn a_missing_folder_is_misconfigured() {
+    #[test]
+    fn a_missing_folder_is_misconfigured() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("nowhere").join("db");
-        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-        let error = options.connect().await.unwrap_err();
+        let error = Connection::open(dir.path().join("nowhere").join("db")).unwrap_err();
         assert_eq!(kind_of(error, 14), StoreErrorKind::Misconfigured);
     }
 
-    #[tokio::test]
-    async fn a_full_database_is_unavailable() {
+    #[test]
+    fn a_path_that_is_none_is_misconfigured() {
+        let error = Connection::open("a\0b").unwrap_err();
+        assert_eq!(Failure::from(error).told().kind(), StoreErrorKind::Misconfigured);
+    }
+
+    #[test]
+    fn a_full_database_is_unavailable() {
         let dir = tempfile::tempdir().unwrap();
-        let mut connection = open(&dir.path().join("db")).await;
-        connection.execute("CREATE TABLE t(a); PRAGMA max_page_count = 3").await.unwrap();
-        let error = connection.execute("INSERT INTO t VALUES (zeroblob(100000))").await.unwrap_err();
+        let connection = open(&dir.path().join("db"));
+        connection.execute_batch("CREATE TABLE t(a); PRAGMA max_page_count = 3").unwrap();
+        let error = connection.execute_batch("INSERT INTO t VALUES (zeroblob(100000))").unwrap_err();
         assert_eq!(kind_of(error, 13), StoreErrorKind::Unavailable);
     }
 
-    #[tokio::test]
-    async fn a_broken_constraint_or_type_is_corrupt() {
+    #[test]
+    fn a_broken_constraint_or_type_is_corrupt() {
         let dir = tempfile::tempdir().unwrap();
-        let mut connection = open(&dir.path().join("db")).await;
-        connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)").await.unwrap();
-        let error = connection.execute("INSERT INTO t VALUES (1)").await.unwrap_err();
+        let connection = open(&dir.path().join("db"));
+        connection.execute_batch("CREATE TABLE t(a INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)").unwrap();
+        let error = connection.execute_batch("INSERT INTO t VALUES (1)").unwrap_err();
         assert_eq!(kind_of(error, 19), StoreErrorKind::Corrupt);
-        let error = connection.execute("INSERT INTO t VALUES ('x')").await.unwrap_err();
+        let error = connection.execute_batch("INSERT INTO t VALUES ('x')").unwrap_err();
         assert_eq!(kind_of(error, 20), StoreErrorKind::Corrupt);
-        let row = sqlx::query("SELECT 'x'").fetch_one(&mut connection).await.unwrap();
-        let error = sqlx::Row::try_get::<i64, _>(&row, 0).unwrap_err();
+        let error = connection.query_one("SELECT 'x'", [], |row| row.get::<_, i64>(0)).unwrap_err();
         assert_eq!(Failure::from(error).told().kind(), StoreErrorKind::Corrupt);
     }
 
     #[test]
-    fn a_lost_connection_is_unavailable() {
-        assert_eq!(Failure::from(sqlx::Error::WorkerCrashed).told().kind(), StoreErrorKind::Unavailable);
+    fn a_code_that_says_nothing_better_is_unavailable() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = open(&dir.path().join("db")).execute_batch("no such statement").unwrap_err();
+        assert_eq!(Failure::from(error).told().kind(), StoreErrorKind::Unavailable);
     }
 }

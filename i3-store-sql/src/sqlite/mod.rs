@@ -2,6 +2,7 @@
 
 mod catalog;
 mod commit;
+mod connection;
 mod error;
 mod lock;
 mod readers;
@@ -22,16 +23,16 @@ use i3_core::store::{
     Batch, By, Cell, CommitError, Durability, Key, Page, Receipt, Scan, Schema, Store, StoreError,
     StoreErrorKind,
 };
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, ToSql, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
-use self::commit::json;
+use self::catalog::Catalog;
+use self::connection::Database;
 use self::error::Failure;
 use self::readers::Readers;
-use self::rows::Found;
 use self::writer::{Command, Job, Shared};
-use crate::scan::{Bind, plan};
+use crate::scan::{Bind, Query, plan};
 
 /// When SQLite waits for the disk: <https://sqlite.org/pragma.html#pragma_synchronous>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +48,8 @@ pub enum Synchronous {
 /// How a [`SqliteStore`] works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// Connections for reading, each with a thread: as many reads run at the same time. At least one.
+    /// Reads of more than 64 rows that run at the same time, each in a thread of its own; others run where
+    /// they are called. At least one.
     pub readers: u32,
     /// When to wait for the disk.
     pub synchronous: Synchronous,
@@ -85,7 +87,7 @@ const BUSY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct SqliteStore {
     commands: Option<mpsc::Sender<Command>>,
-    readers: Readers,
+    readers: Arc<Readers>,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
     durability: Durability,
@@ -103,41 +105,23 @@ impl SqliteStore {
     }
 
     async fn open_within(path: &Path, options: SqliteOptions, busy: Duration) -> Result<Self, StoreError> {
-        let (synchronous, durability) = match options.synchronous {
-            Synchronous::Full => (SqliteSynchronous::Full, Durability::PowerLoss),
-            Synchronous::Normal => (SqliteSynchronous::Normal, Durability::ProcessCrash),
+        let durability = match options.synchronous {
+            Synchronous::Full => Durability::PowerLoss,
+            Synchronous::Normal => Durability::ProcessCrash,
         };
-        let common = SqliteConnectOptions::new()
-            .filename(path)
-            .busy_timeout(busy)
-            .foreign_keys(true)
-            .row_buffer_size(1024)
-            .disable_statement_logging();
-        let writing = common
-            .clone()
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(synchronous)
-            .statement_cache_capacity(WRITER_TEXTS)
-            .pragma("cache_size", WRITER_CACHE)
-            // Else a statement of many rows keeps what it may have to undo in a file.
-            .pragma("temp_store", "MEMORY")
-            .pragma("wal_autocheckpoint", WAL_PAGES)
-            .thread_name(|_| "i3-sqlite-write".to_owned());
-        let reading = common.read_only(true).thread_name(|_| "i3-sqlite-read".to_owned());
-
+        let database = Database::new(path, &options, busy);
         let shared = Arc::new(Shared::default());
         let (commands, waiting) = mpsc::channel(writer::WAITING);
         let (ready, opened) = oneshot::channel();
-        let (place, view) = (path.to_owned(), Arc::clone(&shared));
+        let (place, view) = (database.clone(), Arc::clone(&shared));
         let thread = std::thread::Builder::new()
-            .name("i3-sqlite-group".to_owned())
-            .spawn(move || writer::run(place, writing, view, waiting, ready))
+            .name("i3-sqlite-write".to_owned())
+            .spawn(move || writer::run(place, view, waiting, ready))
             .map_err(|error| {
                 Failure::new(StoreErrorKind::Unavailable, "no writer can be started").caused_by(error)
             })?;
         opened.await.unwrap_or_else(|_| Err(stopped()))?;
-        let readers = Readers::open(reading, options.readers).await?;
+        let readers = Arc::new(Readers::open(database, options.readers)?);
         Ok(Self { commands: Some(commands), readers, shared, writer: Some(thread), durability })
     }
 
@@ -145,7 +129,7 @@ impl SqliteStore {
     ///
     /// Dropping the future leaves that to the writer's thread.
     pub async fn close(mut self) -> Result<(), StoreError> {
-        self.readers.close().await?;
+        self.readers.close().await;
         let (reply, answer) = oneshot::channel();
         let closed = match self.commands.take() {
             Some(commands) if commands.send(Command::Close(reply)).await.is_ok() => {
@@ -177,6 +161,7 @@ impl Drop for SqliteStore {
         // The writer ends when nobody can ask it any more; it is a thread of its own, so waiting for it
         // cannot wait for ourselves. Its panic, if any, was told to the callers that it left.
         drop(self.commands.take());
+        self.readers.close_idle();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
@@ -197,58 +182,15 @@ impl Store for SqliteStore {
 
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
         let catalog = self.shared.catalog();
-        let cell = |row: &_| -> Result<Option<((usize, String), Cell)>, Failure> {
-            let found = Found::of(row)?;
-            let Some(table) = catalog.tables().get(found.place) else { return Ok(None) };
-            let key = (found.place, found.id.clone());
-            Ok(Some((key, found.cell(table.collection.kind)?)))
-        };
-        if let [key] = keys {
-            let sql = catalog.table(key.collection())?.read_one.clone();
-            let rows = self.readers.rows(sql, vec![key.id().into()]).await?;
-            let found = rows.first().map(cell).transpose()?.flatten();
-            return Ok(vec![found.map(|(_, cell)| cell)]);
-        }
-        let wanted = catalog.by_table(keys)?;
-        let mut sql = String::new();
-        let mut binds = Vec::new();
-        for (table, ids) in catalog.tables().iter().zip(&wanted).filter(|(_, ids)| !ids.is_empty()) {
-            sql.push_str(&table.read);
-            sql.push_str("; ");
-            binds.push(Bind::Text(json(ids)?));
-        }
-        if binds.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rows = self.readers.rows(sql, binds).await?;
-        let mut cells = std::collections::HashMap::with_capacity(rows.len());
-        for row in &rows {
-            cells.extend(cell(row)?);
-        }
-        let mut answer = Vec::with_capacity(keys.len());
-        for key in keys {
-            answer.push(cells.get(&(catalog.place(key.collection())?, key.id().to_owned())).cloned());
-        }
-        Ok(answer)
+        let asked = keys.to_vec();
+        Ok(self.readers.read(keys.len(), move |connection| cells(connection, &catalog, &asked)).await?)
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
-        self.shared.catalog().place(scan.collection())?;
+        self.shared.catalog().table(scan.collection())?;
         let Some(query) = plan(scan) else { return Ok(Page { rows: Vec::new(), next: None }) };
-        let index = match scan.by_what() {
-            By::Index { index, .. } => Some(*index),
-            _ => None,
-        };
-        let found = self.readers.rows(query.sql, query.binds).await?;
-        let more = found.len() > scan.rows();
-        let mut rows = Vec::with_capacity(found.len());
-        let mut next = None;
-        for row in found.iter().take(scan.rows()) {
-            let (row, cursor) = rows::scanned(scan, index, row)?;
-            rows.push(row);
-            next = Some(cursor);
-        }
-        Ok(Page { rows, next: next.filter(|_| more) })
+        let asked = scan.clone();
+        Ok(self.readers.read(scan.rows(), move |connection| page(connection, &asked, &query)).await?)
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
@@ -262,10 +204,52 @@ impl Store for SqliteStore {
     }
 }
 
-/// Texts of several statements that the writer keeps compiled, about a hundred kilobytes each.
-const WRITER_TEXTS: usize = 128;
-/// The writer's page cache, in KiB with a minus: a large group stays in it.
-const WRITER_CACHE: &str = "-32768";
-/// Pages of 4 KiB in the log before a commit moves them into the database: 32 MiB. A group of 64 purchases
-/// writes about 4 MiB, which is SQLite's default: every group would move its own pages.
-const WAL_PAGES: &str = "8000";
+/// The values of these keys, as of one moment.
+fn cells(connection: &Connection, catalog: &Catalog, keys: &[Key]) -> Result<Vec<Option<Cell>>, Failure> {
+    // One transaction is cheaper than one for each statement.
+    let several = keys.len() > 1;
+    if several {
+        connection.prepare_cached("BEGIN")?.raw_execute()?;
+    }
+    let mut cells = Vec::with_capacity(keys.len());
+    for key in keys {
+        let mut statement = connection.prepare_cached(&catalog.table(key.collection())?.read)?;
+        let mut rows = statement.query([key.id()])?;
+        cells.push(rows.next()?.map(|row| rows::cell(key.collection().kind, row)).transpose()?);
+    }
+    if several {
+        connection.prepare_cached("COMMIT")?.raw_execute()?;
+    }
+    Ok(cells)
+}
+
+/// The rows of a planned scan.
+fn page(connection: &Connection, scan: &Scan, query: &Query) -> Result<Page, Failure> {
+    let index = match scan.by_what() {
+        By::Index { index, .. } => Some(*index),
+        _ => None,
+    };
+    let mut statement = connection.prepare_cached(&query.sql)?;
+    let mut found = statement.query(params_from_iter(&query.binds))?;
+    let mut rows = Vec::with_capacity(scan.rows());
+    let mut next = None;
+    while let Some(row) = found.next()? {
+        // The row more that was asked for says only that there is one.
+        if rows.len() == scan.rows() {
+            return Ok(Page { rows, next });
+        }
+        let (row, cursor) = rows::scanned(scan, index, row)?;
+        rows.push(row);
+        next = Some(cursor);
+    }
+    Ok(Page { rows, next: None })
+}
+
+impl ToSql for Bind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Text(text) => text.to_sql(),
+            Self::Int(number) => number.to_sql(),
+        }
+    }
+}

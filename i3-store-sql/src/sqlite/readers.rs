@@ -1,82 +1,112 @@
-//! Read-only connections.
+//! Read-only connections, used in the caller's own thread where that is short.
 //!
-//! Not sqlx's pool: that one gives connections back in a task of the caller's runtime, which costs a task
-//! a read and fails where the runtime has ended. A connection is a thread of its own in sqlx, so all that
-//! is needed here is a stack of idle ones.
+//! A read of a few keys takes microseconds, most of them spent on pages in memory: less than it takes to wake
+//! another thread, so it runs where it is called. A read of many rows takes up to some milliseconds (more if
+//! the disk must be asked), which a runtime's thread must not be away for: it gets a thread for itself. A
+//! thread of our own and not one of tokio's, so that the futures run on any runtime; starting one
+//! takes about a hundredth of such a read.
+//!
+//! Every read begins after its connection was taken, and SQLite shows it every commit that has returned by then.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use i3_core::store::StoreErrorKind;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
-use tokio::sync::Semaphore;
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, oneshot};
 
+use super::connection::Database;
 use super::error::Failure;
-use crate::scan::Bind;
 
-/// A fixed number of connections.
+/// Rows that a read takes at most, to run in the caller's thread.
+const SHORT: usize = 64;
+/// Idle connections that are kept: more than runtimes have threads, mostly.
+const IDLE: usize = 64;
+
+/// Connections for reading.
 pub(super) struct Readers {
-    options: SqliteConnectOptions,
-    /// At most as many as there are permits; the last one used is used next, its cache being warm.
-    idle: Mutex<Vec<SqliteConnection>>,
-    permits: Semaphore,
+    database: Database,
+    /// The last one used is used next, its cache being warm. The lock is held to take or give back
+    /// only, never while reading.
+    idle: Mutex<Vec<Connection>>,
+    /// Long reads that may run now.
+    long: Arc<Semaphore>,
+    threads: u32,
 }
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readers").field("free", &self.permits.available_permits()).finish_non_exhaustive()
+        f.debug_struct("Readers").field("threads", &self.threads).finish_non_exhaustive()
     }
 }
 
 impl Readers {
-    /// `count` readers, at least one. The first is opened now, to know that it works; others when needed.
-    pub(super) async fn open(options: SqliteConnectOptions, count: u32) -> Result<Self, Failure> {
-        let first = options.connect().await?;
-        let permits = usize::try_from(count.max(1)).unwrap_or(1);
-        Ok(Self { options, idle: Mutex::new(vec![first]), permits: Semaphore::new(permits) })
+    /// Readers of this database, with at most this many long reads at a time (at least one). The first
+    /// connection is opened now, to know that it works; others when needed.
+    pub(super) fn open(database: Database, threads: u32) -> Result<Self, Failure> {
+        let first = database.reader()?;
+        let threads = threads.max(1);
+        let permits = usize::try_from(threads).unwrap_or(1);
+        Ok(Self { database, idle: Mutex::new(vec![first]), long: Arc::new(Semaphore::new(permits)), threads })
     }
 
-    /// All rows of a query, as soon as a connection is free.
-    ///
-    /// A query that fails or is dropped takes its connection with it; the next one opens another.
-    pub(super) async fn rows(&self, sql: String, binds: Vec<Bind>) -> Result<Vec<SqliteRow>, Failure> {
-        let closed = |_| Failure::new(StoreErrorKind::Unavailable, "the store is closed");
-        let _permit = self.permits.acquire().await.map_err(closed)?;
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
-        };
-        let rows = fetch(&mut connection, sql, binds).await?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        Ok(rows)
-    }
-
-    /// Closes the connections and waits until they are.
-    pub(super) async fn close(&self) -> Result<(), Failure> {
-        self.permits.close();
-        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for connection in idle {
-            connection.close().await?;
+    /// What `read` finds, of at most `rows` rows. A long read whose future is dropped still ends in its thread.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        rows: usize,
+        read: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        if rows <= SHORT {
+            match self.run(Duration::ZERO, &read) {
+                // Another process opens or closes the database: that is waited for in another thread.
+                Err(failure) if failure.kind() == StoreErrorKind::Busy => {}
+                done => return done,
+            }
         }
-        Ok(())
-    }
-}
-
-/// All rows of a query, or of several with a semicolon between: one trip to the connection's thread.
-pub(super) async fn fetch(
-    connection: &mut SqliteConnection,
-    sql: String,
-    binds: Vec<Bind>,
-) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    // Safe: the text is made of declared names, which are checked and quoted; values are bound.
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for bind in binds {
-        query = match bind {
-            Bind::Text(text) => query.bind(text),
-            Bind::Int(number) => query.bind(number),
+        let closed = |_| Failure::new(StoreErrorKind::Unavailable, "the store is closed");
+        let permit = Arc::clone(&self.long).acquire_owned().await.map_err(closed)?;
+        let (reply, answer) = oneshot::channel();
+        let readers = Arc::clone(self);
+        let body = move || {
+            // Whoever asked may have gone.
+            let _ = reply.send(readers.run(readers.database.busy, &read));
+            drop(permit);
         };
+        std::thread::Builder::new().name("i3-sqlite-read".to_owned()).spawn(body).map_err(|error| {
+            Failure::new(StoreErrorKind::Unavailable, "no thread can be started for a long read")
+                .caused_by(error)
+        })?;
+        answer.await.unwrap_or_else(|_| {
+            Err(Failure::new(StoreErrorKind::Unavailable, "a long read ended without an answer"))
+        })
     }
-    query.fetch_all(connection).await
+
+    /// Reads now, and waits for locks as long as this. A read that fails takes its connection with it.
+    fn run<T>(&self, busy: Duration, read: impl Fn(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.database.reader()?,
+        };
+        connection.busy_timeout(busy)?;
+        let found = read(&connection)?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE {
+            idle.push(connection);
+        }
+        Ok(found)
+    }
+
+    /// Waits for long reads, then closes.
+    pub(super) async fn close(&self) {
+        let _ = self.long.acquire_many(self.threads).await;
+        self.close_idle();
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(super) fn close_idle(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(idle);
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use i3_core::store::{Collection, ColumnKind, Kind, Schema, StoreErrorKind};
-use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::Failure;
 use crate::description::Description;
@@ -29,22 +29,21 @@ const OWN_TABLES: &str = "
 ";
 
 /// Makes a new file a store, or checks that it is one that this software can use.
-pub(super) async fn adopt(connection: &mut SqliteConnection) -> Result<(), Failure> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let row = sqlx::query(
+pub(super) fn adopt(connection: &mut Connection) -> Result<(), Failure> {
+    let transaction = begin(connection)?;
+    let (tables, own): (i64, i64) = transaction.query_row(
         "SELECT count(*), coalesce(sum(\"name\" = '_i3_store'), 0) FROM sqlite_schema WHERE \"type\" = 'table'",
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
-    let (tables, own): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
     if tables == 0 {
-        transaction.execute(OWN_TABLES).await?;
+        transaction.execute_batch(OWN_TABLES)?;
     } else if own == 0 {
         let message = "the file is the SQLite database of another program: choose another path";
         return Err(Failure::new(StoreErrorKind::Misconfigured, message));
     } else {
-        let row = sqlx::query("SELECT \"format\" FROM \"_i3_store\"").fetch_one(&mut *transaction).await?;
-        let format: i64 = row.try_get(0)?;
+        let format: i64 =
+            transaction.query_row("SELECT \"format\" FROM \"_i3_store\"", [], |row| row.get(0))?;
         if format != FORMAT {
             let message = format!(
                 "the store has format {format}, this program knows format {FORMAT}: use a newer version"
@@ -52,15 +51,19 @@ pub(super) async fn adopt(connection: &mut SqliteConnection) -> Result<(), Failu
             return Err(Failure::new(StoreErrorKind::Incompatible, message));
         }
     }
-    transaction.commit().await?;
-    Ok(())
+    Ok(transaction.commit()?)
+}
+
+/// A transaction that no other process can come between, rolled back unless it is committed.
+fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Failure> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
 }
 
 /// Creates what the schema names and is missing, in one transaction. A stored collection stays as it is.
-pub(super) async fn prepare(connection: &mut SqliteConnection, schema: &Schema) -> Result<(), Failure> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let row = sqlx::query("SELECT \"revision\" FROM \"_i3_store\"").fetch_one(&mut *transaction).await?;
-    let stored: i64 = row.try_get(0)?;
+pub(super) fn prepare(connection: &mut Connection, schema: &Schema) -> Result<(), Failure> {
+    let transaction = begin(connection)?;
+    let stored: i64 =
+        transaction.query_row("SELECT \"revision\" FROM \"_i3_store\"", [], |row| row.get(0))?;
     let wanted = i64::from(schema.revision());
     if stored > wanted {
         let message = format!(
@@ -68,17 +71,7 @@ pub(super) async fn prepare(connection: &mut SqliteConnection, schema: &Schema) 
         );
         return Err(Failure::new(StoreErrorKind::Incompatible, message));
     }
-    let mut descriptions = HashMap::new();
-    let rows = sqlx::query("SELECT \"name\", \"description\" FROM \"_i3_collections\"")
-        .fetch_all(&mut *transaction)
-        .await?;
-    for row in rows {
-        let (name, description): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let description: Description = serde_json::from_str(&description).map_err(|_| {
-            Failure::corrupt(format!("the description of the collection `{name}` is not readable"))
-        })?;
-        descriptions.insert(name, description);
-    }
+    let descriptions = descriptions(&transaction)?;
     for collection in schema.collections() {
         if collection.name.starts_with("sqlite_") {
             let message = format!("SQLite keeps names like `{}` for itself", collection.name);
@@ -91,23 +84,33 @@ pub(super) async fn prepare(connection: &mut SqliteConnection, schema: &Schema) 
             return Err(Failure::new(StoreErrorKind::Incompatible, message));
         }
         for statement in definition(collection) {
-            transaction.execute(AssertSqlSafe(statement)).await?;
+            transaction.execute(&statement, [])?;
         }
         let description = serde_json::to_string(&description)
             .map_err(|_| Failure::corrupt("a description cannot be written"))?;
-        sqlx::query(
+        transaction.execute(
             "INSERT INTO \"_i3_collections\" VALUES (?, ?, ?) ON CONFLICT(\"name\") \
              DO UPDATE SET \"about\" = excluded.\"about\", \"description\" = excluded.\"description\"",
-        )
-        .bind(collection.name)
-        .bind(collection.about)
-        .bind(description)
-        .execute(&mut *transaction)
-        .await?;
+            (collection.name, collection.about, description),
+        )?;
     }
-    sqlx::query("UPDATE \"_i3_store\" SET \"revision\" = ?").bind(wanted).execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(())
+    transaction.execute("UPDATE \"_i3_store\" SET \"revision\" = ?", [wanted])?;
+    Ok(transaction.commit()?)
+}
+
+/// What is stored of collections, by their names.
+fn descriptions(connection: &Connection) -> Result<HashMap<String, Description>, Failure> {
+    let mut descriptions = HashMap::new();
+    let mut statement = connection.prepare("SELECT \"name\", \"description\" FROM \"_i3_collections\"")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, description): (String, String) = (row.get(0)?, row.get(1)?);
+        let description: Description = serde_json::from_str(&description).map_err(|_| {
+            Failure::corrupt(format!("the description of the collection `{name}` is not readable"))
+        })?;
+        descriptions.insert(name, description);
+    }
+    Ok(descriptions)
 }
 
 /// The statements that create a collection's table and its indexes.

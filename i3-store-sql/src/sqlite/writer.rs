@@ -4,17 +4,16 @@
 //! or when a program stops) while a commit runs: here the commit ends first, callers that went away
 //! notwithstanding, and dropping the store waits for that.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use i3_core::store::{Batch, CommitError, Op, Receipt, Schema, StoreError};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::catalog::Catalog;
 use super::commit::{GroupError, commit_group};
+use super::connection::Database;
 use super::error::Failure;
 use super::lock::StoreLock;
 use super::schema;
@@ -62,9 +61,9 @@ impl Shared {
 
 /// The writer's own things.
 struct Writer {
-    options: SqliteConnectOptions,
+    database: Database,
     /// None after a failure, until the next group.
-    connection: Option<SqliteConnection>,
+    connection: Option<Connection>,
     shared: Arc<Shared>,
     /// Given up last.
     _lock: StoreLock,
@@ -73,102 +72,75 @@ struct Writer {
 /// The body of the writer's thread. Says on `ready` whether the store is open, then serves until it is
 /// asked to close or nobody can ask any more.
 pub(super) fn run(
-    path: PathBuf,
-    options: SqliteConnectOptions,
+    database: Database,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     ready: oneshot::Sender<Result<(), Failure>>,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let kind = i3_core::store::StoreErrorKind::Unavailable;
-            let _ = ready.send(Err(Failure::new(kind, "no writer can be started").caused_by(error)));
-            return;
+    match Writer::open(database, shared) {
+        Ok(writer) => {
+            // If nobody waits for the store any more, nobody can ask it either, and it closes.
+            let _ = ready.send(Ok(()));
+            writer.serve(commands);
         }
-    };
-    runtime.block_on(async {
-        match Writer::open(path, options, shared).await {
-            Ok(writer) => {
-                // If nobody waits for the store any more, nobody can ask it either, and it closes.
-                let _ = ready.send(Ok(()));
-                writer.serve(commands).await;
-            }
-            Err(failure) => drop(ready.send(Err(failure))),
-        }
-    });
+        Err(failure) => drop(ready.send(Err(failure))),
+    }
 }
 
 impl Writer {
-    async fn open(
-        path: PathBuf,
-        options: SqliteConnectOptions,
-        shared: Arc<Shared>,
-    ) -> Result<Self, Failure> {
-        let lock = StoreLock::take(&path)?;
-        let mut connection = options.connect().await?;
-        schema::adopt(&mut connection).await?;
-        Ok(Self { options, connection: Some(connection), shared, _lock: lock })
+    fn open(database: Database, shared: Arc<Shared>) -> Result<Self, Failure> {
+        let lock = StoreLock::take(&database.path)?;
+        let mut connection = database.writer()?;
+        schema::adopt(&mut connection)?;
+        Ok(Self { database, connection: Some(connection), shared, _lock: lock })
     }
 
-    async fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
-        let mut next = commands.recv().await;
+    fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut next = commands.blocking_recv();
         while let Some(command) = next {
             match command {
                 Command::Commit(job) => {
                     let (jobs, other) = gather(job, &mut commands);
-                    self.commit(jobs).await;
-                    next = match other {
-                        Some(command) => Some(command),
-                        None => commands.recv().await,
-                    };
+                    self.commit(jobs);
+                    next = other.or_else(|| commands.blocking_recv());
                 }
                 Command::Prepare(schema, reply) => {
                     // Whoever asked may have gone.
-                    let _ = reply.send(self.prepare(&schema).await);
-                    next = commands.recv().await;
+                    let _ = reply.send(self.prepare(&schema));
+                    next = commands.blocking_recv();
                 }
                 Command::Close(reply) => {
-                    let _ = reply.send(self.close().await);
+                    let _ = reply.send(self.close());
                     return;
                 }
             }
         }
-        let _ = self.close().await;
+        let _ = self.close();
     }
 
-    async fn connection(&mut self) -> Result<&mut SqliteConnection, Failure> {
+    /// The connection. After a failure it may have an open transaction or worse: then it is taken away,
+    /// and this opens another.
+    fn connection(&mut self) -> Result<&mut Connection, Failure> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?,
+            None => self.database.writer()?,
         };
         Ok(self.connection.insert(connection))
     }
 
-    /// After a failure the connection may have an open transaction or worse: the next group gets another.
-    async fn discard(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            let _ = connection.close_hard().await;
-        }
-    }
-
-    async fn prepare(&mut self, schema: &Schema) -> Result<(), Failure> {
-        let connection = self.connection().await?;
-        if let Err(failure) = schema::prepare(connection, schema).await {
-            self.discard().await;
-            return Err(failure);
-        }
+    fn prepare(&mut self, schema: &Schema) -> Result<(), Failure> {
+        schema::prepare(self.connection()?, schema)?;
         let catalog = Arc::new(Catalog::of(schema));
         *self.shared.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
         Ok(())
     }
 
     /// Commits a group and answers its callers; those that have gone are not missed.
-    async fn commit(&mut self, jobs: Vec<Job>) {
+    fn commit(&mut self, jobs: Vec<Job>) {
         let catalog = self.shared.catalog();
         let mut known = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match job.batch.ops().iter().try_for_each(|op| catalog.place(op.key().collection()).map(drop)) {
+            match job.batch.ops().iter().try_for_each(|op| catalog.table(op.key().collection()).map(drop)) {
                 Ok(()) => known.push(job),
                 Err(failure) => drop(job.reply.send(Err(failure.told().into()))),
             }
@@ -177,8 +149,8 @@ impl Writer {
             return;
         }
         let batches: Vec<&Batch> = known.iter().map(|job| &job.batch).collect();
-        let result = match self.connection().await {
-            Ok(connection) => commit_group(connection, &catalog, &batches).await,
+        let result = match self.connection() {
+            Ok(connection) => commit_group(connection, &catalog, &batches),
             Err(failure) => Err(failure.into()),
         };
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
@@ -190,13 +162,13 @@ impl Writer {
                 }
             }
             Err(GroupError::Before(failure)) => {
-                self.discard().await;
+                self.connection = None;
                 for job in known {
                     let _ = job.reply.send(Err(failure.told().into()));
                 }
             }
             Err(GroupError::Commit(failure, answers)) => {
-                self.discard().await;
+                self.connection = None;
                 for (job, answer) in known.into_iter().zip(answers) {
                     // A refusal may rest on a batch before it that did not come about.
                     let error: StoreError = match answer {
@@ -210,10 +182,10 @@ impl Writer {
     }
 
     /// Moves the log into the database and closes it, then gives up the lock.
-    async fn close(mut self) -> Result<(), Failure> {
-        if let Some(mut connection) = self.connection.take() {
-            let moved = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
-            connection.close().await?;
+    fn close(mut self) -> Result<(), Failure> {
+        if let Some(connection) = self.connection.take() {
+            let moved = connection.pragma_update(None, "wal_checkpoint", "truncate");
+            connection.close().map_err(|(_, error)| error)?;
             moved?;
         }
         Ok(())
