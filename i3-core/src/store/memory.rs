@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{
     Batch, Body, By, Cell, Change, Collection, CommitError, Cursor, Digest, Direction, Draft, Durability,
     Group, Key, Kind, Page, Receipt, Row, Scan, Schema, State, Store, StoreError, StoreErrorKind, Units,
-    Value, Version,
+    Value, Version, limits,
 };
 
 /// A store in memory: the model that backends are tested against, and a real backend for tests and trials.
@@ -28,15 +28,22 @@ struct Data {
     stored: Vec<&'static Collection>,
     /// Counts committed batches; every batch gives its records a version of its own.
     commits: u64,
-    records: BTreeMap<Key, Stored>,
-    counters: BTreeMap<Key, Units>,
-    streams: BTreeMap<Key, Vec<(Body, Digest)>>,
+    records: Table<Stored>,
+    counters: Table<Units>,
+    streams: Table<Vec<(Body, Digest)>>,
     /// By collection and index name.
-    indexes: BTreeMap<(&'static str, &'static str), IndexEntries>,
+    indexes: BTreeMap<(&'static str, &'static str), BTreeSet<IndexEntry>>,
 }
 
+/// What stands under each collection's ids.
+type Table<T> = BTreeMap<&'static str, BTreeMap<String, T>>;
+
 /// The index's values and the record's id.
-type IndexEntries = BTreeSet<(Vec<Value>, String)>;
+type IndexEntry = (Vec<Value>, String);
+
+fn cell<'a, T>(table: &'a Table<T>, key: &Key) -> Option<&'a T> {
+    table.get(key.collection().name)?.get(key.id())
+}
 
 #[derive(Debug)]
 struct Stored {
@@ -69,11 +76,11 @@ impl Data {
     fn state(&self, key: &Key) -> State {
         match key.collection().kind {
             Kind::Records => {
-                self.records.get(key).map_or(State::Absent, |record| State::Record(record.version))
+                cell(&self.records, key).map_or(State::Absent, |record| State::Record(record.version))
             }
-            Kind::Counters => self.counters.get(key).map_or(State::Absent, |units| State::Counter(*units)),
+            Kind::Counters => cell(&self.counters, key).map_or(State::Absent, |units| State::Counter(*units)),
             Kind::Streams => {
-                match self.streams.get(key).and_then(|entries| Some((entries.len(), entries.last()?))) {
+                match cell(&self.streams, key).and_then(|entries| Some((entries.len(), entries.last()?))) {
                     Some((count, (_, link))) => State::Stream { position: position_of(count), link: *link },
                     None => State::Absent,
                 }
@@ -82,8 +89,10 @@ impl Data {
     }
 
     fn unindex(&mut self, key: &Key) {
-        let Some(old) = self.records.remove(key) else { return };
         let collection = key.collection();
+        let Some(old) = self.records.get_mut(collection.name).and_then(|table| table.remove(key.id())) else {
+            return;
+        };
         for index in collection.indexes {
             if let Some(values) = index_values(collection, index.columns, &old.draft)
                 && let Some(entries) = self.indexes.get_mut(&(collection.name, index.name))
@@ -93,10 +102,10 @@ impl Data {
         }
     }
 
-    fn write(&mut self, key: Key, change: Change) {
+    fn write(&mut self, key: &Key, change: Change) {
         match change {
             Change::Put { draft, version } => {
-                self.unindex(&key);
+                self.unindex(key);
                 let collection = key.collection();
                 for index in collection.indexes {
                     if let Some(values) = index_values(collection, index.columns, &draft) {
@@ -104,25 +113,30 @@ impl Data {
                         entries.insert((values, key.id().to_owned()));
                     }
                 }
-                self.records.insert(key, Stored { version, draft });
+                let table = self.records.entry(collection.name).or_default();
+                table.insert(key.id().to_owned(), Stored { version, draft });
             }
-            Change::Remove => self.unindex(&key),
+            Change::Remove => self.unindex(key),
             Change::Set(units) => {
-                self.counters.insert(key, units);
+                let table = self.counters.entry(key.collection().name).or_default();
+                table.insert(key.id().to_owned(), units);
             }
-            Change::Append { entries, .. } => self.streams.entry(key).or_default().extend(entries),
+            Change::Append { entries, .. } => {
+                let table = self.streams.entry(key.collection().name).or_default();
+                table.entry(key.id().to_owned()).or_default().extend(entries);
+            }
         }
     }
 
     fn row(&self, key: &Key) -> Option<Row> {
         match key.collection().kind {
-            Kind::Records => self.records.get(key).map(|record| Row::Record {
+            Kind::Records => cell(&self.records, key).map(|record| Row::Record {
                 key: key.clone(),
                 version: record.version,
                 body: record.draft.body().clone(),
             }),
             Kind::Counters => {
-                self.counters.get(key).map(|units| Row::Counter { key: key.clone(), units: *units })
+                cell(&self.counters, key).map(|units| Row::Counter { key: key.clone(), units: *units })
             }
             Kind::Streams => match self.state(key) {
                 State::Stream { position, link } => Some(Row::Stream { key: key.clone(), position, link }),
@@ -131,64 +145,122 @@ impl Data {
         }
     }
 
-    /// Every row of the scan in its forward order, each with the cursor that stands after it.
-    fn rows(&self, scan: &Scan) -> Vec<(Cursor, Row)> {
+    fn page(&self, scan: &Scan) -> Page {
         let collection = scan.collection();
+        let by_id = |id: &str| Some((Cursor::after_id(id), self.row(&Key::new(collection, id).ok()?)?));
         match scan.by_what() {
             By::Id { prefix } => {
-                let keys: Vec<&Key> = match collection.kind {
-                    Kind::Records => self.records.keys().collect(),
-                    Kind::Counters => self.counters.keys().collect(),
-                    Kind::Streams => self.streams.keys().collect(),
-                };
-                keys.into_iter()
-                    .filter(|key| {
-                        key.collection().name == collection.name && key.id().starts_with(prefix.as_str())
-                    })
-                    .filter_map(|key| Some((Cursor::after_id(key.id()), self.row(key)?)))
-                    .collect()
+                let Some((low, high)) = id_bounds(prefix, scan) else { return empty() };
+                match collection.kind {
+                    Kind::Records => page(scan, ids(&self.records, collection, low, high), by_id),
+                    Kind::Counters => page(scan, ids(&self.counters, collection, low, high), by_id),
+                    Kind::Streams => page(scan, ids(&self.streams, collection, low, high), by_id),
+                }
             }
             By::Index { index, equal, from, until } => {
-                let Some(entries) = self.indexes.get(&(collection.name, index.name)) else {
-                    return Vec::new();
-                };
-                entries
-                    .range((equal.clone(), String::new())..)
-                    .take_while(|(values, _)| values.starts_with(equal))
-                    .filter(|(values, _)| {
-                        let next = values.get(equal.len());
-                        let high_enough = from.as_ref().is_none_or(|from| next >= Some(from));
-                        let low_enough = until.as_ref().is_none_or(|until| next < Some(until));
-                        high_enough && low_enough
-                    })
-                    .filter_map(|(values, id)| {
-                        let key = Key::new(collection, id.as_str()).ok()?;
-                        Some((Cursor::after_indexed(values.clone(), id.clone()), self.row(&key)?))
-                    })
-                    .collect()
+                let entries = self.indexes.get(&(collection.name, index.name));
+                let bounds = index_bounds(index.columns.len(), equal, from.as_ref(), until.as_ref(), scan);
+                let (Some(entries), Some((low, high))) = (entries, bounds) else { return empty() };
+                page(scan, entries.range(low..high), |(values, id): &IndexEntry| {
+                    let key = Key::new(collection, id.as_str()).ok()?;
+                    Some((Cursor::after_indexed(values.clone(), id.clone()), self.row(&key)?))
+                })
             }
             By::Entries { stream } => {
-                let entries = self.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
-                let numbered = entries.iter().enumerate().map(|(place, (body, link))| {
-                    let position = position_of(place + 1);
-                    (
-                        Cursor::after_position(position),
-                        Row::Entry { position, body: body.clone(), link: *link },
-                    )
-                });
-                numbered.collect()
+                let entries = cell(&self.streams, stream).map(Vec::as_slice).unwrap_or_default();
+                let at = scan.cursor().map(|cursor| usize::try_from(cursor.position()).unwrap_or(usize::MAX));
+                let (first, end) = match (scan.direction(), at) {
+                    (_, None) => (0, entries.len()),
+                    (Direction::Forward, Some(at)) => (at, entries.len()),
+                    (Direction::Backward, Some(at)) => (0, at.saturating_sub(1).min(entries.len())),
+                };
+                let entries = entries.get(first..end).unwrap_or_default();
+                page(scan, entries.iter().enumerate(), |(place, (body, link))| {
+                    let position = position_of(first + place + 1);
+                    let row = Row::Entry { position, body: body.clone(), link: *link };
+                    Some((Cursor::after_position(position), row))
+                })
             }
         }
     }
 }
 
-fn position_of(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
+fn empty() -> Page {
+    Page { rows: Vec::new(), next: None }
 }
 
-/// Cursors of one scan, in its forward order.
-fn order(cursor: &Cursor) -> (&[Value], &str, u64) {
-    (cursor.values(), cursor.id(), cursor.position())
+/// The ids of a collection from `low` to before `high`.
+fn ids<'a, T>(
+    table: &'a Table<T>,
+    collection: &Collection,
+    low: String,
+    high: String,
+) -> impl DoubleEndedIterator<Item = &'a str> {
+    let table = table.get(collection.name).into_iter();
+    table.flat_map(move |ids| ids.range(low.clone()..high.clone())).map(|(id, _)| id.as_str())
+}
+
+/// The page at the front of the items, or at their end if the scan goes backward.
+fn page<T>(
+    scan: &Scan,
+    items: impl DoubleEndedIterator<Item = T>,
+    row: impl Fn(T) -> Option<(Cursor, Row)>,
+) -> Page {
+    let wanted = scan.rows() + 1;
+    let mut found: Vec<(Cursor, Row)> = match scan.direction() {
+        Direction::Forward => items.filter_map(row).take(wanted).collect(),
+        Direction::Backward => items.rev().filter_map(row).take(wanted).collect(),
+    };
+    let more = found.len() == wanted;
+    found.truncate(scan.rows());
+    let next = found.last().filter(|_| more).map(|(cursor, _)| cursor.clone());
+    Page { rows: found.into_iter().map(|(_, row)| row).collect(), next }
+}
+
+/// Sorts before every id that continues an id.
+const CONTINUED: &str = "\0";
+/// Sorts after every continuation by visible ASCII.
+const PAST_IDS: &str = "\u{7f}";
+
+/// Narrows bounds to what the cursor leaves; nothing may be left.
+fn beyond<T: Ord>(scan: &Scan, (low, high): (T, T), cursor: impl Fn(&Cursor, &str) -> T) -> Option<(T, T)> {
+    let bounds = match (scan.cursor(), scan.direction()) {
+        (None, _) => (low, high),
+        (Some(after), Direction::Forward) => (low.max(cursor(after, CONTINUED)), high),
+        (Some(before), Direction::Backward) => (low, high.min(cursor(before, ""))),
+    };
+    (bounds.0 < bounds.1).then_some(bounds)
+}
+
+fn id_bounds(prefix: &str, scan: &Scan) -> Option<(String, String)> {
+    let all = (prefix.to_owned(), format!("{prefix}{PAST_IDS}"));
+    beyond(scan, all, |cursor, end| format!("{}{end}", cursor.id()))
+}
+
+fn index_bounds(
+    columns: usize,
+    equal: &[Value],
+    from: Option<&Value>,
+    until: Option<&Value>,
+    scan: &Scan,
+) -> Option<(IndexEntry, IndexEntry)> {
+    let with = |value: Option<&Value>| equal.iter().chain(value).cloned().collect::<Vec<_>>();
+    let low = (with(from), String::new());
+    let high = match until {
+        Some(until) => (with(Some(until)), String::new()),
+        None if equal.len() == columns => (with(None), PAST_IDS.to_owned()),
+        None => (with(Some(&past_values())), String::new()),
+    };
+    beyond(scan, (low, high), |cursor, end| (cursor.values().to_vec(), format!("{}{end}", cursor.id())))
+}
+
+/// Sorts after every value of a column: a text of the last character that is longer than texts may be.
+fn past_values() -> Value {
+    Value::Text(char::MAX.to_string().repeat(limits::INDEX_TEXT_BYTES))
+}
+
+fn position_of(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 #[async_trait]
@@ -239,20 +311,7 @@ impl Store for MemoryStore {
     async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
         let data = self.data.read().unwrap_or_else(PoisonError::into_inner);
         data.known(scan.collection())?;
-        let mut found = data.rows(scan);
-        if let Some(after) = scan.cursor() {
-            found.retain(|(cursor, _)| match scan.direction() {
-                Direction::Forward => order(cursor) > order(after),
-                Direction::Backward => order(cursor) < order(after),
-            });
-        }
-        if scan.direction() == Direction::Backward {
-            found.reverse();
-        }
-        let more = found.len() > scan.rows();
-        found.truncate(scan.rows());
-        let next = found.last().filter(|_| more).map(|(cursor, _)| cursor.clone());
-        Ok(Page { rows: found.into_iter().map(|(_, row)| row).collect(), next })
+        Ok(data.page(scan))
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
@@ -267,7 +326,7 @@ impl Store for MemoryStore {
         let receipt = group.apply(batch, version, |key| Ok(data.state(key)))?;
         data.commits = number;
         for (key, change) in group.into_changes() {
-            data.write(key, change);
+            data.write(&key, change);
         }
         Ok(receipt)
     }
