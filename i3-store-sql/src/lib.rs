@@ -8,8 +8,9 @@
 //! | feature | store | what a commit survives |
 //! | --- | --- | --- |
 //! | `sqlite` | `SqliteStore` | power loss (default) or a killed process |
+//! | `postgres` | `PostgresStore` | what the server is set to: power loss, as servers come |
 //!
-//! No feature is on by default.
+//! No feature is on by default. [`open`] opens any of them by an address.
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -37,6 +38,9 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod description;
+mod open;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -46,6 +50,11 @@ mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub use open::open;
+#[cfg(feature = "mysql")]
+pub use mysql::{MysqlOptions, MysqlStore};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use server::ServerStats;
 #[cfg(feature = "sqlite")]

@@ -110,6 +110,10 @@ fn meaning(error: &sqlx::Error) -> Meaning {
             if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
                 return crate::postgres::meaning(error.code());
             }
+            #[cfg(feature = "mysql")]
+            if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+                return crate::mysql::meaning(error.number());
+            }
             let _ = error;
             Meaning::lasting(Unavailable, "the database refuses, and gives no code that is known")
         }
