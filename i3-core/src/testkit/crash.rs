@@ -17,11 +17,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::conformance::say;
-use super::dump::{dump, entries, index_check};
-use super::sample::{ITEMS, Item, STREAMS, add, append, cell, commit, create, key, replace, row_id, schema};
-use super::{Checked, Run, Stop, ensure, join_all};
-use crate::store::{Cell, DynStore, MemoryStore, Op, Scan, Store, Version};
+use super::dump::{dump, index_check};
+use super::sample::{
+    ITEMS, Item, STREAMS, add, append, cell, commit, create, key, replace, row_id, rows, schema,
+};
+use super::sweep::difference;
+use super::{Checked, Run, Stop, announce, asked, ensure, join_all};
+use crate::store::{Cell, Cursor, DynStore, MemoryStore, Op, Row, Scan, Store, Version, limits};
 
 const PLACE: &str = "I3_TESTKIT_CRASH_PLACE";
 const WORD: &str = "acknowledged ";
@@ -41,31 +43,37 @@ pub type Open<'a> = &'a (dyn Fn(&Path) -> Run<'static, Result<DynStore, Stop>> +
 /// Runs a future to its end, for [`survive`]: `|run| runtime.block_on(run)`.
 pub type BlockOn<'a> = &'a dyn Fn(Run<'_>) -> Checked;
 
-/// Lets a child commit to the store at `place` and kills it, `rounds` times; checks the store after each.
+/// How often [`survive`] kills, in place of the number that it was called with.
+pub const ROUNDS: &str = "I3_CRASH_ROUNDS";
+
+/// Lets a child commit to the store at `place` and kills it, `rounds` times; checks the store after each. The
+/// environment variable `I3_CRASH_ROUNDS` overrides the number.
 ///
 /// `test` is the name of the calling test as the test harness knows it (with its modules), which must do
 /// nothing before this call: the child enters here too, and never leaves.
 ///
-/// Each check repeats the history of all rounds, so its time grows with their square: for a long run,
-/// repeat the test.
+/// Each check looks at everything that all rounds wrote, so the time of a long run grows with the square of
+/// its rounds.
 pub fn survive(test: &str, place: &Path, rounds: u32, open: Open<'_>, block_on: BlockOn<'_>) -> Checked {
     if let Some(place) = std::env::var_os(PLACE).map(PathBuf::from) {
         return block_on(Box::pin(async move { child(open(&place).await?).await }));
     }
-    let mut acknowledged = BTreeSet::new();
+    let rounds = asked(ROUNDS).unwrap_or(rounds);
+    let mut history = History::default();
     for round in 0..rounds {
         // Every third round is killed while it opens or recovers, the others while they commit.
         let busy = round % 3 != 2;
         let delay = Duration::from_millis(u64::from(getrandom::u32()? % 400));
-        acknowledged.extend(run_and_kill(test, place, busy, delay)?);
-        let acknowledged = &acknowledged;
-        let checked = block_on(Box::pin(async move { check(&*open(place).await?, acknowledged).await }));
+        history.acknowledged.extend(run_and_kill(test, place, busy, delay)?);
+        let history = &mut history;
+        let checked = block_on(Box::pin(async move { history.check(&*open(place).await?).await }));
         if let Err(stop) = checked {
             return Err(Stop::broken(format_args!("round {round}, killed after {delay:?}: {stop}")));
         }
     }
-    ensure!(!acknowledged.is_empty(), "no child ever acknowledged a batch");
-    say(format_args!("{test}: {rounds} kills, none of {} acknowledged batches lost", acknowledged.len()));
+    let count = history.acknowledged.len();
+    ensure!(count > 0, "no child ever acknowledged a batch");
+    announce(&format!("{test}: {rounds} kills, none of {count} acknowledged batches lost"));
     Ok(())
 }
 
@@ -173,34 +181,39 @@ async fn version(store: &dyn Store, id: &str) -> Result<Option<Version>, Stop> {
     })
 }
 
-/// Makes sure that every acknowledged batch is there, that every batch is there whole or not at all, that
-/// streams are dense and their links right, and that indexes say what the records say.
-pub async fn check(store: &dyn Store, acknowledged: &BTreeSet<u64>) -> Checked {
-    store.prepare(&schema()?).await?;
-    let model = MemoryStore::new();
-    model.prepare(&schema()?).await?;
-    let mut present = BTreeSet::new();
-    for (_, text, _) in entries(store, &key(&STREAMS, "log")?).await? {
-        let Numbered { number } = serde_json::from_str(&text)?;
-        ensure!(present.insert(number), "batch {number} is in the log twice");
-        commit(&model, batch(&model, number).await?).await?;
+/// What the rounds so far wrote.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The numbers that children acknowledged.
+    pub acknowledged: BTreeSet<u64>,
+    present: BTreeSet<u64>,
+    /// The store as its log says it should be, up to the log's entry number `read`.
+    model: MemoryStore,
+    read: u64,
+}
+
+impl History {
+    /// Makes sure that every acknowledged batch is there, that every batch is there whole or not at all,
+    /// that streams are dense and their links right, and that indexes say what the records say.
+    pub async fn check(&mut self, store: &dyn Store) -> Checked {
+        store.prepare(&schema()?).await?;
+        self.model.prepare(&schema()?).await?;
+        let log = Scan::entries(key(&STREAMS, "log")?)?.limit(limits::PAGE_ROWS);
+        for row in rows(store, log.after(Cursor::after_position(self.read))?).await? {
+            let Row::Entry { position, body, .. } = row else {
+                return Err(Stop::broken(format_args!("the log holds {row:?}")));
+            };
+            let Numbered { number } = serde_json::from_str(body.as_str())?;
+            ensure!(self.present.insert(number), "batch {number} is in the log twice");
+            commit(&self.model, batch(&self.model, number).await?).await?;
+            self.read = position;
+        }
+        let lost: Vec<&u64> = self.acknowledged.difference(&self.present).collect();
+        let of = self.acknowledged.len();
+        ensure!(lost.is_empty(), "{} of {of} acknowledged batches are lost: {lost:?}", lost.len());
+        index_check::<Item>(store).await?;
+        let (found, wanted) = (dump(store, &schema()?).await?, dump(&self.model, &schema()?).await?);
+        ensure!(found == wanted, "the store is not what its log says: {}", difference(&found, &wanted));
+        Ok(())
     }
-    let lost: Vec<&u64> = acknowledged.difference(&present).collect();
-    ensure!(
-        lost.is_empty(),
-        "{} of {} acknowledged batches are lost: {lost:?}",
-        lost.len(),
-        acknowledged.len()
-    );
-    index_check::<Item>(store).await?;
-    let (found, wanted) = (dump(store, &schema()?).await?, dump(&model, &schema()?).await?);
-    if found != wanted {
-        let difference = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
-        return Err(Stop::broken(format_args!(
-            "the store is not what its log says: {} lines for {}; first (found, wanted): {difference:?}",
-            found.lines().count(),
-            wanted.lines().count()
-        )));
-    }
-    Ok(())
 }

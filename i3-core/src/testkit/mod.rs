@@ -7,6 +7,8 @@
 //!   one call ([`conformance::run_all`]).
 //! - [`model`]: random batches, reads and scans against [`MemoryStore`](crate::store::MemoryStore) and the
 //!   backend, which must answer alike.
+//! - [`trace`]: random commands of the marketplace over several backends, which must answer alike.
+//! - [`faults`]: a store that fails as planned; [`sweep`]: a scenario with a failure at every call.
 //! - [`crash`]: a child process that is killed while it commits, and what must be found afterwards.
 //! - [`dump`](dump::dump): everything in a store as one text; [`dump::index_check`]: indexes against what
 //!   the records say.
@@ -16,11 +18,15 @@
 pub mod conformance;
 pub mod crash;
 pub mod dump;
+pub mod faults;
 pub mod model;
 pub mod sample;
+pub mod sweep;
+pub mod trace;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io::Write as _;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::Poll;
@@ -112,6 +118,17 @@ async fn join_all<T>(mut runs: Vec<Run<'_, T>>) -> Vec<T> {
     })
     .await;
     answers.into_iter().flatten().collect()
+}
+
+/// Writes a line to standard error that test harnesses do not hold back: for the build's log.
+pub fn announce(line: &str) {
+    // Nobody to tell if standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The number in an environment variable, if there is one.
+fn asked(variable: &str) -> Option<u32> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Ends a check unless the condition holds.

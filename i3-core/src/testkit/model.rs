@@ -11,11 +11,14 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use super::dump::{dump, index_check};
 use super::sample::{COUNTERS, ITEM, ITEMS, Item, STREAMS, foreign_version, key, schema, units};
-use super::{Checked, Harness, Run, Stop, ensure_eq};
+use super::{Checked, Harness, Run, Stop, asked, ensure_eq};
 use crate::store::{
     Batch, Body, Cell, Collection, CommitError, Draft, DynStore, Entity, Key, MemoryStore, Op, Outcome, Row,
     Scan, Value, Version,
 };
+
+/// How many sequences [`check`] runs, in place of the number that it was called with.
+pub const CASES: &str = "I3_MODEL_CASES";
 
 /// Which version an operation expects.
 #[derive(Debug, Clone, Copy)]
@@ -108,11 +111,11 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
 /// Runs so many random sequences of commands, each on a fresh store of the harness and on the model. On a
 /// difference, the answer is the smallest sequence that shows it.
 ///
-/// `block_on` runs a future to its end: `|run| runtime.block_on(run)`. The number of sequences can be
-/// raised with the environment variable `PROPTEST_CASES`.
+/// `block_on` runs a future to its end: `|run| runtime.block_on(run)`. The environment
+/// variable `I3_MODEL_CASES` overrides the number of sequences.
 pub fn check(harness: &dyn Harness, cases: u32, block_on: impl Fn(Run<'_>) -> Checked) -> Checked {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let config = Config { cases: asked.unwrap_or(cases), failure_persistence: None, ..Config::default() };
+    let config =
+        Config { cases: asked(CASES).unwrap_or(cases), failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&commands(), |commands| {
             block_on(Box::pin(compare(harness, commands)))

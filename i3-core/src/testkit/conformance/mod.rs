@@ -33,9 +33,8 @@ mod text;
 mod together;
 
 use std::fmt;
-use std::io::Write as _;
 
-use super::{Checked, Harness, Run, Stop, sample};
+use super::{Checked, Harness, Run, Stop, announce, sample};
 use crate::store::DynStore;
 
 /// One thing that every backend must do.
@@ -192,7 +191,7 @@ pub async fn run(name: &str, harness: &dyn Harness) -> Checked {
     };
     match case.run(harness).await {
         Err(Stop::NotApplicable(why)) => {
-            say(format_args!("not applicable, {name}: {why}"));
+            announce(&format!("not applicable, {name}: {why}"));
             Ok(())
         }
         other => other,
@@ -214,7 +213,7 @@ impl Report {
     /// Writes one line for the build's log to standard error, around the capture of test output, and
     /// gives an error if a case failed.
     pub fn announce(&self, backend: &str) -> Checked {
-        say(format_args!(
+        announce(&format!(
             "conformance of {backend}: {} cases, {} passed, {} not applicable, {} failed",
             CASES.len(),
             self.passed.len(),
@@ -229,12 +228,6 @@ impl Report {
             Err(Stop::Broken(lines.join("\n")))
         }
     }
-}
-
-/// A line on standard error that test harnesses do not hold back.
-pub(super) fn say(line: fmt::Arguments<'_>) {
-    // Nobody to tell if standard error is closed.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Runs all cases, one after the other, each over a fresh store.

@@ -1,5 +1,4 @@
 //! The test-kit notices stores that break the contract.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 use std::sync::Arc;
 
@@ -8,7 +7,10 @@ use i3_core::store::{
     Batch, By, Cell, CommitError, Cursor, Direction, Durability, DynStore, Key, MemoryStore, Op, Outcome,
     Page, Receipt, Row, Scan, Schema, Store, StoreError, Value,
 };
+use i3_core::testkit::trace::{self, Backend};
 use i3_core::testkit::{Harness, Stop, conformance, model};
+
+use crate::traces::MEMORY;
 
 /// Ways to be wrong, each of which a real backend was or could easily be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +203,23 @@ fn the_comparison_with_the_model_fails_for_faulty_stores() {
             continue;
         }
         let found = model::check(&Stores(fault), 512, |run| runtime.block_on(run));
+        assert!(matches!(found, Err(Stop::Broken(_))), "{fault:?} is not noticed");
+    }
+}
+
+#[test]
+fn the_comparison_of_traces_fails_for_faulty_stores() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    // The others are wrong about what the marketplace asks for only when callers meet, or not at all.
+    for fault in [
+        Fault::AppliesUpToTheRefusal,
+        Fault::PromisesAnEmptyPage,
+        Fault::IgnoresDirection,
+        Fault::LeavesOutAbsentKeys,
+    ] {
+        let faulty = Stores(fault);
+        let backends = [MEMORY, Backend { name: "faulty", harness: &faulty }];
+        let found = trace::check(&backends, 48, |run| runtime.block_on(run));
         assert!(matches!(found, Err(Stop::Broken(_))), "{fault:?} is not noticed");
     }
 }

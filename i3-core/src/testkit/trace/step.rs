@@ -1,0 +1,391 @@
+//! What a trace consists of, and how traces are made at random.
+
+use proptest::prelude::*;
+
+use crate::access::{HubRole, Role};
+use crate::money::{Amount, UnitPrice};
+use crate::offer::Plan;
+use crate::product::ProductState;
+
+/// Chooses among the things that there are: their number is taken modulo. From 240 on it chooses something
+/// that there is not.
+pub type Choice = u8;
+
+/// Commands and queries, one after the other, as plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// Whether who registers has to be approved.
+    pub approval: bool,
+    /// What is done.
+    pub steps: Vec<Step>,
+}
+
+/// One command or query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Who sends it.
+    pub who: Who,
+    /// Under which idempotency key.
+    pub key: KeyUse,
+    /// What it is.
+    pub act: Act,
+}
+
+/// Who sends a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody who may: the hub's founder, the order's buyer, the marketplace itself.
+    Fitting,
+    /// The marketplace itself.
+    System,
+    /// Somebody without an account.
+    Anonymous,
+    /// This user, whoever that is.
+    User(Choice),
+}
+
+/// Which idempotency key a command has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    /// None.
+    None,
+    /// One that only this step has, and those that do it [again](Act::Again).
+    Own,
+    /// One of a few, which other steps have too.
+    Shared(u8),
+}
+
+/// What is done. Each command of the marketplace is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the commands, by choice")]
+pub enum Act {
+    RegisterUser {
+        name: u8,
+        roles: Vec<Role>,
+    },
+    SuspendUser {
+        user: Choice,
+    },
+    ActivateUser {
+        user: Choice,
+    },
+    SetRoles {
+        user: Choice,
+        roles: Vec<Role>,
+    },
+    RegisterHub {
+        founder: Choice,
+        slug: u8,
+    },
+    SetMember {
+        hub: Choice,
+        user: Choice,
+        role: HubRole,
+    },
+    RemoveMember {
+        hub: Choice,
+        user: Choice,
+    },
+    SetHubState {
+        hub: Choice,
+        active: bool,
+    },
+    RegisterDevice {
+        hub: Choice,
+        name: u8,
+        key: bool,
+    },
+    AddCredential {
+        device: Choice,
+        from: Option<u64>,
+        until: Option<u64>,
+    },
+    RemoveCredential {
+        credential: Choice,
+    },
+    SetDeviceState {
+        device: Choice,
+        active: bool,
+    },
+    CreateProduct {
+        hub: Choice,
+        slug: u8,
+        devices: Vec<Choice>,
+    },
+    DescribeProduct {
+        product: Choice,
+        title: u8,
+    },
+    MoveProduct {
+        product: Choice,
+        to: ProductState,
+    },
+    PublishOffer {
+        product: Choice,
+        plan: Plan,
+        term: Option<u64>,
+    },
+    WithdrawOffer {
+        offer: Choice,
+    },
+    TopUp {
+        user: Choice,
+        minor: i64,
+    },
+    Purchase {
+        buyer: Choice,
+        offer: Choice,
+    },
+    CancelOrder {
+        order: Choice,
+    },
+    RevokeGrant {
+        order: Choice,
+    },
+    ExpireGrant {
+        order: Choice,
+    },
+    ReplaceOrderPassword {
+        order: Choice,
+    },
+    RateProduct {
+        order: Choice,
+        stars: u8,
+    },
+    OpenLease {
+        order: Choice,
+        holder: u8,
+        messages: u64,
+    },
+    /// `delivered` counts on from what was reported; from 200 on, more is reported than was granted.
+    ExtendLease {
+        lease: Choice,
+        delivered: u8,
+        more: u64,
+    },
+    CloseLease {
+        lease: Choice,
+        delivered: u8,
+    },
+    ReclaimLease {
+        lease: Choice,
+    },
+    /// Ends all grants whose time is over.
+    Expire,
+    /// What a step so many before this one did, under the same key.
+    Again {
+        back: u8,
+    },
+    /// Seconds go by.
+    Wait {
+        seconds: u64,
+    },
+    /// The store is closed and opened again, where there is something to open.
+    Reopen,
+    /// Queries.
+    Look(Look),
+}
+
+/// A query. Lists are read page by page to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are the marketplace's queries")]
+pub enum Look {
+    Catalogue { page: usize },
+    Users { page: usize },
+    Memberships(Choice),
+    Members { hub: Choice, page: usize },
+    Devices { hub: Choice, page: usize },
+    Products { hub: Choice, page: usize },
+    Offers { product: Choice, page: usize },
+    Ratings { product: Choice, page: usize },
+    Orders { buyer: Choice, page: usize },
+    Sales { hub: Choice, page: usize },
+    Statement(Choice),
+    Grant(Choice),
+    PublishRights(Choice),
+    Balances(Choice),
+    Entries { user: Choice, page: usize },
+    Events { after: u64 },
+    AuditLog { after: u64 },
+}
+
+impl Step {
+    /// By somebody who may, under a key of its own.
+    pub const fn fitting(act: Act) -> Self {
+        Self { who: Who::Fitting, key: KeyUse::Own, act }
+    }
+}
+
+/// A seller with a listed product and an offer of each plan, two buyers with money, and some orders: where
+/// random traces begin, so that most of their steps have something to do.
+pub fn opening() -> Vec<Step> {
+    let price = Amount::new(120).unwrap_or_default();
+    let unit_price = UnitPrice::try_from(15_000_000).unwrap_or(UnitPrice::MAX);
+    let offer = |plan, term| Act::PublishOffer { product: 0, plan, term };
+    let user = |name, role| Act::RegisterUser { name, roles: vec![role] };
+    [
+        user(0, Role::Provider),
+        user(1, Role::Consumer),
+        user(2, Role::Consumer),
+        Act::ActivateUser { user: 0 },
+        Act::ActivateUser { user: 1 },
+        Act::ActivateUser { user: 2 },
+        Act::RegisterHub { founder: 0, slug: 0 },
+        Act::RegisterDevice { hub: 0, name: 0, key: false },
+        Act::CreateProduct { hub: 0, slug: 0, devices: vec![0] },
+        Act::MoveProduct { product: 0, to: ProductState::Listed },
+        offer(Plan::Free { quota: Some(30) }, Some(500)),
+        offer(Plan::FixedCount { messages: 10, price }, None),
+        offer(Plan::PerMessage { unit_price, quota: None }, None),
+        Act::TopUp { user: 1, minor: 700 },
+        Act::TopUp { user: 2, minor: 150 },
+        Act::Purchase { buyer: 1, offer: 0 },
+        Act::Purchase { buyer: 1, offer: 1 },
+        Act::Purchase { buyer: 2, offer: 2 },
+    ]
+    .map(Step::fitting)
+    .to_vec()
+}
+
+fn choice() -> impl Strategy<Value = Choice> + Clone {
+    prop_oneof![30 => 0_u8..6, 1 => 240_u8..=255]
+}
+
+fn page() -> impl Strategy<Value = usize> {
+    1_usize..5
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop_oneof![3 => Just(Role::Consumer), 3 => Just(Role::Provider), 1 => Just(Role::Administrator)]
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    // A few make no sense (a price of nothing), and are refused.
+    let price = (0_i64..500).prop_map(|minor| Amount::new(minor).unwrap_or_default());
+    let unit = (0_u64..90_000_000).prop_map(|nanos| UnitPrice::try_from(nanos).unwrap_or(UnitPrice::MAX));
+    prop_oneof![
+        prop::option::of(0_u64..50).prop_map(|quota| Plan::Free { quota }),
+        (1_u64..60, price).prop_map(|(messages, price)| Plan::FixedCount { messages, price }),
+        (unit, prop::option::of(1_u64..50))
+            .prop_map(|(unit_price, quota)| Plan::PerMessage { unit_price, quota }),
+    ]
+}
+
+fn people() -> impl Strategy<Value = Act> {
+    let roles = || prop::collection::vec(role(), 0..3);
+    let hub_role = prop_oneof![Just(HubRole::Viewer), Just(HubRole::Manager), Just(HubRole::Owner)];
+    prop_oneof![
+        3 => (0_u8..8, roles()).prop_map(|(name, roles)| Act::RegisterUser { name, roles }),
+        1 => choice().prop_map(|user| Act::SuspendUser { user }),
+        3 => choice().prop_map(|user| Act::ActivateUser { user }),
+        1 => (choice(), roles()).prop_map(|(user, roles)| Act::SetRoles { user, roles }),
+        1 => (choice(), 0_u8..4).prop_map(|(founder, slug)| Act::RegisterHub { founder, slug }),
+        2 => (choice(), choice(), hub_role).prop_map(|(hub, user, role)| Act::SetMember { hub, user, role }),
+        1 => (choice(), choice()).prop_map(|(hub, user)| Act::RemoveMember { hub, user }),
+        1 => (choice(), prop::bool::weighted(0.7)).prop_map(|(hub, active)| Act::SetHubState { hub, active }),
+    ]
+}
+
+fn sale() -> impl Strategy<Value = Act> {
+    let time = || prop::option::of(0_u64..200);
+    let state = prop_oneof![
+        1 => Just(ProductState::Draft),
+        12 => Just(ProductState::Listed),
+        3 => Just(ProductState::Paused),
+        1 => Just(ProductState::Retired),
+    ];
+    let devices = prop::collection::vec(choice(), 0..3);
+    prop_oneof![
+        2 => (choice(), 0_u8..4, any::<bool>()).prop_map(|(hub, name, key)| Act::RegisterDevice { hub, name, key }),
+        2 => (choice(), time(), time())
+            .prop_map(|(device, from, until)| Act::AddCredential { device, from, until }),
+        2 => choice().prop_map(|credential| Act::RemoveCredential { credential }),
+        1 => (choice(), any::<bool>()).prop_map(|(device, active)| Act::SetDeviceState { device, active }),
+        2 => (choice(), 0_u8..4, devices)
+            .prop_map(|(hub, slug, devices)| Act::CreateProduct { hub, slug, devices }),
+        1 => (choice(), any::<u8>()).prop_map(|(product, title)| Act::DescribeProduct { product, title }),
+        3 => (choice(), state).prop_map(|(product, to)| Act::MoveProduct { product, to }),
+        4 => (choice(), plan(), prop::option::weighted(0.3, 0_u64..300))
+            .prop_map(|(product, plan, term)| Act::PublishOffer { product, plan, term }),
+        1 => choice().prop_map(|offer| Act::WithdrawOffer { offer }),
+    ]
+}
+
+fn trade() -> impl Strategy<Value = Act> {
+    let top_up = prop_oneof![8 => 1_i64..2_000, 1 => Just(0), 1 => Just(i64::from(i32::MAX))];
+    prop_oneof![
+        2 => (choice(), top_up).prop_map(|(user, minor)| Act::TopUp { user, minor }),
+        1 => (choice(), choice()).prop_map(|(buyer, offer)| Act::Purchase { buyer, offer }),
+        8 => (1_u8..3, choice()).prop_map(|(buyer, offer)| Act::Purchase { buyer, offer }),
+        1 => choice().prop_map(|order| Act::CancelOrder { order }),
+        1 => choice().prop_map(|order| Act::RevokeGrant { order }),
+        1 => choice().prop_map(|order| Act::ExpireGrant { order }),
+        1 => choice().prop_map(|order| Act::ReplaceOrderPassword { order }),
+        2 => (choice(), 1_u8..=5).prop_map(|(order, stars)| Act::RateProduct { order, stars }),
+        7 => (choice(), 0_u8..3, 0_u64..40)
+            .prop_map(|(order, holder, messages)| Act::OpenLease { order, holder, messages }),
+        5 => (choice(), prop_oneof![9 => 0_u8..40, 1 => 200_u8..=255], 0_u64..40)
+            .prop_map(|(lease, delivered, more)| Act::ExtendLease { lease, delivered, more }),
+        3 => (choice(), prop_oneof![9 => 0_u8..40, 1 => 200_u8..=255])
+            .prop_map(|(lease, delivered)| Act::CloseLease { lease, delivered }),
+        1 => choice().prop_map(|lease| Act::ReclaimLease { lease }),
+    ]
+}
+
+fn looks() -> impl Strategy<Value = Look> {
+    let one = |look: fn(Choice) -> Look| choice().prop_map(look);
+    prop_oneof![
+        page().prop_map(|page| Look::Catalogue { page }),
+        page().prop_map(|page| Look::Users { page }),
+        one(Look::Memberships),
+        (choice(), page()).prop_map(|(hub, page)| Look::Members { hub, page }),
+        (choice(), page()).prop_map(|(hub, page)| Look::Devices { hub, page }),
+        (choice(), page()).prop_map(|(hub, page)| Look::Products { hub, page }),
+        (choice(), page()).prop_map(|(product, page)| Look::Offers { product, page }),
+        (choice(), page()).prop_map(|(product, page)| Look::Ratings { product, page }),
+        (choice(), page()).prop_map(|(buyer, page)| Look::Orders { buyer, page }),
+        (choice(), page()).prop_map(|(hub, page)| Look::Sales { hub, page }),
+        one(Look::Statement),
+        one(Look::Grant),
+        one(Look::PublishRights),
+        one(Look::Balances),
+        (choice(), page()).prop_map(|(user, page)| Look::Entries { user, page }),
+        (0_u64..40).prop_map(|after| Look::Events { after }),
+        (0_u64..40).prop_map(|after| Look::AuditLog { after }),
+    ]
+}
+
+/// Any step.
+pub fn steps() -> impl Strategy<Value = Step> {
+    let who = prop_oneof![
+        12 => Just(Who::Fitting),
+        1 => Just(Who::System),
+        1 => Just(Who::Anonymous),
+        3 => choice().prop_map(Who::User),
+    ];
+    let key = prop_oneof![
+        4 => Just(KeyUse::None),
+        3 => Just(KeyUse::Own),
+        2 => (0_u8..3).prop_map(KeyUse::Shared),
+    ];
+    let act = prop_oneof![
+        4 => people().boxed(),
+        5 => sale().boxed(),
+        18 => trade().boxed(),
+        6 => looks().prop_map(Act::Look),
+        3 => (1_u8..8).prop_map(|back| Act::Again { back }),
+        2 => (1_u64..150).prop_map(|seconds| Act::Wait { seconds }),
+        1 => Just(Act::Expire),
+        1 => Just(Act::Reopen),
+    ];
+    (who, key, act).prop_map(|(who, key, act)| Step { who, key, act })
+}
+
+/// Any trace: the [`opening`], then up to this many random steps.
+pub fn traces(steps_after: usize) -> impl Strategy<Value = Trace> {
+    let random = prop::collection::vec(steps(), 1..=steps_after.max(1));
+    (any::<bool>(), random).prop_map(|(approval, random)| {
+        let steps = opening().into_iter().chain(random).collect();
+        Trace { approval, steps }
+    })
+}

@@ -1,0 +1,76 @@
+//! A trace that shows the whole marketplace.
+
+use super::step::{Act, KeyUse, Step, Trace, Who};
+use crate::access::{HubRole, Role};
+use crate::money::{Amount, UnitPrice};
+use crate::offer::Plan;
+use crate::product::ProductState;
+
+/// A trace in which every command of the marketplace is carried out at least once, each under an
+/// idempotency key of its own, with some refusals between them.
+pub fn tour() -> Trace {
+    let user = |name, role| Act::RegisterUser { name, roles: vec![role] };
+    let fixed = Plan::FixedCount { messages: 10, price: Amount::new(200).unwrap_or_default() };
+    let unit_price = UnitPrice::try_from(15_000_000).unwrap_or(UnitPrice::MAX);
+    let per_message = Plan::PerMessage { unit_price, quota: None };
+    let offer = |plan, term| Act::PublishOffer { product: 0, plan, term };
+    let moved = |to| Act::MoveProduct { product: 0, to };
+    let acts = vec![
+        // People, all of whom have to be approved.
+        user(0, Role::Provider),
+        Act::RegisterHub { founder: 0, slug: 0 },
+        Act::ActivateUser { user: 0 },
+        user(1, Role::Consumer),
+        Act::ActivateUser { user: 1 },
+        user(1, Role::Consumer),
+        user(2, Role::Consumer),
+        Act::ActivateUser { user: 2 },
+        Act::SetRoles { user: 2, roles: vec![Role::Consumer, Role::Provider] },
+        // A hub with what it sells.
+        Act::RegisterHub { founder: 0, slug: 0 },
+        Act::SetMember { hub: 0, user: 2, role: HubRole::Manager },
+        Act::RemoveMember { hub: 0, user: 2 },
+        Act::RegisterDevice { hub: 0, name: 0, key: false },
+        Act::AddCredential { device: 0, from: None, until: Some(1_000) },
+        Act::RemoveCredential { credential: 0 },
+        Act::SetDeviceState { device: 0, active: false },
+        Act::SetDeviceState { device: 0, active: true },
+        Act::CreateProduct { hub: 0, slug: 0, devices: vec![0] },
+        Act::DescribeProduct { product: 0, title: 1 },
+        moved(ProductState::Listed),
+        offer(fixed, None),
+        offer(per_message, Some(100)),
+        offer(Plan::Free { quota: None }, None),
+        Act::WithdrawOffer { offer: 2 },
+        // Money and orders: one paid at once, one paid as it goes.
+        Act::Purchase { buyer: 1, offer: 0 },
+        Act::TopUp { user: 1, minor: 500 },
+        Act::Purchase { buyer: 1, offer: 0 },
+        Act::Purchase { buyer: 1, offer: 1 },
+        Act::ReplaceOrderPassword { order: 0 },
+        Act::OpenLease { order: 0, holder: 0, messages: 4 },
+        Act::OpenLease { order: 1, holder: 0, messages: 20 },
+        Act::ExtendLease { lease: 0, delivered: 3, more: 2 },
+        Act::CloseLease { lease: 0, delivered: 2 },
+        Act::CloseLease { lease: 0, delivered: 0 },
+        Act::RateProduct { order: 0, stars: 4 },
+        Act::RateProduct { order: 0, stars: 5 },
+        Act::ReclaimLease { lease: 1 },
+        Act::CancelOrder { order: 0 },
+        Act::Wait { seconds: 200 },
+        Act::ExpireGrant { order: 1 },
+        Act::TopUp { user: 2, minor: 900 },
+        Act::Purchase { buyer: 2, offer: 0 },
+        Act::RevokeGrant { order: 2 },
+        Act::SuspendUser { user: 1 },
+        Act::SetHubState { hub: 0, active: false },
+        moved(ProductState::Paused),
+    ];
+    let mut steps: Vec<Step> = acts.into_iter().map(Step::fitting).collect();
+    // A key is for one request and one actor.
+    for user in [1, 2] {
+        let act = Act::RegisterHub { founder: user, slug: 1 };
+        steps.push(Step { who: Who::User(user), key: KeyUse::Shared(0), act });
+    }
+    Trace { approval: true, steps }
+}

@@ -1,0 +1,527 @@
+//! One marketplace that goes through a trace.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::house::{Ear, HouseRules, StepIds, bits};
+use super::step::{Act, Choice, KeyUse, Step, Who};
+use crate::access::{Actor, Role};
+use crate::device::{DeviceState, KeyAlgorithm};
+use crate::hub::HubState;
+use crate::id::{
+    CredentialId, DeviceId, GrantId, HubId, LeaseId, OfferId, OrderId, ProductId, TypedId, UserId,
+};
+use crate::market::{
+    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeProduct,
+    ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace, MoveProduct, NewCredential,
+    OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterDevice, RegisterHub, RegisterUser,
+    Registration, RemoveCredential, RemoveMember, ReplaceOrderPassword, RevokeGrant, SetDeviceState,
+    SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer,
+};
+use crate::money::{Amount, Currency};
+use crate::secret::SecretHash;
+use crate::store::{DynStore, StoreError, StoreErrorKind};
+use crate::testkit::faults::FaultyStore;
+use crate::testkit::{Checked, ensure};
+use crate::time::{Clock as _, ManualClock, Timestamp};
+
+/// 2027-01-15, a moment like any other.
+const BEGIN: i64 = 1_800_000_000_000_000;
+
+/// The things that a trace's choices choose among, in the order in which they came to be.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) users: Vec<UserId>,
+    pub(super) hubs: Vec<(HubId, UserId)>,
+    pub(super) devices: Vec<(DeviceId, UserId)>,
+    pub(super) credentials: Vec<(CredentialId, DeviceId, UserId)>,
+    pub(super) products: Vec<(ProductId, UserId)>,
+    pub(super) offers: Vec<(OfferId, UserId)>,
+    pub(super) orders: Vec<(OrderId, UserId, UserId)>,
+    leases: Vec<Leased>,
+}
+
+/// A lease as its gate knows it.
+#[derive(Debug, Clone, Copy)]
+struct Leased {
+    id: LeaseId,
+    granted: u64,
+    delivered: u64,
+    /// The last turn that changed it, with the counts before: the same turn again sends the same report.
+    before: Option<(u64, u64, u64)>,
+}
+
+impl Leased {
+    fn as_of(mut self, turn: u64) -> Self {
+        if let Some((last, granted, delivered)) = self.before
+            && last == turn
+        {
+            (self.granted, self.delivered) = (granted, delivered);
+        }
+        self
+    }
+}
+
+/// What was chosen, or something that there is not.
+pub(super) fn pick<T: Copy>(things: &[T], choice: Choice, absent: T) -> T {
+    if choice >= 240 {
+        return absent;
+    }
+    things.get(usize::from(choice) % things.len().max(1)).copied().unwrap_or(absent)
+}
+
+/// Notes a thing that a command made, once.
+fn note<T: PartialEq>(things: &mut Vec<T>, thing: Option<T>) {
+    things.extend(thing.filter(|thing| !things.contains(thing)));
+}
+
+/// An id that nothing has.
+pub(super) fn absent<I: TypedId>() -> I {
+    I::from_bits(7)
+}
+
+/// Anything that a trace puts together wrongly; a mistake of the trace.
+pub(super) fn fit<T, E: std::error::Error + Send + Sync + 'static>(
+    made: Result<T, E>,
+) -> Result<T, StoreError> {
+    made.map_err(|error| {
+        StoreError::new(StoreErrorKind::Unsupported, "the trace is wrong").with_source(error)
+    })
+}
+
+pub(super) fn json(answer: &impl Serialize) -> Result<String, StoreError> {
+    fit(serde_json::to_string(answer))
+}
+
+/// A refusal in words; a failure of the store stays one.
+pub(super) fn refused(error: MarketError) -> Result<String, StoreError> {
+    match error {
+        MarketError::Store(error) => Err(error),
+        other => Ok(format!("refused, {}: {other}", other.code())),
+    }
+}
+
+/// A marketplace over one store, with its own clock and ids, and what it has learnt so far.
+#[derive(Debug)]
+pub struct World {
+    market: Option<Marketplace>,
+    settings: Settings,
+    pub(super) clock: Arc<ManualClock>,
+    ids: Arc<StepIds>,
+    ear: Arc<Ear>,
+    pub(super) known: Known,
+    /// Whose turn it is: where its ids and its own key come from.
+    turn: u64,
+}
+
+/// How one command is sent.
+struct Sent {
+    actor: Actor,
+    key: Option<IdempotencyKey>,
+}
+
+impl World {
+    /// A marketplace that nobody knows yet. With `faults`, ids are given again after each fault.
+    pub async fn open(
+        store: DynStore,
+        approval: bool,
+        faults: Option<Arc<FaultyStore>>,
+    ) -> Result<Self, StoreError> {
+        let registration = if approval { Registration::Approval } else { Registration::Open };
+        let mut world = Self {
+            market: None,
+            settings: Settings::default().with_fee_points(1_000).with_registration(registration),
+            clock: Arc::new(ManualClock::at(fit(Timestamp::from_micros(BEGIN))?)),
+            ids: Arc::new(StepIds::over(faults)),
+            ear: Arc::default(),
+            known: Known::default(),
+            turn: 0,
+        };
+        world.reopen(store).await?;
+        Ok(world)
+    }
+
+    /// Lets go of the store.
+    pub fn close(&mut self) {
+        self.market = None;
+    }
+
+    /// Goes on over this store, which holds what the former held.
+    pub async fn reopen(&mut self, store: DynStore) -> Result<(), StoreError> {
+        let market = Marketplace::open(store, Arc::new(HouseRules), &[])
+            .await?
+            .with_clock(self.clock.clone())
+            .with_ids(self.ids.clone())
+            .with_settings(self.settings.clone());
+        market.listen(self.ear.clone());
+        self.market = Some(market);
+        Ok(())
+    }
+
+    /// The marketplace.
+    pub fn market(&self) -> Result<&Marketplace, StoreError> {
+        self.market
+            .as_ref()
+            .ok_or_else(|| StoreError::new(StoreErrorKind::Unsupported, "the store is closed"))
+    }
+
+    /// Does this step of the trace and says what came of it, with the changes of access that were announced.
+    pub async fn step(&mut self, steps: &[Step], number: usize) -> Result<String, StoreError> {
+        let Some(mut step) = steps.get(number) else { return Ok("no such step".to_owned()) };
+        let mut turn = number;
+        // Again of an again is the first one.
+        while let Act::Again { back } = step.act {
+            let earlier = turn.checked_sub(usize::from(back).max(1));
+            let Some((earlier, found)) = earlier.and_then(|turn| Some((turn, steps.get(turn)?))) else {
+                return Ok("nothing to do again".to_owned());
+            };
+            (turn, step) = (earlier, found);
+        }
+        self.turn = fit(u64::try_from(turn))?;
+        self.ids.begin(fit(u64::try_from(number))?);
+        self.ear.take();
+        let answer = match &step.act {
+            Act::Look(look) => self.look(*look, self.actor(step.who, Actor::System)).await?,
+            Act::Wait { seconds } => {
+                self.clock.advance(Duration::from_secs(*seconds));
+                format!("it is {}", self.clock.now())
+            }
+            Act::Expire => match self.market()?.expire(Actor::System).await {
+                Ok(count) => format!("{count} expired"),
+                Err(error) => refused(error)?,
+            },
+            Act::Reopen | Act::Again { .. } => "the store was opened again".to_owned(),
+            Act::OpenLease { .. }
+            | Act::ExtendLease { .. }
+            | Act::CloseLease { .. }
+            | Act::ReclaimLease { .. } => self.meter(step).await?,
+            Act::TopUp { .. }
+            | Act::Purchase { .. }
+            | Act::CancelOrder { .. }
+            | Act::RevokeGrant { .. }
+            | Act::ExpireGrant { .. }
+            | Act::ReplaceOrderPassword { .. }
+            | Act::RateProduct { .. } => self.trade(step).await?,
+            Act::RegisterUser { .. }
+            | Act::SuspendUser { .. }
+            | Act::ActivateUser { .. }
+            | Act::SetRoles { .. }
+            | Act::RegisterHub { .. }
+            | Act::SetMember { .. }
+            | Act::RemoveMember { .. }
+            | Act::SetHubState { .. } => self.people(step).await?,
+            _ => self.sale(step).await?,
+        };
+        let heard = self.ear.take();
+        Ok(if heard.is_empty() { answer } else { format!("{answer}; announced: {heard:?}") })
+    }
+
+    fn actor(&self, who: Who, fitting: Actor) -> Actor {
+        match who {
+            Who::Fitting => fitting,
+            Who::System => Actor::System,
+            Who::Anonymous => Actor::Anonymous,
+            Who::User(user) => Actor::User(pick(&self.known.users, user, absent())),
+        }
+    }
+
+    fn sent(&self, step: &Step, fitting: Actor) -> Result<Sent, StoreError> {
+        let key = match step.key {
+            KeyUse::None => None,
+            KeyUse::Own => Some(format!("step-{}", self.turn)),
+            KeyUse::Shared(key) => Some(format!("shared-{key}")),
+        };
+        let key = key.map(|key| fit(key.parse())).transpose()?;
+        Ok(Sent { actor: self.actor(step.who, fitting), key })
+    }
+
+    /// Sends a command: its answer, and what to say of it.
+    async fn run<C: Command>(
+        &self,
+        sent: Sent,
+        command: &C,
+    ) -> Result<(Option<C::Done>, String), StoreError> {
+        match self.market()?.execute(sent.actor, sent.key.as_ref(), command).await {
+            Ok(done) => {
+                let words = format!("{}: {}", C::NAME, json(&done)?);
+                Ok((Some(done), words))
+            }
+            Err(error) => Ok((None, format!("{} {}", C::NAME, refused(error)?))),
+        }
+    }
+
+    fn user(&self, choice: Choice) -> UserId {
+        pick(&self.known.users, choice, absent())
+    }
+
+    fn hub(&self, choice: Choice) -> (HubId, Actor) {
+        let (hub, founder) = pick(&self.known.hubs, choice, (absent(), absent()));
+        (hub, Actor::User(founder))
+    }
+
+    fn product(&self, choice: Choice) -> (ProductId, UserId) {
+        pick(&self.known.products, choice, (absent(), absent()))
+    }
+
+    fn order(&self, choice: Choice) -> (OrderId, UserId, UserId) {
+        pick(&self.known.orders, choice, (absent(), absent(), absent()))
+    }
+
+    async fn people(&mut self, step: &Step) -> Result<String, StoreError> {
+        let set = |roles: &[Role]| roles.iter().copied().collect::<BTreeSet<_>>();
+        let words = match &step.act {
+            Act::RegisterUser { name, roles } => {
+                let register = RegisterUser {
+                    name: fit(format!("user-{name}").parse())?,
+                    display: fit(format!("User {name}, 用户").parse())?,
+                    email: Some(fit(format!("user{name}@example.org").parse())?),
+                    roles: set(roles),
+                    password: Some(SecretHash::new("hash")),
+                };
+                let (done, words) = self.run(self.sent(step, Actor::Anonymous)?, &register).await?;
+                note(&mut self.known.users, done.map(|user| user.id));
+                words
+            }
+            Act::SuspendUser { user } => {
+                let command = SuspendUser { user: self.user(*user) };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::ActivateUser { user } => {
+                let command = ActivateUser { user: self.user(*user) };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::SetRoles { user, roles } => {
+                let command = SetRoles { user: self.user(*user), roles: set(roles) };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::RegisterHub { founder, slug } => {
+                let command = RegisterHub {
+                    slug: fit(format!("hub-{slug}").parse())?,
+                    title: fit(format!("Hub {slug}").parse())?,
+                };
+                let founder = self.user(*founder);
+                let (done, words) = self.run(self.sent(step, Actor::User(founder))?, &command).await?;
+                note(&mut self.known.hubs, done.map(|hub| (hub.id, founder)));
+                words
+            }
+            Act::SetMember { hub, user, role } => {
+                let (hub, founder) = self.hub(*hub);
+                let command = SetMember { hub, user: self.user(*user), role: *role };
+                self.run(self.sent(step, founder)?, &command).await?.1
+            }
+            Act::RemoveMember { hub, user } => {
+                let (hub, founder) = self.hub(*hub);
+                let command = RemoveMember { hub, user: self.user(*user) };
+                self.run(self.sent(step, founder)?, &command).await?.1
+            }
+            Act::SetHubState { hub, active } => {
+                let state = if *active { HubState::Active } else { HubState::Suspended };
+                let command = SetHubState { hub: self.hub(*hub).0, state };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            _ => "no command about people".to_owned(),
+        };
+        Ok(words)
+    }
+
+    async fn sale(&mut self, step: &Step) -> Result<String, StoreError> {
+        let words = match &step.act {
+            Act::RegisterDevice { hub, name, key } => {
+                let (hub, founder) = self.hub(*hub);
+                let credential = if *key {
+                    NewCredential::PublicKey { algorithm: KeyAlgorithm::EdDsa, pem: "a key".to_owned() }
+                } else {
+                    NewCredential::Password { hash: SecretHash::new("hash") }
+                };
+                let (name, title) =
+                    (fit(format!("device-{name}").parse())?, fit(format!("No. {name}").parse())?);
+                let command = RegisterDevice { hub, name, title, credential };
+                let (done, words) = self.run(self.sent(step, founder)?, &command).await?;
+                if let (Some(device), Actor::User(founder)) = (done, founder) {
+                    note(&mut self.known.devices, Some((device.id, founder)));
+                    for credential in &device.credentials {
+                        note(&mut self.known.credentials, Some((credential.id, device.id, founder)));
+                    }
+                }
+                words
+            }
+            Act::AddCredential { device, from, until } => {
+                let (device, founder) = pick(&self.known.devices, *device, (absent(), absent()));
+                let later = |seconds: &Option<u64>| {
+                    seconds.map(|seconds| self.clock.now().plus(Duration::from_secs(seconds)))
+                };
+                let credential = NewCredential::Password { hash: SecretHash::new("another hash") };
+                let command =
+                    AddCredential { device, credential, not_before: later(from), not_after: later(until) };
+                let (done, words) = self.run(self.sent(step, Actor::User(founder))?, &command).await?;
+                note(&mut self.known.credentials, done.map(|credential| (credential, device, founder)));
+                words
+            }
+            Act::RemoveCredential { credential } => {
+                let (credential, device, founder) =
+                    pick(&self.known.credentials, *credential, (absent(), absent(), absent()));
+                let command = RemoveCredential { device, credential };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
+            Act::SetDeviceState { device, active } => {
+                let (device, founder) = pick(&self.known.devices, *device, (absent(), absent()));
+                let state = if *active { DeviceState::Active } else { DeviceState::Disabled };
+                let command = SetDeviceState { device, state };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
+            Act::CreateProduct { hub, slug, devices } => {
+                let (hub, founder) = self.hub(*hub);
+                let devices = devices.iter().map(|n| pick(&self.known.devices, *n, (absent(), absent())).0);
+                let command = CreateProduct {
+                    hub,
+                    slug: fit(format!("product-{slug}").parse())?,
+                    title: fit(format!("Product {slug}").parse())?,
+                    description: fit("It's 100% \"air\"_\\".parse())?,
+                    tags: vec![fit("air".parse())?, fit(format!("no-{slug}").parse())?],
+                    devices: devices.collect(),
+                };
+                let (done, words) = self.run(self.sent(step, founder)?, &command).await?;
+                if let (Some(product), Actor::User(founder)) = (done, founder) {
+                    note(&mut self.known.products, Some((product.id, founder)));
+                }
+                words
+            }
+            Act::DescribeProduct { product, title } => {
+                let (product, founder) = self.product(*product);
+                let command = DescribeProduct {
+                    product,
+                    title: fit(format!("Title {title} é").parse())?,
+                    description: fit("".parse())?,
+                    tags: Vec::new(),
+                };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
+            Act::MoveProduct { product, to } => {
+                let (product, founder) = self.product(*product);
+                let command = MoveProduct { product, to: *to };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
+            Act::PublishOffer { product, plan, term } => {
+                let (product, founder) = self.product(*product);
+                let command =
+                    PublishOffer { product, currency: Currency::EUR, plan: *plan, term_seconds: *term };
+                let (done, words) = self.run(self.sent(step, Actor::User(founder))?, &command).await?;
+                note(&mut self.known.offers, done.map(|offer| (offer.id, founder)));
+                words
+            }
+            Act::WithdrawOffer { offer } => {
+                let (offer, founder) = pick(&self.known.offers, *offer, (absent(), absent()));
+                self.run(self.sent(step, Actor::User(founder))?, &WithdrawOffer { offer }).await?.1
+            }
+            _ => "no command of a seller".to_owned(),
+        };
+        Ok(words)
+    }
+
+    async fn trade(&mut self, step: &Step) -> Result<String, StoreError> {
+        let words = match &step.act {
+            Act::TopUp { user, minor } => {
+                let (user, amount) = (self.user(*user), fit(Amount::new(*minor))?);
+                let reference = format!("payment {minor}");
+                let command = TopUp { user, amount, currency: Currency::EUR, reference };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::Purchase { buyer, offer } => {
+                let buyer = self.user(*buyer);
+                let (offer, founder) = pick(&self.known.offers, *offer, (absent(), absent()));
+                let (done, words) =
+                    self.run(self.sent(step, Actor::User(buyer))?, &Purchase { offer }).await?;
+                note(&mut self.known.orders, done.map(|order| (order.id, order.buyer, founder)));
+                words
+            }
+            Act::CancelOrder { order } => {
+                let (order, buyer, _) = self.order(*order);
+                self.run(self.sent(step, Actor::User(buyer))?, &CancelOrder { order }).await?.1
+            }
+            Act::RevokeGrant { order } => {
+                let (order, _, founder) = self.order(*order);
+                let command = RevokeGrant { grant: GrantId::of(order) };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
+            Act::ExpireGrant { order } => {
+                let command = ExpireGrant { grant: GrantId::of(self.order(*order).0) };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::ReplaceOrderPassword { order } => {
+                let (order, buyer, _) = self.order(*order);
+                self.run(self.sent(step, Actor::User(buyer))?, &ReplaceOrderPassword { order }).await?.1
+            }
+            Act::RateProduct { order, stars } => {
+                let (order, buyer, _) = self.order(*order);
+                let (stars, comment) = (fit((*stars).try_into())?, Some(fit("nice 👍".parse())?));
+                let command = RateProduct { order, stars, comment };
+                self.run(self.sent(step, Actor::User(buyer))?, &command).await?.1
+            }
+            _ => "no command of a buyer".to_owned(),
+        };
+        Ok(words)
+    }
+
+    async fn meter(&mut self, step: &Step) -> Result<String, StoreError> {
+        let sent = self.sent(step, Actor::System)?;
+        let none = Leased { id: absent(), granted: 0, delivered: 0, before: None };
+        let reported = |lease: &Leased, by: u8| {
+            let more = u64::from(by);
+            if by >= 200 { lease.granted + more } else { (lease.delivered + more).min(lease.granted) }
+        };
+        match &step.act {
+            Act::OpenLease { order, holder, messages } => {
+                // Of the step that it was first asked in: asked again, it is the same lease.
+                let id = LeaseId::from_bits(bits(fit(Timestamp::from_micros(BEGIN))?, self.turn, 1 << 30));
+                let grant = GrantId::of(self.order(*order).0);
+                let command =
+                    OpenLease { lease: id, grant, holder: format!("gate-{holder}"), messages: *messages };
+                let (done, words) = self.run(sent, &command).await?;
+                if let Some(done) = done
+                    && self.known.leases.iter().all(|lease| lease.id != id)
+                {
+                    self.known.leases.push(Leased { id, granted: done.granted, delivered: 0, before: None });
+                }
+                Ok(words)
+            }
+            Act::ExtendLease { lease, delivered, more } => {
+                let lease = pick(&self.known.leases, *lease, none).as_of(self.turn);
+                let (delivered, granted) = (reported(&lease, *delivered), lease.granted + more);
+                let (done, words) =
+                    self.run(sent, &ExtendLease { lease: lease.id, delivered, granted }).await?;
+                if let Some(done) = done
+                    && let Some(known) = self.known.leases.iter_mut().find(|known| known.id == lease.id)
+                {
+                    known.before = Some((self.turn, lease.granted, lease.delivered));
+                    (known.delivered, known.granted) = (delivered, done.granted);
+                }
+                Ok(words)
+            }
+            Act::CloseLease { lease, delivered } => {
+                let lease = pick(&self.known.leases, *lease, none).as_of(self.turn);
+                let command = CloseLease { lease: lease.id, delivered: reported(&lease, *delivered) };
+                Ok(self.run(sent, &command).await?.1)
+            }
+            Act::ReclaimLease { lease } => {
+                let lease = pick(&self.known.leases, *lease, none).as_of(self.turn);
+                Ok(self.run(sent, &ReclaimLease { lease: lease.id }).await?.1)
+            }
+            _ => Ok("no command of a gate".to_owned()),
+        }
+    }
+
+    /// Makes sure that the books balance.
+    pub async fn check(&self) -> Checked {
+        let report = self.market()?.reconcile(Actor::System).await?;
+        ensure!(report.differences.is_empty(), "the books do not balance: {:?}", report.differences);
+        ensure!(
+            report.ledger_sums.values().all(|sum| sum == "0"),
+            "the ledger sums to {:?}",
+            report.ledger_sums
+        );
+        Ok(())
+    }
+}
