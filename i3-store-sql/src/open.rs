@@ -44,7 +44,12 @@ async fn postgres(_: &str) -> Result<DynStore, StoreError> {
     Err(missing("postgres"))
 }
 
-// The store is not written yet: until then the feature opens nothing.
+#[cfg(feature = "mysql")]
+async fn mysql(url: &str) -> Result<DynStore, StoreError> {
+    Ok(std::sync::Arc::new(crate::MysqlStore::open(url, crate::MysqlOptions::default()).await?))
+}
+
+#[cfg(not(feature = "mysql"))]
 async fn mysql(_: &str) -> Result<DynStore, StoreError> {
     Err(missing("mysql"))
 }

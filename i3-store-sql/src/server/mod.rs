@@ -28,6 +28,8 @@ mod schema;
 mod writer;
 
 pub(crate) use catalog::Catalog;
+#[cfg(feature = "mysql")]
+pub(crate) use catalog::Wanted;
 pub(crate) use decide::{Answers, Decided, Engine, GroupError, Stored, decide};
 pub(crate) use failure::{Failure, Meaning};
 pub(crate) use retry::Retry;
