@@ -94,7 +94,7 @@ impl AssemblyError {
     /// A stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Store(error) => error.kind().code(),
+            Self::Store(error) | Self::MasterKey(MasterKeyError::Store(error)) => error.kind().code(),
             Self::MasterKey(_) => "master_key",
             Self::Passwords(_) => "passwords",
             Self::Market(error) => error.code(),
@@ -143,6 +143,9 @@ impl Assembly {
             Some(file) => MasterKey::load_or_create(file)?,
             None => MasterKey::generate()?,
         };
+        if config.master_key.is_some() {
+            master.adopt(&*store).await?;
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let passwords = Arc::new(Passwords::new(config.passwords.clone(), clock.clone())?);
@@ -179,7 +182,7 @@ impl Assembly {
     }
 
     /// Starts the MQTT gate at this address. From then on it is told of all changes of access that are made
-    /// in this process. End it with [`Gate::shutdown`], which bills what was delivered.
+    /// in this process; for those of other processes over the same store, see [`Marketplace::follow`]. End it with [`Gate::shutdown`], which bills what was delivered.
     pub async fn start_gate(&self, listen: SocketAddr) -> Result<Gate, AssemblyError> {
         let mut config = GateConfig::new(listen);
         config.holder.clone_from(&self.config.gate);
@@ -217,6 +220,15 @@ mod tests {
         let second = Assembly::open(AssemblyConfig::in_folder(folder.path())).await.unwrap();
         assert_eq!(second.access().broker_passwords.of(order, 0).expose(), password.expose());
         assert!(second.reclaimed().is_empty());
+    }
+
+    #[tokio::test]
+    async fn data_of_another_master_key_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Assembly::open(AssemblyConfig::in_folder(folder.path())).await.unwrap());
+        let other = AssemblyConfig::in_folder(folder.path()).with_master_key(folder.path().join("other.key"));
+        assert_eq!(Assembly::open(other).await.unwrap_err().code(), "master_key");
+        Assembly::open(AssemblyConfig::in_folder(folder.path())).await.unwrap();
     }
 
     #[tokio::test]

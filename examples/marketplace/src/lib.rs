@@ -15,4 +15,4 @@ pub use failure::Failure;
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{AppState, router};
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
-pub use store_url::{InvalidStoreUrl, StoreUrl};
+pub use store_url::{InvalidStoreUrl, ServerUrl, StoreUrl};

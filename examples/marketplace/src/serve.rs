@@ -10,11 +10,11 @@ use i3_auth::Secret;
 use i3_broker::Gate;
 use i3_core::access::{Actor, Role};
 use i3_core::id::NoEntropy;
-use i3_core::market::{Marketplace, PageRequest, RegisterUser, Registration, Settings};
+use i3_core::market::{Follower, Marketplace, PageRequest, RegisterUser, Registration, Settings};
 use i3_core::name::Slug;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::{AppState, Assembly, AssemblyConfig, Failure, StoreUrl, router};
@@ -22,8 +22,9 @@ use crate::{AppState, Assembly, AssemblyConfig, Failure, StoreUrl, router};
 /// Where the data are, for every command that uses them.
 #[derive(Debug, Clone, Args)]
 pub struct StoreOptions {
-    /// `sqlite:PATH`, `sled:PATH` or `memory:`; `marketplace.sqlite` in the data directory by default
-    #[arg(long, env = "I3_STORE", value_name = "URL")]
+    /// `sqlite:PATH`, `sled:PATH`, `memory:`, `postgres://…` or `mysql://…`; `marketplace.sqlite` in the data
+    /// directory by default
+    #[arg(long, env = "I3_STORE", value_name = "URL", hide_env_values = true)]
     pub store: Option<String>,
     /// Where the data and the master key are kept
     #[arg(long, env = "I3_DATA_DIR", value_name = "DIR", default_value = "./i3-data")]
@@ -84,12 +85,14 @@ pub struct ServeOptions {
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often grants are looked for whose time is over.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often other processes' changes of access are looked for, where there can be other processes.
+const FOLLOWING: Duration = Duration::from_millis(200);
 
 impl ServeOptions {
     fn assembly(&self) -> Result<AssemblyConfig, Failure> {
         let mut config = AssemblyConfig::new(self.store.url()?);
         // Without data that outlive the process, nothing has to outlive it.
-        if config.store.path().is_some() {
+        if config.store != StoreUrl::Memory {
             make_folder(&self.store.data_dir)?;
             config = config.with_master_key(self.store.data_dir.join("master.key"));
         }
@@ -124,16 +127,21 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     for (lease, in_doubt) in assembly.reclaimed() {
         tracing::warn!(%lease, in_doubt, "reclaimed a lease of an earlier life of this gate");
     }
+    // From before the gate reads anything: what it reads is changed either before this or told to it.
+    let follower = if store.is_shared() { Some(assembly.market().follow().await?) } else { None };
     let gate = assembly.start_gate(options.mqtt).await?;
     first_administrator(&assembly, &options.admin_name, admin_password).await?;
     say(&format!("REST  http://{address}/api/v1"));
     say(&format!("MQTT  {}", gate.local_addr()));
     say(&format!("store {store} (survives: {})", assembly.market().store().durability()));
 
-    let housekeeping = tokio::spawn(housekeeping(assembly.market().clone()));
+    let mut upkeep = JoinSet::new();
+    upkeep.spawn(housekeeping(assembly.market().clone()));
+    if let Some(follower) = follower {
+        upkeep.spawn(follow(follower));
+    }
     let served = answer(http, AppState::from(&assembly), ended).await;
-    housekeeping.abort();
-    end(assembly, gate, housekeeping).await;
+    end(assembly, gate, upkeep).await;
     served
 }
 
@@ -170,9 +178,9 @@ async fn answer(http: TcpListener, state: AppState, mut ended: watch::Receiver<b
 }
 
 /// Bills what was delivered and closes the store.
-async fn end(assembly: Assembly, gate: Gate, housekeeping: JoinHandle<()>) {
+async fn end(assembly: Assembly, gate: Gate, mut upkeep: JoinSet<()>) {
+    upkeep.shutdown().await;
     gate.shutdown().await;
-    let _ = housekeeping.await;
     // The store's writer is waited for: not on a thread that others need.
     let _ = tokio::task::spawn_blocking(move || drop(assembly)).await;
     tracing::info!("ended");
@@ -185,6 +193,28 @@ async fn housekeeping(market: Marketplace) {
         ticks.tick().await;
         if let Err(error) = market.expire(Actor::System).await {
             tracing::error!(code = error.code(), "grants could not be ended: {error}");
+        }
+    }
+}
+
+/// Tells this process's gate what other processes over the same store changed.
+async fn follow(mut follower: Follower) {
+    let mut ticks = tokio::time::interval(FOLLOWING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut behind = false;
+    loop {
+        ticks.tick().await;
+        match follower.catch_up().await {
+            Ok(_) => {
+                if std::mem::take(&mut behind) {
+                    tracing::info!("other processes' changes are seen again");
+                }
+            }
+            // Said once: an outage has many ticks.
+            Err(error) if !std::mem::replace(&mut behind, true) => {
+                tracing::error!(code = error.code(), "other processes' changes cannot be seen: {error}");
+            }
+            Err(_) => {}
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The real program: killed in the middle of streaming, started again, ended in order.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,95 +9,15 @@ use rumqttc::QoS;
 use serde_json::json;
 
 use crate::mqtt::{Client, eventually};
-use crate::support::{DEVICE_LOGIN, PASSWORD, Rest, Shop, stores};
+use crate::process::{Server, balanced, program, reconcile};
+use crate::support::{DEVICE_LOGIN, PASSWORD, Shop, stores};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_i3-marketplace"));
-    for name in ["I3_STORE", "I3_DATA_DIR", "I3_HTTP", "I3_MQTT", "I3_REGISTRATION", "RUST_LOG"] {
-        command.env_remove(name);
-    }
-    command.env("I3_ADMIN_PASSWORD", PASSWORD);
-    command
-}
-
-/// A running `serve`; killed when dropped.
-struct Server {
-    child: Child,
-    http: SocketAddr,
-    mqtt: SocketAddr,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    fn start(folder: &Path, store: &str) -> Self {
-        let mut child = program()
-            .arg("serve")
-            .args(["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--store", store, "--data-dir"])
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut find = |name: &str| {
-            let line = lines.find(|line| line.starts_with(name));
-            let Some(line) = line else {
-                let mut said = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-                panic!("the server did not start: {said}");
-            };
-            line.split_whitespace().nth(1).unwrap().trim_start_matches("http://").to_owned()
-        };
-        let http = find("REST").split('/').next().unwrap().parse().unwrap();
-        let mqtt = find("MQTT").parse().unwrap();
-        Self { child, http, mqtt }
-    }
-
-    fn rest(&self) -> Rest {
-        Rest::Server(self.http)
-    }
-
-    /// SIGKILL.
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM, and the exit status must be zero.
-    fn end(mut self) {
-        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(status.success());
-        let status = self.child.wait().unwrap();
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert!(status.success(), "{status}: {said}");
-    }
-}
-
-fn reconcile(store: &str) -> Output {
-    program().args(["reconcile", "--store", store]).output().unwrap()
-}
-
-#[track_caller]
-fn balanced(output: &Output) -> String {
-    let said = String::from_utf8(output.stdout.clone()).unwrap();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("differences: none") && said.contains("sum EUR 0"), "{said}");
-    said
-}
 
 async fn killed_while_streaming(folder: &Path, store: &str) {
     const QUOTA: u64 = 10_000_000;
     let plan = json!({"kind": "fixed_count", "messages": QUOTA, "price": QUOTA});
-    let server = Server::start(folder, store);
+    let server = Server::start(folder, store, &[]);
     let shop = Shop::open(server.rest(), plan, 20_000_000).await;
     let (order, password) = shop.buy().await;
     let login = (order.as_str(), password.as_str());
@@ -127,7 +44,7 @@ async fn killed_while_streaming(folder: &Path, store: &str) {
     let said = balanced(&reconcile(store));
     assert_eq!(said.matches(": open, granted").count(), 1, "one session, one lease:\n{said}");
 
-    let server = Server::start(folder, store);
+    let server = Server::start(folder, store, &[]);
     let rest = server.rest();
     let (admin, _) = rest.sign_in("admin").await;
     let report = rest.get(&admin, "/reconciliation").await.ok();

@@ -4,7 +4,9 @@
 mod crash;
 mod delivery;
 mod mqtt;
+mod process;
 mod purchase;
 mod refusals;
+mod shared_store;
 mod story;
 mod support;
