@@ -131,13 +131,17 @@ impl MarketAuthenticator {
         peer: Option<IpAddr>,
     ) -> Result<Admission, LoginError> {
         let device = self.active_device(name).await?;
+        let secrets = match &device {
+            Some(device) => self.market.device_secrets(device).await.map_err(failed)?,
+            None => Vec::new(),
+        };
         let now = self.market.now();
         let (hashes, ids): (Vec<_>, Vec<CredentialId>) = device
             .iter()
             .flat_map(|device| good(device, now))
-            .filter_map(|credential| match &credential.kind {
-                CredentialKind::Password { hash } => Some((hash, credential.id)),
-                _ => None,
+            .filter_map(|credential| {
+                let secret = secrets.iter().find(|secret| secret.credential == credential.id)?;
+                Some((&secret.hash, credential.id))
             })
             .unzip();
         let attempt = Attempt { name: &format!("device:{name}"), peer, password, hashes: &hashes };

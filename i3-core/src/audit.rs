@@ -2,26 +2,48 @@
 //!
 //! The store links every entry to the one before ([`Digest::link`]), so whoever keeps one link can
 //! prove that nothing before it was changed, dropped or added.
+//!
+//! An entry holds what the command's rule was given, not what it did: that follows. So the log is small, and
+//! carrying its commands out again in an empty store gives the same records, counters and streams, but for
+//! secrets, which are in no entry: see [`replay`](crate::market::replay).
 
 use serde::{Deserialize, Serialize};
 
 use crate::access::Actor;
-use crate::store::{Collection, Digest, Key, Kind, Row, Scan, Store, StoreError, StoreErrorKind, limits};
+use crate::id::IdBits;
+use crate::market::Settings;
+use crate::store::{
+    Collection, Digest, Key, Kind, Row, Scan, Store, StoreError, StoreErrorKind, Units, limits,
+};
 use crate::time::Timestamp;
 
-/// A command that had an effect.
+/// A command that had an effect, and all that its rule was given beside what was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
+pub struct AuditEntry<C = serde_json::Value> {
     /// When.
     pub at: Timestamp,
     /// Who.
     pub actor: Actor,
     /// What, by the command's name.
     pub command: String,
-    /// The digest of the request, without secrets.
-    pub request: Digest,
-    /// What the command answered.
-    pub done: serde_json::Value,
+    /// The command itself, without secrets.
+    pub request: C,
+    /// Its idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The fresh ids that it was given, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<IdBits>,
+    /// What counters told it, in order. They are not guarded: at the commit they may have held more or less.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counters: Vec<Units>,
+    /// Which of its questions to the policy were answered with no, counted from zero, though it went
+    /// through: a visitor who registers may not manage users, for instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<usize>,
+    /// The settings that it asked for, if it did and they were not the default ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
 }
 
 /// The audit log's stream.

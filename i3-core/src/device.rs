@@ -29,11 +29,8 @@ pub enum KeyAlgorithm {
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[non_exhaustive]
 pub enum CredentialKind {
-    /// By a password that the seller chose.
-    Password {
-        /// Its hash.
-        hash: SecretHash,
-    },
+    /// By a password that the seller chose. Its hash is a [`DeviceSecret`].
+    Password,
     /// By signing a JSON Web Token with the private key.
     PublicKey {
         /// What the key is used with.
@@ -98,6 +95,39 @@ pub struct Device {
 impl Device {
     /// How many credentials a device may have at once.
     pub const MAX_CREDENTIALS: usize = 8;
+}
+
+/// The password of a credential, apart from the device so that no view of a device can show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceSecret {
+    /// Of which credential.
+    pub credential: CredentialId,
+    /// Its hash.
+    pub hash: SecretHash,
+}
+
+static DEVICE_SECRETS: Collection = Collection {
+    name: "device_secrets",
+    kind: Kind::Records,
+    about: "password hashes of devices' credentials",
+    columns: &[],
+    indexes: &[],
+};
+
+impl Entity for DeviceSecret {
+    type Id = CredentialId;
+
+    fn collection() -> &'static Collection {
+        &DEVICE_SECRETS
+    }
+
+    fn id(&self) -> CredentialId {
+        self.credential
+    }
+
+    fn values(&self) -> Vec<Option<Value>> {
+        Vec::new()
+    }
 }
 
 static DEVICES: Collection = Collection {

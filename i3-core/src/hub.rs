@@ -31,7 +31,10 @@ pub struct Hub {
     pub title: Label,
     /// What it is in.
     pub state: HubState,
-    /// How many owners it has: never none.
+    /// How many members it has. Who relies on somebody being no member reads the hub too, so that a
+    /// membership that begins meanwhile is noticed.
+    pub members: u32,
+    /// How many of them are owners: never none.
     pub owners: u32,
     /// When it was registered.
     pub registered: Timestamp,

@@ -66,34 +66,45 @@ pub struct InvalidId {
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS: usize = 26;
 
-fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bits: u128) -> fmt::Result {
-    f.write_str(prefix)?;
-    f.write_str("_")?;
-    for place in (0..DIGITS).rev() {
-        let digit = usize::try_from((bits >> (5 * place)) & 31).unwrap_or(0);
-        let letter = ALPHABET.get(digit).copied().unwrap_or(b'0');
-        fmt::Write::write_char(f, char::from(letter))?;
+/// The bits as 26 characters.
+struct Digits(u128);
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for place in (0..DIGITS).rev() {
+            let digit = usize::try_from((self.0 >> (5 * place)) & 31).unwrap_or(0);
+            let letter = ALPHABET.get(digit).copied().unwrap_or(b'0');
+            fmt::Write::write_char(f, char::from(letter))?;
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+fn read_digits(text: &str) -> Option<u128> {
+    if text.len() != DIGITS {
+        return None;
+    }
+    let mut bits: u128 = 0;
+    for (place, letter) in text.bytes().enumerate() {
+        let digit = ALPHABET.iter().position(|known| *known == letter)?;
+        // 26 digits carry 130 bits: the first may use only three of its five.
+        if place == 0 && digit > 7 {
+            return None;
+        }
+        bits = (bits << 5) | u128::try_from(digit).ok()?;
+    }
+    Some(bits)
+}
+
+fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bits: u128) -> fmt::Result {
+    write!(f, "{prefix}_{}", Digits(bits))
 }
 
 fn read_id(text: &str, prefix: &'static str) -> Result<u128, InvalidId> {
-    let invalid = InvalidId { prefix };
-    let digits = text
-        .strip_prefix(prefix)
+    text.strip_prefix(prefix)
         .and_then(|rest| rest.strip_prefix('_'))
-        .filter(|digits| digits.len() == DIGITS)
-        .ok_or_else(|| invalid.clone())?;
-    let mut bits: u128 = 0;
-    for (place, letter) in digits.bytes().enumerate() {
-        let digit = ALPHABET.iter().position(|known| *known == letter).ok_or_else(|| invalid.clone())?;
-        // 26 digits carry 130 bits: the first may use only three of its five.
-        if place == 0 && digit > 7 {
-            return Err(invalid);
-        }
-        bits = (bits << 5) | u128::try_from(digit).map_err(|_| invalid.clone())?;
-    }
-    Ok(bits)
+        .and_then(read_digits)
+        .ok_or(InvalidId { prefix })
 }
 
 macro_rules! ids {
@@ -171,6 +182,23 @@ ids! {
     RatingId = "rat";
     /// An API token of a person.
     TokenId = "tok";
+}
+
+/// The bits of an id of any kind: in the audit log, where ids are written as they were drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdBits(pub u128);
+
+impl serde::Serialize for IdBits {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}", Digits(self.0)))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for IdBits {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        read_digits(&text).map(Self).ok_or_else(|| serde::de::Error::custom("not the bits of an id"))
+    }
 }
 
 impl GrantId {

@@ -11,6 +11,7 @@
 //! | decide who may do what | [`access::Policy`]; `i3-auth` has the role-based default |
 //! | write a gate that delivers messages | [`gate`]; `i3-broker` has one for MQTT |
 //! | follow what happens | [`outbox`], [`audit`] |
+//! | move a store's content elsewhere, check it | [`portable`] |
 //!
 //! # The smallest marketplace
 //!
@@ -67,6 +68,7 @@ pub mod name;
 pub mod offer;
 pub mod order;
 pub mod outbox;
+pub mod portable;
 pub mod product;
 pub mod rating;
 pub mod reservation;

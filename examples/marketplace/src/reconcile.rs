@@ -142,6 +142,10 @@ fn said(difference: &Difference) -> String {
             format!("the balance of {account} is not the sum of its entries")
         }
         Difference::Orphan { id } => format!("{id} stands alone"),
+        Difference::Score { product } => format!("the score of {product} is not that of its ratings"),
+        Difference::Members { hub } => {
+            format!("{hub} has other numbers of members and owners than its memberships say")
+        }
         Difference::Chain { stream, at } => format!("the chain of `{stream}` is broken at entry {at}"),
         other => format!("{other:?}"),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decided, Refusal};
 use crate::access::Action;
@@ -18,7 +18,7 @@ use crate::reservation::Reservation;
 use crate::store::{Entity, Halt};
 
 /// Creates a product as a draft.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CreateProduct {
     /// Who sells it.
     pub hub: HubId,
@@ -100,7 +100,7 @@ fn managed(context: &mut Context<'_, '_>, product: ProductId) -> Decided<Product
 }
 
 /// Changes what people read about a product. What was sold keeps its terms.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DescribeProduct {
     /// The product.
     pub product: ProductId,
@@ -129,7 +129,7 @@ impl Command for DescribeProduct {
 }
 
 /// Lists, pauses or retires a product. Only a listed product is published, sold and delivered.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MoveProduct {
     /// The product.
     pub product: ProductId,
@@ -158,7 +158,7 @@ impl Command for MoveProduct {
 }
 
 /// Publishes an offer for a product. An offer never changes; a new price is a new offer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublishOffer {
     /// What is sold.
     pub product: ProductId,
@@ -203,7 +203,7 @@ impl Command for PublishOffer {
 }
 
 /// Withdraws an offer: it can be bought no longer. Orders that were placed keep their terms.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WithdrawOffer {
     /// The offer.
     pub offer: OfferId,

@@ -7,15 +7,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Settings};
-use crate::access::{Action, Actor, Policy, Resource, Role, Subject};
+use crate::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
 use crate::audit::{self, AuditEntry};
 use crate::gate::AccessChange;
 use crate::hub::{Hub, Membership, MembershipId};
-use crate::id::{HubId, UserId};
+use crate::id::{HubId, IdBits, UserId};
 use crate::outbox::{self, Event, OutboxEntry};
+use crate::portable::Part;
 use crate::store::{
-    Batch, Collection, Decision, Digest, Entity, Halt, Key, Kind, Op, Outcome, Receipt, StoreError,
-    StoreErrorKind, Tx, Value,
+    Batch, Body, Collection, Decision as Rule, Digest, Entity, Halt, Key, Kind, Op, Outcome, Receipt,
+    StoreError, StoreErrorKind, Tx, Value,
 };
 use crate::time::Timestamp;
 use crate::user::{User, UserState};
@@ -26,8 +27,14 @@ pub type Decided<T> = Result<T, Halt<Refusal>>;
 /// Something that an actor wants done.
 ///
 /// A command is plain data. `decide` is its rule: pure, and made again from the start after a conflict.
-/// The serialized command (secrets left out) is what an idempotency key stands for.
-pub trait Command: Serialize + Sync {
+/// The serialized command is what an idempotency key stands for, and what the audit log keeps: secrets are
+/// left out of it (`#[serde(skip)]`), and are stored in [collections of their own](crate::market::contents).
+/// Read back from the log the command must be the same, but for its secrets.
+///
+/// For [replay](crate::market::replay) the rule must depend on nothing but the command, what the [`Context`]
+/// answers and the records that it found. If it relies on a record not being there, it creates the record,
+/// or reads another one that changes when the first one comes into being.
+pub trait Command: Serialize + DeserializeOwned + Sync {
     /// The answer.
     type Done: Serialize + DeserializeOwned + Send;
     /// The name in the audit log, an imperative: `purchase`.
@@ -40,6 +47,26 @@ pub trait Command: Serialize + Sync {
 
     /// Decides.
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Self::Done>;
+
+    /// What is stored of an answer under an idempotency key: all of it, unless
+    /// [`answer_again`](Self::answer_again) needs less.
+    fn keep(done: &Self::Done) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(done)
+    }
+
+    /// The very answer that was given, from what was kept of it.
+    fn answer_again(kept: serde_json::Value, _tx: &mut Tx<'_, Refusal>) -> Decided<Self::Done> {
+        Ok(serde_json::from_value(kept).map_err(unreadable)?)
+    }
+}
+
+/// Where a rule's surroundings come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// Somebody sends the command now.
+    Live { policy: &'a dyn Policy, settings: &'a Settings },
+    /// It is carried out again as this entry of an audit log says, whose text this is.
+    Log { entry: &'a AuditEntry, text: &'a str },
 }
 
 /// What a command sees, and what it does.
@@ -47,15 +74,17 @@ pub trait Command: Serialize + Sync {
 pub struct Context<'c, 't> {
     /// The store, as this decision sees it.
     pub tx: &'c mut Tx<'t, Refusal>,
-    /// How this marketplace is set up.
-    pub settings: &'c Settings,
-    policy: &'c dyn Policy,
+    origin: Origin<'c>,
     subject: Subject,
+    /// How many questions the policy was asked.
+    asked: usize,
+    denied: Vec<usize>,
+    used_settings: bool,
     events: Vec<Event>,
     changes: Vec<AccessChange>,
 }
 
-impl Context<'_, '_> {
+impl<'c> Context<'c, '_> {
     /// Who asks.
     pub fn actor(&self) -> Actor {
         self.subject.actor
@@ -69,12 +98,33 @@ impl Context<'_, '_> {
         }
     }
 
-    /// Refuses unless the policy allows the action.
-    pub fn authorize(&self, action: Action, resource: &Resource) -> Decided<()> {
-        let decision = self.policy.decide(&self.subject, action, resource);
+    /// How the marketplace is set up, or was when the command was first carried out.
+    pub fn settings(&mut self) -> &'c Settings {
+        self.used_settings = true;
+        match self.origin {
+            Origin::Live { settings, .. } => settings,
+            Origin::Log { entry, .. } => entry.settings.as_ref().unwrap_or(&Settings::DEFAULT),
+        }
+    }
+
+    /// Whether the command comes from an audit log, and so without its secrets.
+    pub fn is_replayed(&self) -> bool {
+        matches!(self.origin, Origin::Log { .. })
+    }
+
+    /// Refuses unless the policy allows the action. In a replay the answers are those that were given.
+    pub fn authorize(&mut self, action: Action, resource: &Resource) -> Decided<()> {
+        let question = self.asked;
+        self.asked += 1;
+        let decision = match self.origin {
+            Origin::Live { policy, .. } => policy.decide(&self.subject, action, resource),
+            Origin::Log { entry, .. } if entry.denied.contains(&question) => Decision::deny("the audit log"),
+            Origin::Log { .. } => Decision::allow("the audit log"),
+        };
         if decision.allowed {
             return Ok(());
         }
+        self.denied.push(question);
         Err(Halt::Refused(Refusal::Forbidden { action, rule: decision.rule.into_owned() }))
     }
 
@@ -144,9 +194,12 @@ impl fmt::Display for IdempotencyKey {
 /// The answer that a key stands for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Answer {
+    /// The actor and the key; the record's id says it.
+    #[serde(skip)]
     id: String,
-    command: String,
-    request: Digest,
+    /// See [`fingerprint`].
+    request: String,
+    /// What the command keeps of its answer.
     done: serde_json::Value,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     access: Vec<AccessChange>,
@@ -161,8 +214,8 @@ static ANSWERS: Collection = Collection {
     indexes: &[],
 };
 
-pub(super) fn answers() -> &'static Collection {
-    &ANSWERS
+pub(super) fn answers() -> Part {
+    Part::records::<Answer>()
 }
 
 impl Entity for Answer {
@@ -179,6 +232,12 @@ impl Entity for Answer {
     fn values(&self) -> Vec<Option<Value>> {
         vec![Some(self.at.micros().into())]
     }
+
+    fn from_body(key: &Key, body: &Body) -> Result<Self, StoreError> {
+        let mut answer: Self = crate::store::read_body(key, body)?;
+        key.id().clone_into(&mut answer.id);
+        Ok(answer)
+    }
 }
 
 /// One command on its way.
@@ -187,9 +246,8 @@ pub(super) struct Execution<'a, C> {
     pub(super) key: Option<&'a IdempotencyKey>,
     pub(super) command: &'a C,
     /// The fingerprint of the command; see [`fingerprint`].
-    pub(super) request: Digest,
-    pub(super) policy: &'a dyn Policy,
-    pub(super) settings: &'a Settings,
+    pub(super) request: String,
+    pub(super) origin: Origin<'a>,
 }
 
 /// A command that was carried out.
@@ -204,18 +262,26 @@ fn unfit(error: serde_json::Error) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, "a command or its answer is not JSON").with_source(error)
 }
 
-/// What an idempotency key stands for: the digest of the command's name and of its JSON without secrets.
-pub(super) fn fingerprint<C: Command>(command: &C) -> Result<Digest, StoreError> {
-    let request = serde_json::to_string(command).map_err(unfit)?;
-    Ok(Digest::of(format!("{}\n{request}", C::NAME).as_bytes()))
+/// Of what was stored of an answer and cannot be read.
+pub(super) fn unreadable(error: serde_json::Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, "a stored answer cannot be read").with_source(error)
 }
 
-impl<C: Command> Decision for Execution<'_, C> {
+/// What an idempotency key stands for: 128 bits of the digest of the command's name and of its JSON without
+/// secrets. Each actor has keys to itself, so whoever looks for two requests with one fingerprint deceives
+/// nobody else.
+pub(super) fn fingerprint<C: Command>(command: &C) -> Result<String, StoreError> {
+    let request = serde_json::to_string(command).map_err(unfit)?;
+    let digest = Digest::of(format!("{}\n{request}", C::NAME).as_bytes());
+    let (half, _) = digest.as_bytes().split_at(16);
+    Ok(data_encoding::HEXLOWER.encode(half))
+}
+
+impl<C: Command> Rule for Execution<'_, C> {
     type Done = Executed<C::Done>;
     type Refusal = Refusal;
 
     fn decide(&self, tx: &mut Tx<'_, Refusal>) -> Decided<Self::Done> {
-        let request = self.request;
         let answer_id = self.key.map(|key| format!("{}:{key}", self.actor));
 
         let mut first = self.command.keys()?;
@@ -230,37 +296,59 @@ impl<C: Command> Decision for Execution<'_, C> {
         if let Some(id) = &answer_id
             && let Some(answer) = tx.get::<Answer>(id)?
         {
-            if answer.request != request {
+            if answer.request != self.request {
                 return Err(Halt::Refused(Refusal::KeyReused));
             }
-            let done = serde_json::from_value(answer.done).map_err(unfit)?;
+            let done = C::answer_again(answer.done, tx)?;
             return Ok(Executed { done, changes: answer.access, told_at: None });
+        }
+        if let Origin::Log { entry, .. } = self.origin {
+            tx.recall_counters(&entry.counters);
         }
 
         let subject = subject(self.actor, tx)?;
         let mut context = Context {
             tx,
-            settings: self.settings,
-            policy: self.policy,
+            origin: self.origin,
             subject,
+            asked: 0,
+            denied: Vec::new(),
+            used_settings: false,
             events: Vec::new(),
             changes: Vec::new(),
         };
         let done = self.command.decide(&mut context)?;
-        let Context { tx, events, changes, .. } = context;
+        let settings = context.used_settings.then(|| context.settings().clone());
+        let Context { tx, events, changes, denied, .. } = context;
 
-        let answered = serde_json::to_value(&done).map_err(unfit)?;
         let at = tx.now();
-        let command = C::NAME.to_owned();
         for (place, event) in events.into_iter().enumerate() {
             let access = if place == 0 { changes.clone() } else { Vec::new() };
             tx.append(outbox::stream()?, &OutboxEntry { at, event, access })?;
         }
-        let entry =
-            AuditEntry { at, actor: self.actor, command: command.clone(), request, done: answered.clone() };
+        let entry = AuditEntry {
+            at,
+            actor: self.actor,
+            command: C::NAME.to_owned(),
+            request: self.command,
+            key: self.key.map(ToString::to_string),
+            ids: tx.ids().iter().copied().map(IdBits).collect(),
+            counters: tx.counted().to_vec(),
+            denied,
+            settings: settings.filter(|settings| *settings != Settings::DEFAULT),
+        };
+        if let Origin::Log { text, .. } = self.origin {
+            let again = serde_json::to_string(&entry).map_err(unfit)?;
+            if again != text {
+                let message = format!("`{}` carried out again gives another entry", C::NAME);
+                return Err(StoreError::new(StoreErrorKind::Corrupt, message).into());
+            }
+        }
         tx.append(audit::stream()?, &entry)?;
         if let Some(id) = answer_id {
-            tx.create(&Answer { id, command, request, done: answered, access: changes.clone(), at })?;
+            let request = self.request.clone();
+            let done = C::keep(&done).map_err(unfit)?;
+            tx.create(&Answer { id, request, done, access: changes.clone(), at })?;
         }
         Ok(Executed { done, changes, told_at: None })
     }

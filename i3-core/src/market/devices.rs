@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decided, Refusal};
 use crate::access::Action;
-use crate::device::{Credential, CredentialKind, Device, DeviceState, KeyAlgorithm};
+use crate::device::{Credential, CredentialKind, Device, DeviceSecret, DeviceState, KeyAlgorithm};
 use crate::gate::{AccessChange, Principal};
 use crate::id::{CredentialId, DeviceId, HubId};
 use crate::name::{AuthId, Label, Slug};
@@ -52,10 +52,11 @@ fn credential(
         return Err(Halt::Refused(Refusal::invalid("not_after", "it is not after the beginning")));
     }
     let kind = match new {
-        NewCredential::Password { hash } if hash.expose().is_empty() => {
+        // The log has no secrets: there, a credential is made that no password opens.
+        NewCredential::Password { hash } if hash.expose().is_empty() && !context.is_replayed() => {
             return Err(Halt::Refused(Refusal::invalid("password", "no password is given")));
         }
-        NewCredential::Password { hash } => CredentialKind::Password { hash: hash.clone() },
+        NewCredential::Password { .. } => CredentialKind::Password,
         NewCredential::PublicKey { pem, .. } if pem.len() > MAX_PEM => {
             return Err(Halt::Refused(Refusal::invalid("pem", "the key is too long")));
         }
@@ -63,11 +64,17 @@ fn credential(
             CredentialKind::PublicKey { algorithm: *algorithm, pem: pem.clone() }
         }
     };
-    Ok(Credential { id: context.tx.fresh_id()?, kind, not_before, not_after })
+    let id = context.tx.fresh_id()?;
+    if let NewCredential::Password { hash } = new
+        && !hash.expose().is_empty()
+    {
+        context.tx.create(&DeviceSecret { credential: id, hash: hash.clone() })?;
+    }
+    Ok(Credential { id, kind, not_before, not_after })
 }
 
 /// Registers a device with its first credential.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterDevice {
     /// The hub that it belongs to.
     pub hub: HubId,
@@ -104,18 +111,8 @@ impl Command for RegisterDevice {
         context.tx.create(&Reservation { name, holder: id.to_string() })?;
         context.tx.create(&device)?;
         context.emit(Event::DeviceChanged { device: id, hub: hub.id });
-        Ok(without_hashes(device))
+        Ok(device)
     }
-}
-
-/// What is answered and kept in answers and audit entries: the device without its hashes.
-fn without_hashes(mut device: Device) -> Device {
-    for credential in &mut device.credentials {
-        if let CredentialKind::Password { hash } = &mut credential.kind {
-            *hash = no_hash();
-        }
-    }
-    device
 }
 
 fn managed(context: &mut Context<'_, '_>, device: DeviceId) -> Decided<Device> {
@@ -125,7 +122,7 @@ fn managed(context: &mut Context<'_, '_>, device: DeviceId) -> Decided<Device> {
 }
 
 /// Adds a credential to a device, beside those that it has.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AddCredential {
     /// The device.
     pub device: DeviceId,
@@ -157,7 +154,7 @@ impl Command for AddCredential {
 }
 
 /// Removes a credential; connections that it admitted end.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RemoveCredential {
     /// The device.
     pub device: DeviceId,
@@ -176,6 +173,9 @@ impl Command for RemoveCredential {
         if device.credentials.len() == before {
             return Err(Halt::Refused(Refusal::NotFound { what: "credential" }));
         }
+        if context.tx.get::<DeviceSecret>(&self.credential)?.is_some() {
+            context.tx.remove::<DeviceSecret>(&self.credential)?;
+        }
         context.tx.replace(&device)?;
         context.emit(Event::DeviceChanged { device: device.id, hub: device.hub });
         context.access_changed(AccessChange::Login {
@@ -187,7 +187,7 @@ impl Command for RemoveCredential {
 }
 
 /// Disables a device (its connections end) or makes it active again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetDeviceState {
     /// The device.
     pub device: DeviceId,

@@ -1,6 +1,6 @@
 //! Commands about hubs and their members.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decided, Refusal};
 use crate::access::{Action, HubRole, Resource};
@@ -14,7 +14,7 @@ use crate::store::Halt;
 use crate::user::User;
 
 /// Registers a hub; the actor becomes its first owner.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterHub {
     /// The unique name that topics and device logins start with.
     pub slug: Slug,
@@ -45,6 +45,7 @@ impl Command for RegisterHub {
             slug: self.slug.clone(),
             title: self.title.clone(),
             state: HubState::Active,
+            members: 1,
             owners: 1,
             registered: now,
         };
@@ -57,7 +58,7 @@ impl Command for RegisterHub {
 }
 
 /// Makes a user a member of a hub, or changes a member's role.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetMember {
     /// The hub.
     pub hub: HubId,
@@ -79,7 +80,7 @@ impl Command for SetMember {
         let since = before.as_ref().map_or(context.tx.now(), |membership| membership.since);
         let membership = Membership { hub: self.hub, user: self.user, role: self.role, since };
         let was_owner = before.as_ref().is_some_and(|membership| membership.role == HubRole::Owner);
-        count_owners(context, hub, was_owner, self.role == HubRole::Owner)?;
+        count(context, hub, (before.is_some(), was_owner), (true, self.role == HubRole::Owner))?;
         match before {
             Some(_) => context.tx.replace(&membership)?,
             None => context.tx.create(&membership)?,
@@ -90,7 +91,7 @@ impl Command for SetMember {
 }
 
 /// Ends a membership.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RemoveMember {
     /// The hub.
     pub hub: HubId,
@@ -106,19 +107,27 @@ impl Command for RemoveMember {
         let hub = context.hub_for(self.hub, Action::ManageMembers)?;
         let id = MembershipId { hub: self.hub, user: self.user };
         let before: Membership = context.tx.need(&id, Refusal::NotFound { what: "member" })?;
-        count_owners(context, hub, before.role == HubRole::Owner, false)?;
+        count(context, hub, (true, before.role == HubRole::Owner), (false, false))?;
         context.tx.remove::<Membership>(&id)?;
         context.emit(Event::MembersChanged { hub: self.hub, user: self.user });
         Ok(())
     }
 }
 
-/// Keeps the number of owners in the hub's record, so that two removals at once conflict there.
-fn count_owners(context: &mut Context<'_, '_>, mut hub: Hub, was: bool, is: bool) -> Decided<()> {
+/// Keeps the numbers of members and owners in the hub's record, so that two removals at once conflict
+/// there, and so does who begins to be a member with who relies on being none. `was` and `is` say whether
+/// the user is a member, and an owner.
+fn count(context: &mut Context<'_, '_>, mut hub: Hub, was: (bool, bool), is: (bool, bool)) -> Decided<()> {
     if was == is {
         return Ok(());
     }
-    hub.owners = if is { hub.owners.saturating_add(1) } else { hub.owners.saturating_sub(1) };
+    let counted = |number: u32, was, is| match (was, is) {
+        (false, true) => number.saturating_add(1),
+        (true, false) => number.saturating_sub(1),
+        _ => number,
+    };
+    hub.members = counted(hub.members, was.0, is.0);
+    hub.owners = counted(hub.owners, was.1, is.1);
     if hub.owners == 0 {
         return Err(Halt::Refused(Refusal::LastOwner));
     }
@@ -126,7 +135,7 @@ fn count_owners(context: &mut Context<'_, '_>, mut hub: Hub, was: bool, is: bool
 }
 
 /// Suspends a hub (its devices are cut off, its products are not delivered) or reinstates it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetHubState {
     /// The hub.
     pub hub: HubId,

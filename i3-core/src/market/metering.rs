@@ -33,7 +33,7 @@ pub struct LeaseAnswer {
 }
 
 /// Takes a lease.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OpenLease {
     /// The id that it shall have.
     pub lease: LeaseId,
@@ -178,7 +178,7 @@ fn keep(
 }
 
 /// Reports usage and asks for more.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExtendLease {
     /// The lease.
     pub lease: LeaseId,
@@ -219,7 +219,7 @@ impl Command for ExtendLease {
 }
 
 /// Reports the final count and gives the rest back.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CloseLease {
     /// The lease.
     pub lease: LeaseId,
@@ -250,7 +250,7 @@ impl Command for CloseLease {
 
 /// Takes back the lease of a gate that died. What it had not reported is in doubt: perhaps delivered, so
 /// never delivered again, and not billed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReclaimLease {
     /// The lease.
     pub lease: LeaseId,

@@ -15,10 +15,13 @@ mod queries;
 mod ratings;
 mod reconcile;
 mod refusal;
+mod replay;
 mod trade;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
 
 pub use catalogue::{CreateProduct, DescribeProduct, MoveProduct, PublishOffer, WithdrawOffer};
 pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
@@ -32,16 +35,17 @@ pub use queries::{Balance, Numbered, PageRequest, Paged, ProductCard};
 pub use ratings::RateProduct;
 pub use reconcile::{Difference, GrantLine, Reconciliation};
 pub use refusal::{Refusal, RefusalKind};
+pub use replay::{Commands, Replayed, replay};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
 
-use command::{Execution, fingerprint};
+use command::{Execution, Origin, fingerprint};
 
 use crate::access::{Actor, Policy};
 use crate::gate::{AccessChange, AccessListener};
 use crate::id::{IdSource, RandomIds};
+use crate::portable::{Contents, FILLINGS, Part, refuse_unfinished};
 use crate::store::{
-    Applied, Collection, DynStore, Entity, Refused, Schema, SchemaError, Store, StoreError, StoreErrorKind,
-    StoreExt,
+    Applied, Collection, DynStore, Refused, Schema, SchemaError, Store, StoreError, StoreErrorKind, StoreExt,
 };
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -49,7 +53,8 @@ use crate::time::{Clock, SystemClock, Timestamp};
 pub const REVISION: u32 = 1;
 
 /// Who may act after registering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Registration {
     /// Everybody, at once.
@@ -59,24 +64,34 @@ pub enum Registration {
     Approval,
 }
 
-/// How a marketplace is set up. The same in all processes over one store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a marketplace is set up. The same in all processes over one store. Every audit entry of a command
+/// that asked for them has them as they were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Settings {
     /// Who may act after registering.
+    #[serde(skip_serializing_if = "is_default")]
     pub registration: Registration,
     /// The marketplace's share of what buyers pay, in hundredths of a percent (at most 10,000); frozen
     /// in each order.
+    #[serde(skip_serializing_if = "is_default")]
     pub fee_points: u16,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { registration: Registration::Open, fee_points: 0 }
+        Self::DEFAULT
     }
 }
 
 impl Settings {
+    pub(crate) const DEFAULT: Self = Self { registration: Registration::Open, fee_points: 0 };
+
     /// With this registration.
     pub fn with_registration(mut self, registration: Registration) -> Self {
         self.registration = registration;
@@ -156,30 +171,45 @@ impl fmt::Debug for Marketplace {
     }
 }
 
-/// All collections of the marketplace.
-pub fn collections() -> Vec<&'static Collection> {
+/// What the marketplace keeps, and what those who store beside it do. Secrets are whole collections:
+/// `user_secrets` and `device_secrets`.
+pub fn contents(more: &[Part]) -> Result<Contents, SchemaError> {
+    let mut parts = parts();
+    parts.extend(more);
+    Contents::new(REVISION, parts)
+}
+
+fn parts() -> Vec<Part> {
     vec![
-        crate::user::User::collection(),
-        crate::user::UserSecret::collection(),
-        crate::reservation::Reservation::collection(),
-        crate::hub::Hub::collection(),
-        crate::hub::Membership::collection(),
-        crate::device::Device::collection(),
-        crate::product::Product::collection(),
-        crate::product::Source::collection(),
-        crate::offer::Offer::collection(),
-        crate::order::Order::collection(),
-        crate::grant::Grant::collection(),
-        crate::usage::Usage::collection(),
-        crate::usage::Lease::collection(),
-        crate::rating::Rating::collection(),
-        &crate::rating::SCORES,
-        crate::ledger::Entry::collection(),
-        &crate::ledger::BALANCES,
-        &crate::outbox::OUTBOX,
-        &crate::audit::AUDIT,
+        Part::records::<crate::user::User>(),
+        Part::records::<crate::user::UserSecret>().secret(),
+        Part::records::<crate::reservation::Reservation>(),
+        Part::records::<crate::hub::Hub>(),
+        Part::records::<crate::hub::Membership>(),
+        Part::records::<crate::device::Device>(),
+        Part::records::<crate::device::DeviceSecret>().secret(),
+        Part::records::<crate::product::Product>(),
+        Part::records::<crate::product::Source>(),
+        Part::records::<crate::offer::Offer>(),
+        Part::records::<crate::order::Order>(),
+        Part::records::<crate::grant::Grant>(),
+        Part::records::<crate::usage::Usage>(),
+        Part::records::<crate::usage::Lease>(),
+        Part::records::<crate::rating::Rating>(),
+        Part::plain(&crate::rating::SCORES),
+        Part::records::<crate::ledger::Entry>(),
+        Part::plain(&crate::ledger::BALANCES),
+        Part::plain(&crate::outbox::OUTBOX),
+        Part::plain(&crate::audit::AUDIT),
         command::answers(),
     ]
+}
+
+/// All collections of the marketplace.
+pub fn collections() -> Vec<&'static Collection> {
+    let mut all: Vec<_> = parts().iter().map(Part::collection).collect();
+    all.push(&FILLINGS);
+    all
 }
 
 /// The schema of the marketplace and of those who store beside it.
@@ -191,7 +221,8 @@ pub fn schema(more: &[&'static Collection]) -> Result<Schema, SchemaError> {
 
 impl Marketplace {
     /// A marketplace over a store, which is prepared for it and for the collections in `more`; with the
-    /// machine's clock, random ids and default settings.
+    /// machine's clock, random ids and default settings. Refuses a store that is [being
+    /// filled](crate::portable).
     pub async fn open(
         store: DynStore,
         policy: Arc<dyn Policy>,
@@ -202,6 +233,7 @@ impl Marketplace {
                 .with_source(error)
         })?;
         store.prepare(&schema).await?;
+        refuse_unfinished(&*store).await?;
         Ok(Self {
             store,
             policy,
@@ -267,8 +299,7 @@ impl Marketplace {
             key,
             command,
             request: fingerprint(command)?,
-            policy: &*self.policy,
-            settings: &self.settings,
+            origin: Origin::Live { policy: &*self.policy, settings: &self.settings },
         };
         let mut tries = 0;
         let executed = loop {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decided, Refusal, Registration};
 use crate::access::{Action, Resource, Role};
@@ -17,7 +17,7 @@ use crate::user::{User, UserSecret, UserState};
 
 /// Opens an account. Everybody may be a consumer or a provider; only who manages users makes
 /// administrators.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterUser {
     /// The login name, unique.
     pub name: Slug,
@@ -50,7 +50,7 @@ impl Command for RegisterUser {
             return Err(Halt::Refused(Refusal::Taken { what: "user name" }));
         }
         let id: UserId = context.tx.fresh_id()?;
-        let approved = managed.is_ok() || context.settings.registration == Registration::Open;
+        let approved = managed.is_ok() || context.settings().registration == Registration::Open;
         let now = context.tx.now();
         let user = User {
             id,
@@ -84,7 +84,7 @@ fn managed_user(context: &mut Context<'_, '_>, user: UserId) -> Decided<User> {
 }
 
 /// Approves a pending user or reinstates a suspended one.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ActivateUser {
     /// Who.
     pub user: UserId,
@@ -108,7 +108,7 @@ impl Command for ActivateUser {
 }
 
 /// Suspends a user: no command, no delivery, until reinstated.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SuspendUser {
     /// Who.
     pub user: UserId,
@@ -135,7 +135,7 @@ impl Command for SuspendUser {
 }
 
 /// Gives a user these roles, and no others.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetRoles {
     /// Who.
     pub user: UserId,

@@ -9,7 +9,7 @@ use super::metering::view;
 use super::{MarketError, Marketplace, Refusal};
 use crate::access::{Action, Actor, HubRole, Resource, Subject};
 use crate::audit::{self, AuditEntry, ChainReport};
-use crate::device::{Device, DeviceState};
+use crate::device::{CredentialKind, Device, DeviceSecret, DeviceState};
 use crate::gate::{Directory, GrantView, PublishRight};
 use crate::grant::Grant;
 use crate::hub::{Hub, HubState, Membership, MembershipId};
@@ -180,6 +180,22 @@ impl Marketplace {
         let Some(device) = self.store.get::<Device>(&id).await? else { return Ok(None) };
         let Some(hub) = self.store.get::<Hub>(&device.entity.hub).await? else { return Ok(None) };
         Ok(Some((device.entity, hub.entity)))
+    }
+
+    /// The hashes of a device's passwords: for who checks logins.
+    pub async fn device_secrets(&self, device: &Device) -> Result<Vec<DeviceSecret>, MarketError> {
+        let mut keys = Vec::new();
+        for credential in &device.credentials {
+            if credential.kind == CredentialKind::Password {
+                keys.push(DeviceSecret::key(&credential.id)?);
+            }
+        }
+        let cells = if keys.is_empty() { Vec::new() } else { self.store.read(&keys).await? };
+        let mut secrets = Vec::new();
+        for (key, cell) in keys.iter().zip(cells) {
+            secrets.extend(read_if(key, cell)?);
+        }
+        Ok(secrets)
     }
 
     /// The order of this id with its buyer: for who checks logins.

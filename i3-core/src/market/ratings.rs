@@ -1,10 +1,10 @@
 //! Rating what was received.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decided, Refusal};
 use crate::access::{Action, Resource};
-use crate::hub::{Membership, MembershipId};
+use crate::hub::{Hub, Membership, MembershipId};
 use crate::id::{GrantId, OrderId};
 use crate::name::Prose;
 use crate::order::Order;
@@ -14,7 +14,7 @@ use crate::store::{Entity, Halt, StoreError, StoreErrorKind, Units};
 use crate::usage::Usage;
 
 /// Rates the product of an order; rating again replaces the rating.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RateProduct {
     /// The order under which messages were received.
     pub order: OrderId,
@@ -34,6 +34,9 @@ impl Command for RateProduct {
         let order: Order = context.tx.need(&self.order, Refusal::NotFound { what: "order" })?;
         context.authorize(Action::Rate, &Resource::of_user(order.buyer))?;
         let membership = MembershipId { hub: order.terms.hub, user: order.buyer };
+        context.tx.want([Hub::key(&order.terms.hub)?, Membership::key(&membership)?])?;
+        // Guards that the rater is no member: who becomes one changes the hub.
+        context.tx.need::<Hub>(&order.terms.hub, Refusal::NotFound { what: "hub" })?;
         if context.tx.get::<Membership>(&membership)?.is_some() {
             return Err(Halt::Refused(Refusal::OwnProduct));
         }

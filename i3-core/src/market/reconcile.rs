@@ -8,15 +8,19 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{ExpireGrant, MarketError, Marketplace, ReclaimLease, Refusal};
-use crate::access::{Action, Actor, Resource};
+use crate::access::{Action, Actor, HubRole, Resource};
 use crate::audit::{self, ChainReport};
 use crate::grant::{Grant, GrantState};
-use crate::id::{GrantId, LeaseId, OrderId};
+use crate::hub::{Hub, Membership};
+use crate::id::{GrantId, HubId, LeaseId, OrderId, ProductId};
 use crate::ledger::{BALANCES, Entry, Holder};
 use crate::money::{Amount, Currency};
 use crate::order::Order;
 use crate::outbox;
-use crate::store::{Entity, Row, Scan, StoreError, StoreErrorKind, StoreExt, Value, limits};
+use crate::portable::Rows;
+use crate::product::Product;
+use crate::rating::{Rating, Score};
+use crate::store::{Entity, Row, Scan, StoreError, StoreExt, Value};
 use crate::usage::{Lease, Usage};
 
 /// What one grant was used for and what was paid for it.
@@ -82,6 +86,16 @@ pub enum Difference {
     Orphan {
         /// What stands alone.
         id: String,
+    },
+    /// A product's score is not that of its ratings.
+    Score {
+        /// Which product.
+        product: ProductId,
+    },
+    /// A hub's numbers of members and owners are not those of its memberships.
+    Members {
+        /// Which hub.
+        hub: HubId,
     },
     /// A stream's hash chain is broken.
     Chain {
@@ -152,6 +166,8 @@ impl Marketplace {
         for ((_, currency), sum) in &sums {
             *ledger_sums.entry(currency.to_string()).or_default() += sum;
         }
+        self.check_scores(&mut differences).await?;
+        self.check_members(&mut differences).await?;
         let audit = audit::verify_chain(&*self.store, audit::stream()?).await?;
         let outbox = audit::verify_chain(&*self.store, outbox::stream()?).await?;
         for (stream, report) in [("audit", &audit), ("outbox", &outbox)] {
@@ -186,23 +202,53 @@ impl Marketplace {
         for (currency, sum) in currencies.into_iter().filter(|(_, sum)| *sum != 0) {
             differences.push(Difference::LedgerSum { currency, sum: sum.to_string() });
         }
-        let mut scan = Scan::ids(&BALANCES).limit(limits::PAGE_ROWS);
-        loop {
-            let page = self.store.scan(&scan).await?;
-            for row in page.rows {
-                let Row::Counter { key, units } = row else { continue };
-                if named.remove(key.id()).unwrap_or(0) != i128::from(units.get()) {
-                    differences.push(Difference::BalanceOff { account: key.id().to_owned() });
-                }
+        let mut balances = Rows::ids(&*self.store, &BALANCES);
+        while let Some(Row::Counter { key, units }) = balances.next().await? {
+            if named.remove(key.id()).unwrap_or(0) != i128::from(units.get()) {
+                differences.push(Difference::BalanceOff { account: key.id().to_owned() });
             }
-            let Some(next) = page.next else { break };
-            scan = scan.after(next).map_err(|error| {
-                StoreError::new(StoreErrorKind::Corrupt, "the balances cannot be walked").with_source(error)
-            })?;
         }
         let missing = named.into_iter().filter(|(_, sum)| *sum != 0);
         differences.extend(missing.map(|(account, _)| Difference::BalanceOff { account }));
         Ok(sums)
+    }
+
+    /// Counts the ratings of each product and their stars, and compares them with the scores.
+    async fn check_scores(&self, differences: &mut Vec<Difference>) -> Result<(), StoreError> {
+        let mut derived: BTreeMap<ProductId, [i64; 2]> = BTreeMap::new();
+        for rating in self.store.all::<Rating>(Scan::ids(Rating::collection())).await? {
+            let [ratings, stars] = derived.entry(rating.product).or_default();
+            *ratings += 1;
+            *stars += i64::from(u8::from(rating.stars));
+        }
+        for product in self.store.all::<Product>(Scan::ids(Product::collection())).await? {
+            let wanted = derived.remove(&product.id).unwrap_or_default();
+            for (key, wanted) in Score::keys(product.id)?.iter().zip(wanted) {
+                if self.store.counter(key).await?.get() != wanted {
+                    differences.push(Difference::Score { product: product.id });
+                    break;
+                }
+            }
+        }
+        differences.extend(derived.into_keys().map(|product| Difference::Score { product }));
+        Ok(())
+    }
+
+    /// Counts the members and owners of each hub.
+    async fn check_members(&self, differences: &mut Vec<Difference>) -> Result<(), StoreError> {
+        let mut derived: BTreeMap<HubId, (u32, u32)> = BTreeMap::new();
+        for member in self.store.all::<Membership>(Scan::ids(Membership::collection())).await? {
+            let (members, owners) = derived.entry(member.hub).or_default();
+            *members += 1;
+            *owners += u32::from(member.role == HubRole::Owner);
+        }
+        for hub in self.store.all::<Hub>(Scan::ids(Hub::collection())).await? {
+            if derived.remove(&hub.id).unwrap_or_default() != (hub.members, hub.owners) {
+                differences.push(Difference::Members { hub: hub.id });
+            }
+        }
+        differences.extend(derived.into_keys().map(|hub| Difference::Members { hub }));
+        Ok(())
     }
 
     /// Reclaims the open leases of a gate that is known to be dead, for instance of this one's former life;

@@ -1,7 +1,8 @@
 //! Commands about money, orders and grants.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::command::unreadable;
 use super::{Command, Context, Decided, Refusal};
 use crate::access::{Action, Resource};
 use crate::gate::{AccessChange, Principal};
@@ -14,7 +15,7 @@ use crate::offer::{Offer, OfferState};
 use crate::order::{Order, OrderState, Terms};
 use crate::outbox::Event;
 use crate::product::{Product, ProductState};
-use crate::store::{Entity, Halt, Key, StoreError, StoreErrorKind};
+use crate::store::{Entity, Halt, Key, StoreError, StoreErrorKind, Tx};
 use crate::usage::Usage;
 use crate::user::User;
 
@@ -40,7 +41,7 @@ pub(super) fn settle(
 }
 
 /// Credits a buyer's account with money that came in from outside.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TopUp {
     /// Whose account.
     pub user: UserId,
@@ -79,7 +80,7 @@ impl Command for TopUp {
 }
 
 /// Buys an offer: order, payment or hold, and grant in one step.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Purchase {
     /// What to buy.
     pub offer: OfferId,
@@ -91,6 +92,17 @@ impl Command for Purchase {
 
     fn keys(&self) -> Result<Vec<Key>, StoreError> {
         Ok(vec![Offer::key(&self.offer)?])
+    }
+
+    fn keep(order: &Order) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(order.id)
+    }
+
+    /// The order as it was placed: only its state and the number of its password change ever after.
+    fn answer_again(kept: serde_json::Value, tx: &mut Tx<'_, Refusal>) -> Decided<Order> {
+        let id: OrderId = serde_json::from_value(kept).map_err(unreadable)?;
+        let order: Order = tx.need(&id, Refusal::NotFound { what: "order" })?;
+        Ok(Order { state: OrderState::Active, password_generation: 0, ..order })
     }
 
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Order> {
@@ -141,7 +153,7 @@ impl Command for Purchase {
                 currency: offer.currency,
                 plan: offer.plan,
                 until,
-                fee_points: context.settings.fee_points,
+                fee_points: context.settings().fee_points,
             },
             state: OrderState::Active,
             password_generation: 0,
@@ -199,7 +211,7 @@ pub(super) fn end_grant(
 }
 
 /// Cancels an order: access ends, and what was not delivered is paid back.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CancelOrder {
     /// The order.
     pub order: OrderId,
@@ -221,7 +233,7 @@ impl Command for CancelOrder {
 }
 
 /// Takes a buyer's access away; what was not delivered is paid back.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RevokeGrant {
     /// The grant.
     pub grant: GrantId,
@@ -243,7 +255,7 @@ impl Command for RevokeGrant {
 }
 
 /// Ends a grant whose time is over.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExpireGrant {
     /// The grant.
     pub grant: GrantId,
@@ -267,7 +279,7 @@ impl Command for ExpireGrant {
 
 /// Makes an order's broker password invalid; the next one takes its place. Connections that used the
 /// old one end. The answer is the number of the new password's generation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReplaceOrderPassword {
     /// The order.
     pub order: OrderId,

@@ -28,6 +28,8 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The location or the permission to use it is wrong.
     Misconfigured,
+    /// The store was being filled by a copy, import or replay that is not finished.
+    Unfinished,
     /// The request is not one that this store knows, for instance an undeclared collection.
     Unsupported,
 }
@@ -41,6 +43,7 @@ impl StoreErrorKind {
             Self::Incompatible => "store_incompatible",
             Self::Corrupt => "store_corrupt",
             Self::Misconfigured => "store_misconfigured",
+            Self::Unfinished => "store_unfinished",
             Self::Unsupported => "store_unsupported",
         }
     }

@@ -334,4 +334,17 @@ impl Store for MemoryStore {
     fn durability(&self) -> Durability {
         Durability::Memory
     }
+
+    async fn unnamed(&self) -> Result<Option<Vec<String>>, StoreError> {
+        let data = self.data.read().unwrap_or_else(PoisonError::into_inner);
+        let holds = |name| {
+            data.records.get(name).is_some_and(|rows| !rows.is_empty())
+                || data.counters.get(name).is_some_and(|rows| !rows.is_empty())
+                || data.streams.get(name).is_some_and(|rows| !rows.is_empty())
+        };
+        let unnamed = data.stored.iter().filter(|stored| {
+            !data.declared.iter().any(|known| known.name == stored.name) && holds(stored.name)
+        });
+        Ok(Some(unnamed.map(|stored| stored.name.to_owned()).collect()))
+    }
 }

@@ -52,6 +52,7 @@ pub use key::{Body, InvalidBody, InvalidKey, Key, Units, UnitsOutOfRange, Versio
 pub use link::{Digest, InvalidDigest};
 pub use memory::MemoryStore;
 pub use scan::{By, Cursor, Direction, InvalidCursor, InvalidScan, Page, Row, Scan};
+pub(crate) use transact::read_body;
 pub use transact::{Decision, Entity, Halt, Refused, StoreExt, Tx, Versioned};
 
 /// Bounds that constructors check, so that a backend never meets a value it cannot keep.
@@ -134,6 +135,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// What a successful commit survives.
     fn durability(&self) -> Durability;
+
+    /// The collections that the store has data of and the last schema does not name, as far as it can tell:
+    /// `None` if it cannot. Asked before data are moved elsewhere, so that what is left behind can be named.
+    async fn unnamed(&self) -> Result<Option<Vec<String>>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// A shared store of any kind.

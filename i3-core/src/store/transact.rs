@@ -46,11 +46,16 @@ pub trait Entity: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
 
     /// What a record's body says.
     fn from_body(key: &Key, body: &Body) -> Result<Self, StoreError> {
-        serde_json::from_str(body.as_str()).map_err(|error| {
-            StoreError::new(StoreErrorKind::Corrupt, format!("{key} holds what this program cannot read"))
-                .with_source(error)
-        })
+        read_body(key, body)
     }
+}
+
+/// What a body says, if it can be read.
+pub(crate) fn read_body<T: DeserializeOwned>(key: &Key, body: &Body) -> Result<T, StoreError> {
+    serde_json::from_str(body.as_str()).map_err(|error| {
+        StoreError::new(StoreErrorKind::Corrupt, format!("{key} holds what this program cannot read"))
+            .with_source(error)
+    })
 }
 
 /// An entity with the version it was read at.
@@ -117,6 +122,10 @@ pub struct Tx<'a, R> {
     writes: BTreeMap<Key, Write>,
     adjusts: Vec<(Key, Units, Units, Option<R>)>,
     appends: Vec<(Key, Body)>,
+    /// What counters answered, in the order of the questions.
+    counted: Vec<Units>,
+    /// What counters shall answer instead of what they hold.
+    recorded: Option<Vec<Units>>,
 }
 
 impl<R> fmt::Debug for Tx<'_, R> {
@@ -141,6 +150,8 @@ impl<'a, R> Tx<'a, R> {
             writes: BTreeMap::new(),
             adjusts: Vec::new(),
             appends: Vec::new(),
+            counted: Vec::new(),
+            recorded: None,
         }
     }
 
@@ -151,6 +162,7 @@ impl<'a, R> Tx<'a, R> {
         self.writes.clear();
         self.adjusts.clear();
         self.appends.clear();
+        self.counted.clear();
     }
 
     /// The time of the decision; the same in all its runs.
@@ -169,6 +181,21 @@ impl<'a, R> Tx<'a, R> {
         let bits = self.ids.get(self.ids_used).copied().unwrap_or_default();
         self.ids_used += 1;
         Ok(I::from_bits(bits))
+    }
+
+    /// The ids that were given so far, in order.
+    pub(crate) fn ids(&self) -> &[u128] {
+        self.ids.get(..self.ids_used).unwrap_or_default()
+    }
+
+    /// What counters answered so far, in order: the one thing that a decision may rest on without a guard.
+    pub(crate) fn counted(&self) -> &[Units] {
+        &self.counted
+    }
+
+    /// Lets counters answer what they answered when the decision was first made.
+    pub(crate) fn recall_counters(&mut self, recorded: &[Units]) {
+        self.recorded = Some(recorded.to_vec());
     }
 
     /// Asks for several keys at once, to save round trips: halts if any is not loaded yet.
@@ -209,10 +236,19 @@ impl<'a, R> Tx<'a, R> {
 
     /// What a counter holds. Not guarded: it may be another number by the time of the commit.
     pub fn counter(&mut self, counter: &Key) -> Result<Units, Halt<R>> {
-        match self.cell(counter)? {
-            Some(Cell::Counter(units)) => Ok(*units),
-            _ => Ok(Units::ZERO),
-        }
+        let held = match &self.recorded {
+            Some(recorded) => recorded.get(self.counted.len()).copied(),
+            None => None,
+        };
+        let units = match held {
+            Some(units) => units,
+            None => match self.cell(counter)? {
+                Some(Cell::Counter(units)) => *units,
+                _ => Units::ZERO,
+            },
+        };
+        self.counted.push(units);
+        Ok(units)
     }
 
     /// Stores a new entity. If its key turns out to be taken, the decision is made again.

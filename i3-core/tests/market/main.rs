@@ -5,5 +5,7 @@ mod fixture;
 mod follow;
 mod idempotency;
 mod leases;
+mod moves;
 mod random_traces;
 mod rules;
+mod sizes;

@@ -1,25 +1,27 @@
 //! Random commands by a few people on a few things; after each, the books must balance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use i3_core::access::{Actor, Role};
+use i3_core::access::{Actor, HubRole, Role};
 use i3_core::gate::{LeaseTerms, Metering};
-use i3_core::id::{GrantId, OfferId, OrderId, UserId};
+use i3_core::id::{CredentialId, GrantId, OfferId, OrderId, UserId};
 use i3_core::market::{
-    ActivateUser, CancelOrder, MarketError, MoveProduct, Purchase, RateProduct, Refusal, RevokeGrant,
-    SuspendUser, WithdrawOffer,
+    ActivateUser, AddCredential, CancelOrder, DescribeProduct, IdempotencyKey, MarketError, MoveProduct,
+    NewCredential, Purchase, RateProduct, Refusal, RegisterUser, Registration, RemoveCredential,
+    RemoveMember, ReplaceOrderPassword, RevokeGrant, SetMember, Settings, SuspendUser, WithdrawOffer,
 };
 use i3_core::offer::Plan;
 use i3_core::order::{Order, Terms};
 use i3_core::product::ProductState;
+use i3_core::secret::SecretHash;
 use proptest::prelude::*;
 
 use crate::fixture::{Fixture, fixed, per_message, user};
 
 /// Numbers choose among what there is; what does not fit is refused, which is part of the test.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Offer(Plan),
     Withdraw(usize),
     TopUp(usize, i64),
@@ -36,6 +38,13 @@ enum Step {
     Suspend(usize),
     Reinstate(usize),
     Wait(u64),
+    Member(usize, bool),
+    Password(usize),
+    Describe(u8),
+    Credential(bool),
+    Fees(u16, bool),
+    Newcomer(u8),
+    Expire,
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
@@ -46,25 +55,32 @@ fn plans() -> impl Strategy<Value = Plan> {
     ]
 }
 
-fn steps() -> impl Strategy<Value = Step> {
-    let any = 0_usize..8;
+pub(crate) fn steps() -> impl Strategy<Value = Step> {
+    let choice = 0_usize..8;
     prop_oneof![
         1 => plans().prop_map(Step::Offer),
-        1 => any.clone().prop_map(Step::Withdraw),
-        3 => (any.clone(), 1_i64..1_000).prop_map(|(who, minor)| Step::TopUp(who, minor)),
-        6 => (any.clone(), any.clone()).prop_map(|(who, offer)| Step::Buy(who, offer)),
-        6 => (any.clone(), 1_u64..40).prop_map(|(order, count)| Step::Open(order, count)),
-        8 => (any.clone(), 0_u64..40, 0_u64..40).prop_map(|(lease, by, more)| Step::Extend(lease, by, more)),
-        4 => (any.clone(), 0_u64..40).prop_map(|(lease, by)| Step::Close(lease, by)),
-        3 => any.clone().prop_map(Step::Crash),
-        1 => any.clone().prop_map(Step::Cancel),
-        1 => any.clone().prop_map(Step::Revoke),
-        2 => (any.clone(), 1_u8..=5).prop_map(|(order, stars)| Step::Rate(order, stars)),
+        1 => choice.clone().prop_map(Step::Withdraw),
+        3 => (choice.clone(), 1_i64..1_000).prop_map(|(who, minor)| Step::TopUp(who, minor)),
+        6 => (choice.clone(), choice.clone()).prop_map(|(who, offer)| Step::Buy(who, offer)),
+        6 => (choice.clone(), 1_u64..40).prop_map(|(order, count)| Step::Open(order, count)),
+        8 => (choice.clone(), 0_u64..40, 0_u64..40).prop_map(|(lease, by, more)| Step::Extend(lease, by, more)),
+        4 => (choice.clone(), 0_u64..40).prop_map(|(lease, by)| Step::Close(lease, by)),
+        3 => choice.clone().prop_map(Step::Crash),
+        1 => choice.clone().prop_map(Step::Cancel),
+        1 => choice.clone().prop_map(Step::Revoke),
+        2 => (choice.clone(), 1_u8..=5).prop_map(|(order, stars)| Step::Rate(order, stars)),
         1 => Just(Step::Pause),
         1 => Just(Step::Relist),
-        1 => any.clone().prop_map(Step::Suspend),
-        1 => any.prop_map(Step::Reinstate),
+        1 => choice.clone().prop_map(Step::Suspend),
+        1 => choice.prop_map(Step::Reinstate),
         1 => (1_u64..100).prop_map(Step::Wait),
+        1 => (0_usize..8, any::<bool>()).prop_map(|(who, joins)| Step::Member(who, joins)),
+        1 => (0_usize..8).prop_map(Step::Password),
+        1 => any::<u8>().prop_map(Step::Describe),
+        1 => any::<bool>().prop_map(Step::Credential),
+        1 => (0_u16..3_000, any::<bool>()).prop_map(|(points, open)| Step::Fees(points, open)),
+        1 => (0_u8..20).prop_map(Step::Newcomer),
+        1 => Just(Step::Expire),
     ]
 }
 
@@ -77,10 +93,10 @@ struct OpenLease {
 }
 
 /// What the test itself knows, apart from the marketplace.
-struct World {
-    f: Fixture,
+pub(crate) struct World {
+    pub(crate) f: Fixture,
     buyers: Vec<UserId>,
-    offers: Vec<OfferId>,
+    pub(crate) offers: Vec<OfferId>,
     orders: Vec<Order>,
     terms: BTreeMap<OrderId, Terms>,
     leases: Vec<OpenLease>,
@@ -88,6 +104,8 @@ struct World {
     written: BTreeMap<GrantId, u64>,
     topped_up: i64,
     holders: usize,
+    credentials: Vec<CredentialId>,
+    requests: usize,
 }
 
 fn pick<T>(items: &[T], choice: usize) -> Option<&T> {
@@ -107,7 +125,7 @@ fn answered<T>(result: Result<T, MarketError>) -> Result<Option<T>, TestCaseErro
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let f = Fixture::new().await;
         let second = user(&f.market, "second", Role::Consumer).await;
         let buyers = vec![f.buyer, second];
@@ -121,10 +139,12 @@ impl World {
             written: BTreeMap::new(),
             topped_up: 0,
             holders: 0,
+            credentials: Vec::new(),
+            requests: 0,
         }
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    pub(crate) async fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         let f = &self.f;
         let seller = Actor::User(f.seller);
         let moved = |to| MoveProduct { product: f.product.id, to };
@@ -142,9 +162,12 @@ impl World {
             Step::Buy(who, offer) => {
                 let Some(offer) = pick(&self.offers, *offer) else { return Ok(()) };
                 let buyer = Actor::User(*pick(&self.buyers, *who).unwrap());
-                if let Some(order) =
-                    answered(f.market.execute(buyer, None, &Purchase { offer: *offer }).await)?
-                {
+                self.requests += 1;
+                let key: IdempotencyKey = format!("request-{}", self.requests).parse().unwrap();
+                let buy = Purchase { offer: *offer };
+                if let Some(order) = answered(f.market.execute(buyer, Some(&key), &buy).await)? {
+                    let again = f.market.execute(buyer, Some(&key), &buy).await.unwrap();
+                    prop_assert_eq!(&again, &order, "another answer under the same key");
                     self.terms.insert(order.id, order.terms.clone());
                     self.orders.push(order);
                 }
@@ -230,6 +253,60 @@ impl World {
                 answered(f.market.execute(Actor::System, None, &ActivateUser { user }).await)?;
             }
             Step::Wait(seconds) => f.pass(Duration::from_secs(*seconds)),
+            Step::Member(who, joins) => {
+                let user = *pick(&self.buyers, *who).unwrap();
+                let hub = f.hub.id;
+                if *joins {
+                    let set = SetMember { hub, user, role: HubRole::Manager };
+                    answered(f.market.execute(seller, None, &set).await)?;
+                } else {
+                    answered(f.market.execute(seller, None, &RemoveMember { hub, user }).await)?;
+                }
+            }
+            Step::Password(order) => {
+                if let Some(order) = pick(&self.orders, *order) {
+                    let replace = ReplaceOrderPassword { order: order.id };
+                    answered(f.market.execute(Actor::User(order.buyer), None, &replace).await)?;
+                }
+            }
+            Step::Describe(number) => {
+                let describe = DescribeProduct {
+                    product: f.product.id,
+                    title: format!("Air \u{fc}ber {number}").parse().unwrap(),
+                    description: "\"Quoted\"\n\\ and a line".parse().unwrap(),
+                    tags: vec![format!("tag-{number}").parse().unwrap()],
+                };
+                f.market.execute(seller, None, &describe).await.unwrap();
+            }
+            Step::Credential(added) => {
+                let device = f.device.id;
+                if *added && self.credentials.len() < 5 {
+                    let credential = NewCredential::Password { hash: SecretHash::new("$argon2id$secret") };
+                    let add = AddCredential { device, credential, not_before: None, not_after: None };
+                    self.credentials.push(f.market.execute(seller, None, &add).await.unwrap());
+                } else if let Some(credential) = self.credentials.pop() {
+                    let remove = RemoveCredential { device, credential };
+                    f.market.execute(seller, None, &remove).await.unwrap();
+                }
+            }
+            Step::Fees(points, open) => {
+                let registration = if *open { Registration::Open } else { Registration::Approval };
+                let settings = Settings::default().with_fee_points(*points).with_registration(registration);
+                self.f.market = f.market.clone().with_settings(settings);
+            }
+            Step::Newcomer(number) => {
+                let register = RegisterUser {
+                    name: format!("newcomer-{number}").parse().unwrap(),
+                    display: "Newcomer".parse().unwrap(),
+                    email: Some("n@example.org".parse().unwrap()),
+                    roles: BTreeSet::from([Role::Consumer]),
+                    password: Some(SecretHash::new("$argon2id$secret")),
+                };
+                answered(f.market.execute(Actor::Anonymous, None, &register).await)?;
+            }
+            Step::Expire => {
+                f.market.expire(Actor::System).await.unwrap();
+            }
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ struct CredentialView {
 impl From<Credential> for CredentialView {
     fn from(credential: Credential) -> Self {
         let (kind, algorithm, pem) = match credential.kind {
-            CredentialKind::Password { .. } => ("password", None, None),
+            CredentialKind::Password => ("password", None, None),
             CredentialKind::PublicKey { algorithm, pem } => ("public_key", Some(algorithm), Some(pem)),
             _ => ("other", None, None),
         };
