@@ -1,0 +1,8 @@
+//! What the programs of this package share: a storage backend of its own.
+//!
+//! [`RedbStore`] is the worked example of `docs/backends.md`: small, whole, and checked by the same test-kit
+//! as the backends that I3 brings along.
+
+mod redb_store;
+
+pub use redb_store::RedbStore;
