@@ -38,9 +38,9 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod description;
-mod open;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -50,9 +50,9 @@ mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use open::open;
 #[cfg(feature = "mysql")]
 pub use mysql::{MysqlOptions, MysqlStore};
+pub use open::open;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
 #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -1,5 +1,8 @@
 //! From an address to a store.
 
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+use std::sync::Arc;
+
 use i3_core::store::{DynStore, StoreError, StoreErrorKind};
 
 /// Opens the store at this address: a SQLite file, `sqlite:PATH`; a PostgreSQL database,
@@ -11,11 +14,30 @@ use i3_core::store::{DynStore, StoreError, StoreErrorKind};
 /// `Misconfigured` for an address of no such kind; `Unsupported` if the feature for it (`sqlite`, `postgres`,
 /// `mysql`) was not compiled in, with its name; otherwise as the store itself. No message holds the address,
 /// which may have a password.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    expect(clippy::unused_async, reason = "there is nothing to open without any feature")
+)]
 pub async fn open(url: &str) -> Result<DynStore, StoreError> {
     match url.split_once(':') {
-        Some(("sqlite", path)) if !path.is_empty() => sqlite(path).await,
-        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => postgres(url).await,
-        Some(("mysql" | "mariadb", rest)) if rest.starts_with("//") => mysql(url).await,
+        #[cfg(feature = "sqlite")]
+        Some(("sqlite", path)) if !path.is_empty() => {
+            Ok(Arc::new(crate::SqliteStore::open(path, crate::SqliteOptions::default()).await?))
+        }
+        #[cfg(not(feature = "sqlite"))]
+        Some(("sqlite", path)) if !path.is_empty() => Err(missing("sqlite")),
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+            Ok(Arc::new(crate::PostgresStore::open(url, crate::PostgresOptions::default()).await?))
+        }
+        #[cfg(not(feature = "postgres"))]
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Err(missing("postgres")),
+        #[cfg(feature = "mysql")]
+        Some(("mysql" | "mariadb", rest)) if rest.starts_with("//") => {
+            Ok(Arc::new(crate::MysqlStore::open(url, crate::MysqlOptions::default()).await?))
+        }
+        #[cfg(not(feature = "mysql"))]
+        Some(("mysql" | "mariadb", rest)) if rest.starts_with("//") => Err(missing("mysql")),
         _ => {
             let message = "not the address of a store: sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or \
                            mysql://USER:PASSWORD@HOST/DATABASE is expected";
@@ -24,36 +46,7 @@ pub async fn open(url: &str) -> Result<DynStore, StoreError> {
     }
 }
 
-#[cfg(feature = "sqlite")]
-async fn sqlite(path: &str) -> Result<DynStore, StoreError> {
-    Ok(std::sync::Arc::new(crate::SqliteStore::open(path, crate::SqliteOptions::default()).await?))
-}
-
-#[cfg(not(feature = "sqlite"))]
-async fn sqlite(_: &str) -> Result<DynStore, StoreError> {
-    Err(missing("sqlite"))
-}
-
-#[cfg(feature = "postgres")]
-async fn postgres(url: &str) -> Result<DynStore, StoreError> {
-    Ok(std::sync::Arc::new(crate::PostgresStore::open(url, crate::PostgresOptions::default()).await?))
-}
-
-#[cfg(not(feature = "postgres"))]
-async fn postgres(_: &str) -> Result<DynStore, StoreError> {
-    Err(missing("postgres"))
-}
-
-#[cfg(feature = "mysql")]
-async fn mysql(url: &str) -> Result<DynStore, StoreError> {
-    Ok(std::sync::Arc::new(crate::MysqlStore::open(url, crate::MysqlOptions::default()).await?))
-}
-
-#[cfg(not(feature = "mysql"))]
-async fn mysql(_: &str) -> Result<DynStore, StoreError> {
-    Err(missing("mysql"))
-}
-
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 fn missing(feature: &str) -> StoreError {
     let message = format!("this program was built without the feature `{feature}` of i3-store-sql");
     StoreError::new(StoreErrorKind::Unsupported, message)

@@ -77,8 +77,12 @@ pub(super) async fn adopt(connection: &mut PgConnection, target: &Target) -> Res
 
 /// How many migrations were applied.
 async fn format(connection: &mut PgConnection) -> Result<i64, Failure> {
-    let found =
-        sqlx::query("SELECT to_regclass('\"_i3_store\"') IS NOT NULL").fetch_one(&mut *connection).await?;
+    // Not `to_regclass`, which remembers what was not there before the lock was waited for.
+    let found = sqlx::query(
+        "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace \
+         WHERE c.relname = '_i3_store' AND c.relkind = 'r' AND s.nspname = ANY (current_schemas(false)))",
+    );
+    let found = found.fetch_one(&mut *connection).await?;
     if !found.try_get::<bool, _>(0)? {
         return Ok(0);
     }
