@@ -2,14 +2,22 @@
 //! transactions. MySQL can be tested with `I3_TEST_MYSQL_URL`.
 #![cfg(all(feature = "mysql", feature = "testkit", unix))]
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use i3_core::store::DynStore;
-use i3_core::testkit::{Checked, Harness, Stop, conformance, model};
-use i3_store_sql::testkit::{Mariadb, mariadb_or_skip};
+use i3_core::store::{
+    Applied, Batch, BatchBuilder, Body, Cell, Collection, Column, CommitError, Draft, Durability, DynStore,
+    Index, Key, Kind, Row as Found, Scan, Schema, Store, StoreErrorKind, StoreExt, Units,
+};
+use i3_core::testkit::{Checked, Harness, Stop, conformance, crash, model};
+use i3_store_sql::testkit::{Durable, Mariadb, mariadb_or_skip, own_mariadb_or_skip};
 use i3_store_sql::{MysqlOptions, MysqlStore};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _};
 
 /// Stores of one test, each in a database of its own.
 struct Databases {
@@ -61,4 +69,272 @@ fn mariadb_answers_like_the_model() -> Checked {
     let Some(harness) = Databases::of("model")? else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     model::check(&harness, 64, |run| runtime.block_on(run))
+}
+
+static ORDERS: Collection = Collection {
+    name: "orders",
+    kind: Kind::Records,
+    about: "one for each transfer",
+    columns: &[Column::int("caller")],
+    indexes: &[Index { name: "by_caller", columns: &["caller"] }],
+};
+static MONEY: Collection =
+    Collection { name: "money", kind: Kind::Counters, about: "accounts", columns: &[], indexes: &[] };
+static LOG: Collection =
+    Collection { name: "log", kind: Kind::Streams, about: "all transfers", columns: &[], indexes: &[] };
+
+fn books() -> Result<Schema, Stop> {
+    Ok(Schema::new(1, &[&ORDERS, &MONEY, &LOG])?)
+}
+
+/// One unit from one account to another, with an order that keeps it from being made twice.
+fn transfer(number: u64, caller: u64) -> Result<Batch, Stop> {
+    let order = Draft::new(&ORDERS, &format!("o{number}"), vec![Some(i64::try_from(caller)?.into())], "{}")?;
+    let account = |name: &str| Key::new(&MONEY, name);
+    Ok(BatchBuilder::new()
+        .create(order)
+        .adjust(account(&format!("from{}", caller % 3))?, Units::new(-1)?, Units::MIN)
+        .adjust(account("to")?, Units::new(1)?, Units::ZERO)
+        .append(Key::new(&LOG, "transfers")?, Body::new(format!("{number}"))?)
+        .build()?)
+}
+
+/// What became of transfers that were given again until their outcome was known.
+#[derive(Debug, Default)]
+struct Tally {
+    unknown: u64,
+    failed: u64,
+}
+
+/// Makes this many transfers by each of some callers, again and again until each is known to be made; time
+/// for the server to come back included.
+async fn transfer_all(stores: &[Arc<MysqlStore>], callers: u64, each: u64) -> Result<Tally, Stop> {
+    let mut running = tokio::task::JoinSet::new();
+    for caller in 0..callers {
+        let store = stores.iter().cycle().nth(usize::try_from(caller)?).map(Arc::clone);
+        let store = store.ok_or_else(|| Stop::broken("no store"))?;
+        running.spawn(async move {
+            let mut tally = Tally::default();
+            let begun = Instant::now();
+            for number in (0..each).map(|number| number * callers + caller) {
+                let batch = transfer(number, caller)?;
+                loop {
+                    match store.commit(&batch).await {
+                        // The order is there: an earlier try was made after all.
+                        Ok(_) | Err(CommitError::Stale { op: 0, .. }) => break,
+                        Err(CommitError::Store(error)) => {
+                            let lasting =
+                                !matches!(error.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Busy);
+                            if lasting || begun.elapsed() > Duration::from_secs(100) {
+                                return Err(Stop::from(error));
+                            }
+                            match error.applied() {
+                                Applied::Unknown => tally.unknown += 1,
+                                Applied::No => tally.failed += 1,
+                            }
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                        Err(other) => return Err(Stop::from(other)),
+                    }
+                }
+            }
+            Ok(tally)
+        });
+    }
+    let mut sum = Tally::default();
+    while let Some(tally) = running.join_next().await {
+        let tally = tally.map_err(Stop::broken)??;
+        sum.unknown += tally.unknown;
+        sum.failed += tally.failed;
+    }
+    Ok(sum)
+}
+
+/// Every transfer is there once, and the money adds up.
+async fn check_books(store: &MysqlStore, transfers: u64) -> Checked {
+    let mut sum = store.counter(&Key::new(&MONEY, "to")?).await?.get();
+    assert_eq!(sum, i64::try_from(transfers)?);
+    for from in 0..3 {
+        sum += store.counter(&Key::new(&MONEY, format!("from{from}"))?).await?.get();
+    }
+    assert_eq!(sum, 0);
+    let mut numbers = BTreeSet::new();
+    let mut scan = Scan::entries(Key::new(&LOG, "transfers")?)?.limit(1000);
+    let mut expected = 1;
+    loop {
+        let page = store.scan(&scan).await?;
+        for row in page.rows {
+            let Found::Entry { position, body, .. } = row else { return Err(Stop::broken("no entry")) };
+            assert_eq!(position, expected);
+            expected += 1;
+            assert!(numbers.insert(body.as_str().parse::<u64>()?), "transfer {} twice", body.as_str());
+        }
+        let Some(next) = page.next else { break };
+        scan = scan.after(next)?;
+    }
+    assert_eq!(numbers, (0..transfers).collect());
+    Ok(())
+}
+
+async fn books_at(url: &str) -> Result<Arc<MysqlStore>, Stop> {
+    let options = MysqlOptions { lock_timeout: Duration::from_secs(1), ..MysqlOptions::default() };
+    let store = Arc::new(MysqlStore::open(url, options).await?);
+    store.prepare(&books()?).await?;
+    Ok(store)
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_it_acknowledged() -> Checked {
+    const TEST: &str = "a_killed_process_loses_nothing_that_it_acknowledged";
+    // The child is told where its store is; it needs no server of its own.
+    let child = std::env::var_os("I3_TESTKIT_CRASH_PLACE").is_some();
+    let server = if child { None } else { mariadb_or_skip(TEST)? };
+    let url = match server {
+        Some(server) => server.database("killed_process")?,
+        None if child => String::new(),
+        None => return Ok(()),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    crash::survive(
+        TEST,
+        Path::new(&url),
+        5,
+        &|place| {
+            let url = place.display().to_string();
+            Box::pin(async move { open(&url).await })
+        },
+        &|run| runtime.block_on(run),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_under_load_loses_nothing_and_what_is_given_again_converges() -> Checked {
+    let Some(server) = own_mariadb_or_skip("killed server", Durable::Yes)? else { return Ok(()) };
+    let store = books_at(&server.database("killed_server")?).await?;
+    assert_eq!(store.durability(), Durability::PowerLoss);
+    let (callers, each) = (8, 150);
+    let load = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { transfer_all(&[store], callers, each).await }
+    });
+    for round in 0..3 {
+        let before = store.stats().batches;
+        while store.stats().batches < before + 40 + round * 17 && !load.is_finished() {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        server.kill()?;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        server.restart()?;
+    }
+    let tally = load.await.map_err(Stop::broken)??;
+    assert!(tally.unknown + tally.failed > 0, "no kill was noticed");
+    check_books(&store, callers * each).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_killed_under_load_are_replaced_and_nothing_is_lost() -> Checked {
+    let Some(server) = own_mariadb_or_skip("killed connections", Durable::No)? else { return Ok(()) };
+    let url = server.database("killed_connections")?;
+    let store = books_at(&url).await?;
+    let mut foreign = connected(&url).await?;
+    let (callers, each) = (8, 200);
+    let load = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { transfer_all(&[store], callers, each).await }
+    });
+    let others = "SELECT CAST(ID AS SIGNED) FROM information_schema.PROCESSLIST \
+                  WHERE DB = DATABASE() AND ID <> CONNECTION_ID()";
+    let mut killed = 0;
+    while !load.is_finished() {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        for row in sqlx::query(others).fetch_all(&mut foreign).await? {
+            let id: i64 = row.try_get(0)?;
+            // It may have ended by itself.
+            let kill = foreign.execute(AssertSqlSafe(format!("KILL CONNECTION {id}"))).await;
+            killed += u64::from(kill.is_ok());
+        }
+        assert_eq!(store.read(&[Key::new(&MONEY, "never")?]).await?, [None]);
+    }
+    load.await.map_err(Stop::broken)??;
+    assert!(killed > 0 && store.stats().repeats > 0, "{killed} {:?}", store.stats());
+    check_books(&store, callers * each).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_over_one_database_lose_nothing() -> Checked {
+    let Some(server) = mariadb_or_skip("two stores")? else { return Ok(()) };
+    let url = server.database("two_stores")?;
+    let stores = [books_at(&url).await?, books_at(&url).await?];
+    let (callers, each) = (8, 100);
+    transfer_all(&stores, callers, each).await?;
+    check_books(&stores[0], callers * each).await?;
+
+    // Both read the same version and replace it: one of them must be told.
+    for turn in 0..30_i64 {
+        let id = format!("o{turn}");
+        let Some(Cell::Record { version, .. }) =
+            stores[0].read(&[Key::new(&ORDERS, id.as_str())?]).await?.remove(0)
+        else {
+            return Err(Stop::broken("no order"));
+        };
+        let replace = || -> Result<Batch, Stop> {
+            let draft = Draft::new(&ORDERS, &id, vec![Some(turn.into())], "{}")?;
+            Ok(BatchBuilder::new().replace(version, draft).build()?)
+        };
+        let (one, two) = (replace()?, replace()?);
+        let (one, two) = tokio::join!(stores[0].commit(&one), stores[1].commit(&two));
+        assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1, "{one:?} {two:?}");
+        let lost = one.err().or(two.err());
+        assert!(matches!(lost, Some(CommitError::Stale { op: 0, .. })), "{lost:?}");
+    }
+    Ok(())
+}
+
+async fn connected(url: &str) -> Result<MySqlConnection, Stop> {
+    let options: MySqlConnectOptions = url.parse()?;
+    Ok(options.connect().await?)
+}
+
+#[tokio::test]
+async fn a_lock_that_another_session_holds_is_waited_for_and_tried_again() -> Checked {
+    let Some(server) = mariadb_or_skip("foreign lock")? else { return Ok(()) };
+    let url = server.database("foreign_lock")?;
+    let store = books_at(&url).await?;
+    let mut foreign = connected(&url).await?;
+    foreign.execute("START TRANSACTION").await?;
+    foreign.execute("SELECT clock FROM _i3_store FOR UPDATE").await?;
+    let waiting = tokio::spawn({
+        let (store, batch) = (Arc::clone(&store), transfer(0, 0)?);
+        async move { store.commit(&batch).await }
+    });
+    // Longer than one try waits.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(!waiting.is_finished());
+    foreign.execute("ROLLBACK").await?;
+    waiting.await.map_err(Stop::broken)??;
+    assert!(store.stats().repeats > 0);
+    check_books(&store, 1).await
+}
+
+#[tokio::test]
+async fn a_deadlock_with_another_session_is_tried_again() -> Checked {
+    let Some(server) = mariadb_or_skip("deadlock")? else { return Ok(()) };
+    let url = server.database("deadlock")?;
+    let store = books_at(&url).await?;
+    store.commit(&transfer(0, 0)?).await?;
+    let mut foreign = connected(&url).await?;
+    // The session that changed more is the one that goes on: not ours.
+    foreign.execute("START TRANSACTION").await?;
+    foreign.execute("INSERT INTO money SELECT CONCAT('x', seq), 0 FROM seq_1_to_500").await?;
+    foreign.execute("UPDATE money SET n = n WHERE id = 'to'").await?;
+    let waiting = tokio::spawn({
+        let (store, batch) = (Arc::clone(&store), transfer(1, 0)?);
+        async move { store.commit(&batch).await }
+    });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    foreign.execute("SELECT clock FROM _i3_store FOR UPDATE").await?;
+    foreign.execute("ROLLBACK").await?;
+    waiting.await.map_err(Stop::broken)??;
+    assert!(store.stats().repeats > 0);
+    check_books(&store, 2).await
 }

@@ -4,6 +4,8 @@ mod connect;
 mod engine;
 mod error;
 mod schema;
+#[cfg(all(test, feature = "testkit", unix))]
+mod server_tests;
 mod sql;
 
 use std::fmt;

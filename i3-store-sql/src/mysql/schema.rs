@@ -45,13 +45,17 @@ pub(super) async fn adopt(target: &Target, connection: &mut MySqlConnection) -> 
     if row.try_get::<String, _>(0)? != "2" {
         in_turn(target, connection, create_own).await?;
     }
-    let rows = target.run(connection, "SELECT `format` FROM `_i3_store`".to_owned()).await?;
-    let format: i64 = if let Some(row) = rows.first() {
-        row.try_get(0)?
-    } else {
+    let question = "SELECT `format` FROM `_i3_store`; SELECT COUNT(*) FROM `_i3_collections`";
+    let rows = target.run(connection, question.to_owned()).await?;
+    let numbers = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, sqlx::Error>>()?;
+    let format = match numbers.as_slice() {
+        [format, _] => *format,
         // The process that made the tables was stopped before their row.
-        in_turn(target, connection, create_own).await?;
-        FORMAT
+        [0] => {
+            in_turn(target, connection, create_own).await?;
+            FORMAT
+        }
+        _ => return Err(Failure::corrupt("the row about the store itself is missing: restore `_i3_store`")),
     };
     if format != FORMAT {
         let message =

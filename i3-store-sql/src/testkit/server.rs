@@ -60,7 +60,9 @@ impl Folder {
     /// The program, to be run in the folder and as its owner.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.path()).stdin(Stdio::null());
+        // A server that starts removes files that look like its own from the folder for temporary files, those
+        // of another server that runs included.
+        command.current_dir(self.path()).env("TMPDIR", self.path()).stdin(Stdio::null());
         if let Some(account) = self.account {
             command.uid(account.user).gid(account.group);
         }
