@@ -47,7 +47,8 @@ i3_core::conformance_tests!(on_sled, Sled::new(SledOptions::new()));
 #[tokio::test]
 async fn all_conformance_cases_run_on_sled_without_sync() -> Checked {
     let report = conformance::run_all(&Sled::new(SledOptions::new().without_sync())).await;
-    assert_eq!(report.passed.len(), conformance::CASES.len(), "every case applies to sled");
+    // All but those that need two handles.
+    assert_eq!(report.passed.len() + 3, conformance::CASES.len(), "{:?}", report.not_applicable);
     report.announce("sled without sync")
 }
 

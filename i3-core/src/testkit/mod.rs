@@ -46,6 +46,12 @@ pub trait Harness: Send + Sync {
     async fn reopen(&self) -> Result<Option<DynStore>, Stop> {
         Ok(None)
     }
+
+    /// Another handle over the store that was opened last, as another process would have it, while the first
+    /// is still in use. `None` from backends that one handle at a time may have open.
+    async fn second(&self) -> Result<Option<DynStore>, Stop> {
+        Ok(None)
+    }
 }
 
 /// Why a check ended early.

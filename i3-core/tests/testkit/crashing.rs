@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use i3_core::store::{Batch, DynStore, Entity as _, MemoryStore, Op, Store as _, StoreExt as _};
+use i3_core::store::{Batch, DynStore, Entity as _, MemoryStore, Op, StoreExt as _};
 use i3_core::testkit::Checked;
 use i3_core::testkit::crash::{History, child};
 use i3_core::testkit::faults::{Call, Fault, FaultyStore, Plan};

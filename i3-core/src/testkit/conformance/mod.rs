@@ -22,6 +22,8 @@
 //! i3_core::conformance_tests!(memory, Memory);
 //! ```
 
+mod bank;
+mod beside;
 mod commit;
 mod counters;
 mod limits;
@@ -142,6 +144,13 @@ macro_rules! conformance_list {
             together: a_stream_stays_dense_under_many_writers,
             together: no_update_is_lost,
             together: refused_batches_do_not_touch_their_neighbours,
+            together: buyers_in_a_rush_get_one_order_for_each_key_and_the_books_balance,
+            bank: random_payments_have_one_order_that_explains_every_answer,
+            beside: a_scan_beside_commits_shows_whole_records_in_order,
+            beside: a_read_beside_commits_never_goes_back,
+            beside: what_one_handle_commits_the_other_sees,
+            beside: of_two_handles_only_one_wins,
+            beside: payments_through_two_handles_have_one_order,
         }
     };
 }

@@ -84,7 +84,7 @@ pub(super) async fn a_prefix_tells_upper_case_from_lower(harness: &dyn Harness) 
 pub(super) async fn a_prefix_that_no_key_can_have_finds_nothing(harness: &dyn Harness) -> Checked {
     let store = with_ids(harness, &["a", "z", "~"]).await?;
     let long = "a".repeat(300);
-    for prefix in ["é", " ", "\u{10ffff}", "a\u{7f}", &long] {
+    for prefix in ["é", " ", "\u{10ffff}", "a\u{7f}", "a\0", "\0", &long] {
         for scan in [Scan::prefix(&ITEM, prefix), Scan::prefix(&ITEM, prefix).backward()] {
             ensure_eq!(ids(&*store, scan).await?, NONE);
         }

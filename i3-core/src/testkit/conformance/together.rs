@@ -190,3 +190,10 @@ pub(super) async fn refused_batches_do_not_touch_their_neighbours(harness: &dyn 
     ensure_eq!(entries(&**store, &key(&STREAMS, "log")?).await?.len(), CALLERS);
     index_check::<Item>(&**store).await
 }
+
+pub(super) async fn buyers_in_a_rush_get_one_order_for_each_key_and_the_books_balance(
+    harness: &dyn Harness,
+) -> Checked {
+    let store = harness.open().await?;
+    crate::testkit::trace::rush(&[store]).await
+}

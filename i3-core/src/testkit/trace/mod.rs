@@ -11,6 +11,7 @@
 
 mod house;
 mod look;
+mod rush;
 mod step;
 mod tour;
 mod world;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+pub use rush::rush;
 pub use step::{Act, Choice, KeyUse, Look, Step, Trace, Who, opening, steps, traces};
 pub use tour::tour;
 pub use world::World;

@@ -151,14 +151,19 @@ impl World {
 
     /// Goes on over this store, which holds what the former held.
     pub async fn reopen(&mut self, store: DynStore) -> Result<(), StoreError> {
+        self.market = Some(self.another(store).await?);
+        Ok(())
+    }
+
+    /// A marketplace with the same clock, ids and settings over another handle of the store.
+    pub(super) async fn another(&self, store: DynStore) -> Result<Marketplace, StoreError> {
         let market = Marketplace::open(store, Arc::new(HouseRules), &[])
             .await?
             .with_clock(self.clock.clone())
             .with_ids(self.ids.clone())
             .with_settings(self.settings.clone());
         market.listen(self.ear.clone());
-        self.market = Some(market);
-        Ok(())
+        Ok(market)
     }
 
     /// The marketplace.
