@@ -1,11 +1,12 @@
 //! The test-kit notices stores that break the contract.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use i3_core::store::{
     Batch, By, Cell, CommitError, Cursor, Direction, Durability, DynStore, Key, MemoryStore, Op, Outcome,
-    Page, Receipt, Row, Scan, Schema, Store, StoreError, Value,
+    Page, Receipt, Row, Scan, Schema, Store, StoreError, Units, Value,
 };
 use i3_core::testkit::trace::{self, Backend};
 use i3_core::testkit::{Harness, Stop, conformance, model};
@@ -35,9 +36,20 @@ enum Fault {
     LeavesOutAbsentKeys,
     /// Newer data are taken by an older program.
     TakesAnyRevision,
+    /// Counters are read, then written, and another commit may come between.
+    LosesUpdates,
+    /// The index is read, then the records, and a commit may come between.
+    ReadsRowsAgain,
 }
 
-const FAULTS: [Fault; 10] = [
+impl Fault {
+    /// Whether it shows when callers meet, and never to one alone.
+    fn shows_together_only(self) -> bool {
+        matches!(self, Self::LosesUpdates | Self::ReadsRowsAgain)
+    }
+}
+
+const FAULTS: [Fault; 12] = [
     Fault::AppliesUpToTheRefusal,
     Fault::IgnoresGuards,
     Fault::RefusesRisesBelowTheFloor,
@@ -48,12 +60,22 @@ const FAULTS: [Fault; 10] = [
     Fault::IncludesTheEnd,
     Fault::LeavesOutAbsentKeys,
     Fault::TakesAnyRevision,
+    Fault::LosesUpdates,
+    Fault::ReadsRowsAgain,
 ];
 
 #[derive(Debug)]
 struct Faulty {
     fault: Fault,
     store: MemoryStore,
+}
+
+impl Faulty {
+    async fn units(&self, counters: &[Key]) -> Result<Vec<Units>, StoreError> {
+        let cells = self.store.read(counters).await?;
+        let units = |cell| if let Some(Cell::Counter(units)) = cell { units } else { Units::ZERO };
+        Ok(cells.into_iter().map(units).collect())
+    }
 }
 
 #[async_trait]
@@ -105,6 +127,19 @@ impl Store for Faulty {
                 }
                 Ok(page)
             }
+            (Fault::ReadsRowsAgain, By::Index { .. }) => {
+                let mut page = self.store.scan(scan).await?;
+                tokio::task::yield_now().await;
+                for row in &mut page.rows {
+                    if let Row::Record { key, version, body } = row
+                        && let Some(Some(Cell::Record { version: now, body: new })) =
+                            self.store.read(std::slice::from_ref(key)).await?.pop()
+                    {
+                        (*version, *body) = (now, new);
+                    }
+                }
+                Ok(page)
+            }
             _ => self.store.scan(scan).await,
         }
     }
@@ -147,6 +182,23 @@ impl Store for Faulty {
                     }
                 }
                 self.store.commit(batch).await
+            }
+            Fault::LosesUpdates => {
+                let counters = |op: &Op| matches!(op, Op::Adjust { .. }).then(|| op.key().clone());
+                let keys: Vec<Key> = batch.ops().iter().filter_map(counters).collect();
+                let seen = self.units(&keys).await?;
+                tokio::task::yield_now().await;
+                let now = self.units(&keys).await?;
+                let mut ops = batch.ops().to_vec();
+                for op in &mut ops {
+                    if let Op::Adjust { counter, by, .. } = op {
+                        let place = keys.iter().position(|key| key == counter).unwrap();
+                        // What it would have made of the older number.
+                        let late = by.plus(seen[place]).and_then(|sum| sum.plus(now[place].negated()));
+                        *by = late.unwrap_or(*by);
+                    }
+                }
+                self.store.commit(&Batch::of(ops).unwrap()).await
             }
             _ => self.store.commit(batch).await,
         }
@@ -199,7 +251,7 @@ fn the_comparison_with_the_model_fails_for_faulty_stores() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for fault in FAULTS {
         // The comparison prepares one revision only, and its pages are small.
-        if matches!(fault, Fault::TakesAnyRevision | Fault::IgnoresCase) {
+        if matches!(fault, Fault::TakesAnyRevision | Fault::IgnoresCase) || fault.shows_together_only() {
             continue;
         }
         let found = model::check(&Stores(fault), 512, |run| runtime.block_on(run));
@@ -222,4 +274,84 @@ fn the_comparison_of_traces_fails_for_faulty_stores() {
         let found = trace::check(&backends, 48, |run| runtime.block_on(run));
         assert!(matches!(found, Err(Stop::Broken(_))), "{fault:?} is not noticed");
     }
+}
+
+#[tokio::test]
+async fn faults_between_callers_are_found_by_the_cases_with_many() {
+    let lost = [
+        "a_counter_gives_what_it_has_and_no_more",
+        "random_payments_have_one_order_that_explains_every_answer",
+        "buyers_in_a_rush_get_one_order_for_each_key_and_the_books_balance",
+    ];
+    for (fault, cases) in [
+        (Fault::LosesUpdates, &lost[..]),
+        (Fault::ReadsRowsAgain, &["a_scan_beside_commits_shows_whole_records_in_order"]),
+    ] {
+        for case in cases {
+            let found = conformance::run(case, &Stores(fault)).await;
+            assert!(matches!(found, Err(Stop::Broken(_))), "`{case}` does not notice {fault:?}");
+        }
+        // And by nothing that one caller does alone.
+        conformance::run("equal_rows_are_paged_by_id", &Stores(fault)).await.unwrap();
+        conformance::run("a_fall_to_the_floor_is_allowed_and_below_it_refused", &Stores(fault))
+            .await
+            .unwrap();
+    }
+}
+
+/// The second handle reads from what it once read.
+struct Remembering(Mutex<MemoryStore>);
+
+#[derive(Debug)]
+struct Remembers(MemoryStore, Mutex<BTreeMap<Key, Option<Cell>>>);
+
+#[async_trait]
+impl Store for Remembers {
+    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
+        self.0.prepare(schema).await
+    }
+
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
+        let found = self.0.read(keys).await?;
+        let mut known = self.1.lock().unwrap();
+        let cells = keys.iter().zip(found);
+        Ok(cells.map(|(key, cell)| known.entry(key.clone()).or_insert(cell).clone()).collect())
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
+        self.0.scan(scan).await
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
+        self.1.lock().unwrap().clear();
+        self.0.commit(batch).await
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+}
+
+#[async_trait]
+impl Harness for Remembering {
+    async fn open(&self) -> Result<DynStore, Stop> {
+        let store = MemoryStore::new();
+        *self.0.lock().unwrap() = store.clone();
+        Ok(Arc::new(store))
+    }
+
+    async fn second(&self) -> Result<Option<DynStore>, Stop> {
+        Ok(Some(Arc::new(Remembers(self.0.lock().unwrap().clone(), Mutex::default()))))
+    }
+}
+
+#[tokio::test]
+async fn a_handle_that_does_not_see_the_other_ones_commits_is_found() {
+    let report = conformance::run_all(&Remembering(Mutex::default())).await;
+    let failed: Vec<&str> = report.failed.iter().map(|(name, _)| *name).collect();
+    assert!(failed.contains(&"what_one_handle_commits_the_other_sees"), "{failed:?}");
+    assert!(
+        failed.iter().all(|name| name.contains("handle")),
+        "one handle alone is as it should be: {failed:?}"
+    );
 }

@@ -7,6 +7,7 @@ use crate::testkit::sample::{
     ITEMS, Item, STREAMS, add, append, cell, commit, count, create, item_of, key, put, replace, row_id,
     version_of,
 };
+use crate::testkit::trace::rush;
 use crate::testkit::{Checked, Harness, Run, Stop, ensure, ensure_eq, join_all};
 
 const ROUNDS: i64 = 40;
@@ -128,12 +129,22 @@ pub(super) async fn a_read_beside_commits_never_goes_back(harness: &dyn Harness)
     all(vec![writer, reader(), reader()]).await
 }
 
+pub(super) async fn buyers_in_a_rush_through_two_handles_get_one_order_for_each_key(
+    harness: &dyn Harness,
+) -> Checked {
+    let first = harness.open().await?;
+    rush(&[first.clone(), another(harness).await?]).await
+}
+
+async fn another(harness: &dyn Harness) -> Result<DynStore, Stop> {
+    let second = harness.second().await?;
+    second.ok_or(Stop::NotApplicable("only one handle at a time can have the store open"))
+}
+
 /// Two handles over one store, prepared.
 async fn two(harness: &dyn Harness) -> Result<[DynStore; 2], Stop> {
     let first = prepared(harness).await?;
-    let Some(second) = harness.second().await? else {
-        return Err(Stop::NotApplicable("only one handle at a time can have the store open"));
-    };
+    let second = another(harness).await?;
     second.prepare(&crate::testkit::sample::schema()?).await?;
     Ok([first, second])
 }

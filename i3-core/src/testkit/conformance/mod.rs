@@ -151,6 +151,7 @@ macro_rules! conformance_list {
             beside: what_one_handle_commits_the_other_sees,
             beside: of_two_handles_only_one_wins,
             beside: payments_through_two_handles_have_one_order,
+            beside: buyers_in_a_rush_through_two_handles_get_one_order_for_each_key,
         }
     };
 }
