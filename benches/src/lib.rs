@@ -12,6 +12,7 @@ pub mod options;
 pub mod rounds;
 pub mod served;
 pub mod shop;
+pub mod stores;
 
 mod cpu;
 mod mqtt_frames;

@@ -83,7 +83,8 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-fn summarise(rates: &[f64]) -> Option<Summary> {
+/// Some rates in short; `None` if there are none.
+pub(crate) fn summarise(rates: &[f64]) -> Option<Summary> {
     let mut sorted = rates.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let (min, max) = (*sorted.first()?, *sorted.last()?);

@@ -27,27 +27,40 @@ pub type ShopError = Box<dyn std::error::Error + Send + Sync>;
 /// More messages than any bench delivers.
 const MESSAGES: u64 = 100_000_000_000;
 
+/// Messages of the offer whose messages cost a cent each.
+const METERED: u64 = 1_000_000_000;
+
+/// What is in a shop: enough to find it again in a store that was closed.
+#[derive(Debug)]
+pub struct Deed {
+    device: Device,
+    product: Product,
+    offer: OfferId,
+    metered: OfferId,
+    buyers: Vec<UserId>,
+}
+
 /// A seller, a product and buyers in a marketplace.
 #[derive(Debug, Clone)]
 pub struct Shop {
     market: Marketplace,
-    device: Device,
-    product: Product,
-    offer: OfferId,
-    buyers: Arc<[UserId]>,
+    deed: Arc<Deed>,
 }
 
 impl Shop {
     /// Opens a shop in an empty store: a hub `bench-hub` with the device `sensor` and the listed product
-    /// `bench-one`, an offer of 100 billion messages for a cent, and as many buyers, each with money for
-    /// a trillion purchases.
+    /// `bench-one`, an offer of 100 billion messages for a cent, another of a billion messages for a cent
+    /// each, and as many buyers, each with money for a trillion purchases of the first.
     ///
     /// # Errors
     /// The store's or the domain's.
     pub async fn open(store: DynStore, buyers: usize) -> Result<Self, ShopError> {
         let market = Marketplace::open(store, Arc::new(RolePolicy), i3_auth::COLLECTIONS).await?;
         let seller = user(&market, "seller", Role::Provider).await?;
-        let (device, product, offer) = list(&market, Actor::User(seller)).await?;
+        let seller = Actor::User(seller);
+        let (device, product) = list(&market, seller).await?;
+        let many = offer(&market, seller, &product, MESSAGES, 1).await?;
+        let metered = offer(&market, seller, &product, METERED, METERED.try_into()?).await?;
 
         let mut opening = JoinSet::new();
         for number in 0..buyers {
@@ -64,11 +77,25 @@ impl Shop {
                 Ok::<_, ShopError>(buyer)
             });
         }
-        let mut ready = Vec::new();
+        let mut buyers = Vec::new();
         while let Some(buyer) = opening.join_next().await {
-            ready.push(buyer??);
+            buyers.push(buyer??);
         }
-        Ok(Self { market, device, product, offer, buyers: ready.into() })
+        Ok(Self { market, deed: Arc::new(Deed { device, product, offer: many, metered, buyers }) })
+    }
+
+    /// The shop that was opened in this store before.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn reopen(store: DynStore, deed: Arc<Deed>) -> Result<Self, ShopError> {
+        let market = Marketplace::open(store, Arc::new(RolePolicy), i3_auth::COLLECTIONS).await?;
+        Ok(Self { market, deed })
+    }
+
+    /// What it takes to open the shop again.
+    pub fn deed(&self) -> Arc<Deed> {
+        Arc::clone(&self.deed)
     }
 
     /// The marketplace.
@@ -78,12 +105,12 @@ impl Shop {
 
     /// The seller's device.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.deed.device
     }
 
     /// The product's topic.
     pub fn topic(&self) -> &Topic {
-        &self.product.topic
+        &self.deed.product.topic
     }
 
     /// Buys the offer, as the buyer of this number (counted around), under an idempotency key, as a
@@ -92,11 +119,23 @@ impl Shop {
     /// # Errors
     /// The marketplace's answer, if it is not an order.
     pub async fn buy(&self, buyer: usize, request: &str) -> Result<Order, ShopError> {
-        let place = buyer.checked_rem(self.buyers.len()).ok_or("the shop has no buyers")?;
-        let buyer = self.buyers.get(place).copied().ok_or("the shop has no buyers")?;
+        self.purchase(self.deed.offer, buyer, request).await
+    }
+
+    /// As [`buy`](Self::buy), but a billion messages for a cent each, so that what is delivered is paid for.
+    ///
+    /// # Errors
+    /// The marketplace's answer, if it is not an order.
+    pub async fn buy_metered(&self, buyer: usize, request: &str) -> Result<Order, ShopError> {
+        self.purchase(self.deed.metered, buyer, request).await
+    }
+
+    async fn purchase(&self, offer: OfferId, buyer: usize, request: &str) -> Result<Order, ShopError> {
+        let buyers = &self.deed.buyers;
+        let place = buyer.checked_rem(buyers.len()).ok_or("the shop has no buyers")?;
+        let buyer = buyers.get(place).copied().ok_or("the shop has no buyers")?;
         let key = request.parse()?;
-        let purchase = Purchase { offer: self.offer };
-        Ok(self.market.execute(Actor::User(buyer), Some(&key), &purchase).await?)
+        Ok(self.market.execute(Actor::User(buyer), Some(&key), &Purchase { offer }).await?)
     }
 }
 
@@ -111,7 +150,7 @@ async fn user(market: &Marketplace, name: &str, role: Role) -> Result<UserId, Sh
     Ok(market.execute(Actor::Anonymous, None, &register).await?.id)
 }
 
-async fn list(market: &Marketplace, seller: Actor) -> Result<(Device, Product, OfferId), ShopError> {
+async fn list(market: &Marketplace, seller: Actor) -> Result<(Device, Product), ShopError> {
     let hub = RegisterHub { slug: "bench-hub".parse()?, title: "Bench".parse()? };
     let hub: Hub = market.execute(seller, None, &hub).await?;
     let device = RegisterDevice {
@@ -132,10 +171,19 @@ async fn list(market: &Marketplace, seller: Actor) -> Result<(Device, Product, O
     let product = market.execute(seller, None, &product).await?;
     let product = MoveProduct { product: product.id, to: ProductState::Listed };
     let product: Product = market.execute(seller, None, &product).await?;
-    let plan = Plan::FixedCount { messages: MESSAGES, price: Amount::new(1)? };
+    Ok((device, product))
+}
+
+async fn offer(
+    market: &Marketplace,
+    seller: Actor,
+    product: &Product,
+    messages: u64,
+    cents: i64,
+) -> Result<OfferId, ShopError> {
+    let plan = Plan::FixedCount { messages, price: Amount::new(cents)? };
     let offer = PublishOffer { product: product.id, currency: Currency::EUR, plan, term_seconds: None };
-    let offer = market.execute(seller, None, &offer).await?;
-    Ok((device, product, offer.id))
+    Ok(market.execute(seller, None, &offer).await?.id)
 }
 
 #[cfg(test)]
@@ -153,5 +201,16 @@ mod tests {
         assert_eq!(shop.buy(0, "a").await.unwrap().id, one.id);
         assert_eq!(shop.buy(2, "a").await.unwrap().id, one.id);
         assert_eq!(one.terms.topic.as_str(), "i3/bench-hub/bench-one");
+    }
+
+    #[tokio::test]
+    async fn a_shop_is_found_again_by_its_deed() {
+        let store: DynStore = Arc::new(MemoryStore::new());
+        let shop = Shop::open(Arc::clone(&store), 1).await.unwrap();
+        let order = shop.buy(0, "a").await.unwrap();
+        let deed = shop.deed();
+        drop(shop);
+        let again = Shop::reopen(store, deed).await.unwrap();
+        assert_eq!(again.buy(0, "a").await.unwrap().id, order.id);
     }
 }
