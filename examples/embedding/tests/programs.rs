@@ -36,6 +36,7 @@ fn every_store_gives_the_same_answers() {
             format!("memory   durability: memory         {answers}"),
             format!("sqlite   durability: power loss     {answers}"),
             format!("sled     durability: power loss     {answers}"),
+            format!("redb     durability: power loss     {answers}"),
         ]
     );
 }

@@ -1,5 +1,5 @@
-//! The same program over three stores: what runs in memory today runs on a disk tomorrow, with the same
-//! answers. One line chooses.
+//! The same program over four stores, one of them this package's own: what runs in memory today runs on a
+//! disk tomorrow, with the same answers. One line chooses.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use i3_core::ledger::Holder;
 use i3_core::market::{IdempotencyKey, Marketplace, RegisterUser, TopUp};
 use i3_core::money::{Amount, Currency};
 use i3_core::store::{DynStore, MemoryStore};
+use i3_embedding::RedbStore;
 use i3_store_sled::SledStore;
 use i3_store_sql::{SqliteOptions, SqliteStore};
 
@@ -18,10 +19,11 @@ use i3_store_sql::{SqliteOptions, SqliteStore};
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = |name| directory.path().join(name);
-    for name in ["memory", "sqlite", "sled"] {
+    for name in ["memory", "sqlite", "sled", "redb"] {
         let store: DynStore = match name {
             "sqlite" => Arc::new(SqliteStore::open(path("i3.sqlite"), SqliteOptions::default()).await?),
             "sled" => Arc::new(SledStore::open(path("i3.sled"))?),
+            "redb" => Arc::new(RedbStore::open(path("i3.redb"))?),
             _ => Arc::new(MemoryStore::new()),
         };
         let durability = store.durability();
