@@ -118,7 +118,7 @@ async fn attempt(
     if group.is_empty() {
         return Ok(Attempt::Done(answers));
     }
-    match run(connection, sql::write(catalog, group, seen, clock)?).await {
+    match run(connection, sql::write(catalog, &stored, group, seen, clock)?).await {
         Ok(rows) if rows.is_empty() => Ok(Attempt::Overtaken),
         Ok(_) => Ok(Attempt::Done(answers)),
         Err(failure) if failure.lost() => Err(GroupError::Unknown(failure, answers)),

@@ -10,7 +10,7 @@ use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
 
 use crate::scan::{joined, quoted};
-use crate::server::{Catalog, Failure};
+use crate::server::{Catalog, Failure, Stored};
 
 /// A statement with its values.
 #[derive(Debug, Default)]
@@ -101,7 +101,7 @@ fn found(
     Ok(())
 }
 
-/// What a group writes to one collection, column by column.
+/// Rows of one collection, column by column.
 #[derive(Default)]
 struct Columns<'c> {
     ids: Vec<&'c str>,
@@ -110,29 +110,40 @@ struct Columns<'c> {
     bodies: Vec<&'c str>,
     links: Vec<String>,
     lifted: Vec<&'c [Option<Value>]>,
+}
+
+/// What a group writes to one collection.
+#[derive(Default)]
+struct Writes<'c> {
+    /// Rows that were not there.
+    inserted: Columns<'c>,
+    /// Rows that were.
+    updated: Columns<'c>,
     removed: Vec<&'c str>,
 }
 
-impl<'c> Columns<'c> {
-    fn add(&mut self, key: &'c Key, change: &'c Change) -> Result<(), Failure> {
+impl<'c> Writes<'c> {
+    fn add(&mut self, key: &'c Key, change: &'c Change, present: bool) -> Result<(), Failure> {
+        let rows = if present { &mut self.updated } else { &mut self.inserted };
         match change {
             Change::Put { draft, version } => {
-                self.ids.push(key.id());
-                self.numbers.push(number(version.number())?);
-                self.bodies.push(draft.body().as_str());
-                self.lifted.push(draft.values());
+                rows.ids.push(key.id());
+                rows.numbers.push(number(version.number())?);
+                rows.bodies.push(draft.body().as_str());
+                rows.lifted.push(draft.values());
             }
             Change::Remove => self.removed.push(key.id()),
             Change::Set(units) => {
-                self.ids.push(key.id());
-                self.numbers.push(units.get());
+                rows.ids.push(key.id());
+                rows.numbers.push(units.get());
             }
             Change::Append { first, entries } => {
                 for (position, (body, link)) in (*first..).zip(entries) {
-                    self.ids.push(key.id());
-                    self.numbers.push(number(position)?);
-                    self.bodies.push(body.as_str());
-                    self.links.push(link.to_string());
+                    let rows = &mut self.inserted;
+                    rows.ids.push(key.id());
+                    rows.numbers.push(number(position)?);
+                    rows.bodies.push(body.as_str());
+                    rows.links.push(link.to_string());
                 }
             }
         }
@@ -141,14 +152,20 @@ impl<'c> Columns<'c> {
 }
 
 /// One statement that writes a group and moves the clock, all or nothing, if the clock still stands at
-/// `seen`. It answers with one row, or with none if the clock has moved.
-pub(super) fn write(catalog: &Catalog, group: Group, seen: u64, clock: u64) -> Result<Statement, Failure> {
+/// `seen`, when `stored` was read. It answers with one row, or with none if the clock has moved.
+pub(super) fn write(
+    catalog: &Catalog,
+    stored: &Stored,
+    group: Group,
+    seen: u64,
+    clock: u64,
+) -> Result<Statement, Failure> {
     let changes: Vec<(Key, Change)> = group.into_changes().collect();
-    let mut columns: Vec<Columns<'_>> = Vec::new();
-    columns.resize_with(catalog.collections().len(), Columns::default);
+    let mut writes: Vec<Writes<'_>> = Vec::new();
+    writes.resize_with(catalog.collections().len(), Writes::default);
     for (key, change) in &changes {
-        if let Some(columns) = columns.get_mut(catalog.place(key.collection())?) {
-            columns.add(key, change)?;
+        if let Some(writes) = writes.get_mut(catalog.place(key.collection())?) {
+            writes.add(key, change, stored.has(catalog, key)?)?;
         }
     }
     let mut statement = Statement::default();
@@ -159,63 +176,78 @@ pub(super) fn write(catalog: &Catalog, group: Group, seen: u64, clock: u64) -> R
         "WITH guard AS (UPDATE \"_i3_store\" SET \"clock\" = ${clock} \
          WHERE \"one\" = 1 AND \"clock\" = ${seen} RETURNING 1)"
     ));
-    for (place, (collection, columns)) in catalog.collections().iter().zip(columns).enumerate() {
+    for (place, (collection, writes)) in catalog.collections().iter().zip(writes).enumerate() {
         let table = quoted(collection.name);
-        if !columns.removed.is_empty() {
-            let ids = statement.bind(columns.removed)?;
+        // Not ON CONFLICT for both: it looks a row up before it inserts it and locks it before it updates
+        // it. Which rows are there is known as long as the clock stands.
+        if let Some((names, rows)) = unnested(&mut statement, collection, writes.inserted)? {
+            let into = joined(&names, ", ", |name| quoted(name));
+            statement.push(format_args!(
+                ", i{place} AS (INSERT INTO {table}({into}) SELECT * FROM {rows} \
+                 WHERE EXISTS (SELECT FROM guard))"
+            ));
+        }
+        if let Some((names, rows)) = unnested(&mut statement, collection, writes.updated)? {
+            let columns = joined(&names, ", ", |name| quoted(name));
+            let sets = joined(names.iter().skip(1), ", ", |name| format!("{0} = r.{0}", quoted(name)));
+            statement.push(format_args!(
+                ", u{place} AS (UPDATE {table} t SET {sets} FROM {rows} AS r({columns}) \
+                 WHERE t.\"id\" = r.\"id\" AND EXISTS (SELECT FROM guard))"
+            ));
+        }
+        if !writes.removed.is_empty() {
+            let ids = statement.bind(writes.removed)?;
             statement.push(format_args!(
                 ", r{place} AS (DELETE FROM {table} WHERE \"id\" = ANY(${ids}) AND EXISTS (SELECT FROM guard))"
             ));
         }
-        if columns.ids.is_empty() {
-            continue;
-        }
-        let mut names = vec!["id"];
-        let mut arrays = vec![format!("${}::text[]", statement.bind(columns.ids)?)];
-        let numbers = statement.bind(columns.numbers)?;
-        arrays.push(format!("${numbers}::bigint[]"));
-        names.push(match collection.kind {
-            Kind::Records => "version",
-            Kind::Counters => "n",
-            Kind::Streams => "position",
-        });
-        if collection.kind != Kind::Counters {
-            names.push("body");
-            arrays.push(format!("${}::text[]", statement.bind(columns.bodies)?));
-        }
-        if collection.kind == Kind::Streams {
-            names.push("link");
-            arrays.push(format!("${}::text[]", statement.bind(columns.links)?));
-        }
-        for (at, column) in collection.columns.iter().enumerate() {
-            let values = columns.lifted.iter().map(|values| values.get(at).and_then(Option::as_ref));
-            names.push(column.name);
-            arrays.push(match column.kind {
-                ColumnKind::Text => {
-                    let texts: Vec<Option<&str>> = values.map(text).collect();
-                    format!("${}::text[]", statement.bind(texts)?)
-                }
-                ColumnKind::Int => {
-                    let integers: Vec<Option<i64>> = values.map(integer).collect();
-                    format!("${}::bigint[]", statement.bind(integers)?)
-                }
-            });
-        }
-        let into = joined(&names, ", ", |name| quoted(name));
-        let from = arrays.join(", ");
-        statement.push(format_args!(
-            ", w{place} AS (INSERT INTO {table}({into}) SELECT * FROM unnest({from}) \
-             WHERE EXISTS (SELECT FROM guard)"
-        ));
-        // No entry is ever overwritten.
-        if collection.kind != Kind::Streams {
-            let sets = joined(names.iter().skip(1), ", ", |name| format!("{0} = excluded.{0}", quoted(name)));
-            statement.push(format_args!(" ON CONFLICT (\"id\") DO UPDATE SET {sets}"));
-        }
-        statement.text.push(')');
     }
     statement.text.push_str(" SELECT 1 FROM guard");
     Ok(statement)
+}
+
+/// The names of a collection's columns, `id` first, and a call that gives these rows; none if there are none.
+fn unnested(
+    statement: &mut Statement,
+    collection: &Collection,
+    rows: Columns<'_>,
+) -> Result<Option<(Vec<&'static str>, String)>, Failure> {
+    if rows.ids.is_empty() {
+        return Ok(None);
+    }
+    let number = match collection.kind {
+        Kind::Records => "version",
+        Kind::Counters => "n",
+        Kind::Streams => "position",
+    };
+    let mut names = vec!["id", number];
+    let mut arrays = vec![
+        format!("${}::text[]", statement.bind(rows.ids)?),
+        format!("${}::bigint[]", statement.bind(rows.numbers)?),
+    ];
+    if collection.kind != Kind::Counters {
+        names.push("body");
+        arrays.push(format!("${}::text[]", statement.bind(rows.bodies)?));
+    }
+    if collection.kind == Kind::Streams {
+        names.push("link");
+        arrays.push(format!("${}::text[]", statement.bind(rows.links)?));
+    }
+    for (at, column) in collection.columns.iter().enumerate() {
+        let values = rows.lifted.iter().map(|values| values.get(at).and_then(Option::as_ref));
+        names.push(column.name);
+        arrays.push(match column.kind {
+            ColumnKind::Text => {
+                let texts: Vec<Option<&str>> = values.map(text).collect();
+                format!("${}::text[]", statement.bind(texts)?)
+            }
+            ColumnKind::Int => {
+                let integers: Vec<Option<i64>> = values.map(integer).collect();
+                format!("${}::bigint[]", statement.bind(integers)?)
+            }
+        });
+    }
+    Ok(Some((names, format!("unnest({})", arrays.join(", ")))))
 }
 
 fn text(value: Option<&Value>) -> Option<&str> {

@@ -69,6 +69,11 @@ impl Stored {
         Ok(())
     }
 
+    /// Whether there was something under this key.
+    pub(crate) fn has(&self, catalog: &Catalog, key: &Key) -> Result<bool, Failure> {
+        Ok(self.of(catalog, key)? != State::Absent)
+    }
+
     fn of(&self, catalog: &Catalog, key: &Key) -> Result<State, Failure> {
         let place = catalog.place(key.collection())?;
         Ok(self.states.get(place).and_then(|states| states.get(key.id())).copied().unwrap_or(State::Absent))

@@ -16,7 +16,7 @@
 //! | link (hexadecimal) | `text COLLATE "C"` | `CHAR(64)`, `ascii` |
 //! | what a table is for | `COMMENT ON` | `COMMENT` |
 //! | list of rows in one statement | `unnest` of arrays | `JSON_TABLE`, or rows of values |
-//! | store or overwrite a record | `ON CONFLICT DO UPDATE` | `ON DUPLICATE KEY UPDATE` |
+//! | store or overwrite a record | `INSERT`, or `UPDATE` of one that is known to be there | `ON DUPLICATE KEY UPDATE` |
 //! | one process migrates at a time | `pg_advisory_xact_lock` | `GET_LOCK` |
 
 mod catalog;

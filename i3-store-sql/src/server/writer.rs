@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use i3_core::store::{Batch, CommitError, Durability, Op, Receipt, Schema, StoreError, StoreErrorKind};
 use tokio::sync::{mpsc, oneshot};
@@ -17,9 +18,11 @@ const WAITING: usize = 1024;
 const GROUP_BATCHES: usize = 256;
 /// A group takes no more batches once their bodies have this many bytes.
 const GROUP_BYTES: usize = 1024 * 1024;
-/// How often in a row the writer gives way, without a batch arriving, before it closes a group. The
-/// callers that the last group answered need that moment to come back.
-const GIVE_WAY: u32 = 8;
+/// A group waits for callers that the last one answered, as they come back with their next batch: at most this
+/// part of the time that the last group took, ...
+const LINGER_PART: u32 = 8;
+/// ... and at most so long.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// What the writer is asked for.
 #[derive(Debug)]
@@ -90,7 +93,9 @@ impl Writer {
                     Ok(engine) => {
                         // If nobody waits for the store any more, nobody can ask it either, and it ends.
                         let _ = ready.send(Ok(engine.durability()));
-                        Serving { engine, shared: view }.serve(waiting).await;
+                        Serving { engine, shared: view, expected: 1, pace: Duration::ZERO }
+                            .serve(waiting)
+                            .await;
                     }
                     Err(failure) => drop(ready.send(Err(failure))),
                 }
@@ -154,6 +159,10 @@ fn stopped() -> Failure {
 struct Serving<E> {
     engine: E,
     shared: Arc<Shared>,
+    /// Batches that the next group is to wait for: as many as callers were at work lately.
+    expected: usize,
+    /// How long the last group took.
+    pace: Duration,
 }
 
 impl<E: Engine> Serving<E> {
@@ -163,8 +172,12 @@ impl<E: Engine> Serving<E> {
         while let Some(command) = next {
             match command {
                 Command::Commit(job) => {
-                    let (jobs, other) = gather(job, &mut commands);
+                    let linger = LINGER.min(self.pace / LINGER_PART);
+                    let (jobs, other) = gather(job, &mut commands, self.expected, linger);
+                    let (begun, answered) = (Instant::now(), jobs.len());
                     self.commit(jobs).await;
+                    self.pace = begun.elapsed();
+                    self.expected = answered + commands.len();
                     next = match other {
                         Some(command) => Some(command),
                         None => commands.recv().await,
@@ -243,24 +256,27 @@ impl<E: Engine> Serving<E> {
     }
 }
 
-/// The batches that wait now or come while the writer gives way, up to a group's limits, and what came
-/// between them that is no batch.
-fn gather(first: Job, commands: &mut mpsc::Receiver<Command>) -> (Vec<Job>, Option<Command>) {
+/// The batches that wait now, and those that come until there are as many as are expected or the time to
+/// linger is over, up to a group's limits; and what came between them that is no batch.
+fn gather(
+    first: Job,
+    commands: &mut mpsc::Receiver<Command>,
+    expected: usize,
+    linger: Duration,
+) -> (Vec<Job>, Option<Command>) {
     let mut bytes = weight(&first.batch);
     let mut jobs = vec![first];
-    let mut quiet = 0;
-    while jobs.len() < GROUP_BATCHES && bytes < GROUP_BYTES && quiet < GIVE_WAY {
+    let begun = Instant::now();
+    while jobs.len() < GROUP_BATCHES && bytes < GROUP_BYTES {
         match commands.try_recv() {
             Ok(Command::Commit(job)) => {
                 bytes += weight(&job.batch);
                 jobs.push(job);
-                quiet = 0;
             }
             Ok(other) => return (jobs, Some(other)),
-            Err(_) => {
-                quiet += 1;
-                std::thread::yield_now();
-            }
+            Err(_) if jobs.len() >= expected || begun.elapsed() >= linger => break,
+            // No timer is as short as this wait, and the callers may need this processor.
+            Err(_) => std::thread::yield_now(),
         }
     }
     (jobs, None)
@@ -392,6 +408,25 @@ mod tests {
         let refused = store_error(writer.commit(&take(6)).await);
         assert_eq!(refused.applied(), Applied::No);
         assert_eq!(tries.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn callers_that_come_back_share_groups() {
+        let (writer, _) = over(Vec::new()).await;
+        let writer = Arc::new(writer);
+        let mut callers = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let writer = Arc::clone(&writer);
+            callers.spawn(async move {
+                for _ in 0..50 {
+                    writer.commit(&take(0)).await.unwrap();
+                }
+            });
+        }
+        callers.join_all().await;
+        let ServerStats { groups, batches, .. } = writer.stats();
+        assert_eq!(batches, 800);
+        assert!(groups <= 400, "{groups} groups");
     }
 
     #[tokio::test]
