@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use i3_core::store::StoreErrorKind;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::Synchronous;
 use super::error::Failure;
-use super::{SqliteOptions, Synchronous};
 
-/// The writer's page cache, in KiB with a minus: a large group stays in it.
-const WRITER_CACHE: i64 = -32_768;
+/// How long another process may hold the database before a commit gives up.
+const BUSY: Duration = Duration::from_secs(5);
+/// The writer's page cache, in KiB with a minus: a large group stays in it. Not more, because SQLite goes
+/// through all of it at the end of a commit in which a tree was rebalanced.
+const WRITER_CACHE: i64 = -8_192;
 /// Pages of 4 KiB in the log before a commit moves them into the database: 32 MiB. A group of 64 purchases
 /// writes about 4 MiB, which is SQLite's default: every group would move its own pages.
 const WAL_PAGES: i64 = 8_000;
@@ -24,11 +28,21 @@ pub(super) struct Database {
     pub(super) synchronous: Synchronous,
     /// How long another process may hold the database before an operation gives up.
     pub(super) busy: Duration,
+    /// How many pages the file may have.
+    #[cfg(test)]
+    pub(super) pages: Option<u32>,
 }
 
 impl Database {
-    pub(super) fn new(path: &Path, options: &SqliteOptions, busy: Duration) -> Self {
-        Self { path: path.to_owned(), synchronous: options.synchronous, busy }
+    /// The database in this file.
+    pub(super) fn new(path: &Path, synchronous: Synchronous) -> Self {
+        Self {
+            path: path.to_owned(),
+            synchronous,
+            busy: BUSY,
+            #[cfg(test)]
+            pages: None,
+        }
     }
 
     /// The one connection that writes; creates the file if it is missing.
@@ -51,6 +65,10 @@ impl Database {
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
         connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        #[cfg(test)]
+        if let Some(pages) = self.pages {
+            connection.pragma_update(None, "max_page_count", pages)?;
+        }
         Ok(connection)
     }
 
@@ -63,6 +81,8 @@ impl Database {
         // One thread at a time uses a connection: it needs no lock of its own.
         let connection = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Else SQLite compiles some statements again for every value, though no value changes their plans.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
     }
 }

@@ -19,6 +19,10 @@ pub(super) struct StoreLock {
 impl StoreLock {
     /// Takes the lock at once or not at all.
     pub(super) fn take(database: &Path) -> Result<Self, Failure> {
+        if database.is_dir() {
+            let message = format!("{} is a folder: name a file in it", database.display());
+            return Err(Failure::new(StoreErrorKind::Misconfigured, message));
+        }
         let path = beside(database);
         let misconfigured = |error| Failure::from_io(&path, error);
         let file =

@@ -10,13 +10,14 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod troubles;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use i3_core::store::{
@@ -72,9 +73,6 @@ pub struct SqliteStats {
     pub batches: u64,
 }
 
-/// How long another process may hold the database before a commit gives up.
-const BUSY: Duration = Duration::from_secs(5);
-
 /// A store in a SQLite database in WAL mode.
 ///
 /// One thread writes and commits batches that wait at the same time together, with one sync of the disk;
@@ -101,15 +99,14 @@ impl SqliteStore {
     /// be used or is another program's database, `Corrupt` if the file is no database, `Incompatible` if
     /// a newer version of this software made it.
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        Self::open_within(path.as_ref(), options, BUSY).await
+        Self::open_database(Database::new(path.as_ref(), options.synchronous), options.readers).await
     }
 
-    async fn open_within(path: &Path, options: SqliteOptions, busy: Duration) -> Result<Self, StoreError> {
-        let durability = match options.synchronous {
+    async fn open_database(database: Database, readers: u32) -> Result<Self, StoreError> {
+        let durability = match database.synchronous {
             Synchronous::Full => Durability::PowerLoss,
             Synchronous::Normal => Durability::ProcessCrash,
         };
-        let database = Database::new(path, &options, busy);
         let shared = Arc::new(Shared::default());
         let (commands, waiting) = mpsc::channel(writer::WAITING);
         let (ready, opened) = oneshot::channel();
@@ -121,7 +118,7 @@ impl SqliteStore {
                 Failure::new(StoreErrorKind::Unavailable, "no writer can be started").caused_by(error)
             })?;
         opened.await.unwrap_or_else(|_| Err(stopped()))?;
-        let readers = Arc::new(Readers::open(database, options.readers)?);
+        let readers = Arc::new(Readers::open(database, readers)?);
         Ok(Self { commands: Some(commands), readers, shared, writer: Some(thread), durability })
     }
 

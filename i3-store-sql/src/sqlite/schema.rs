@@ -153,3 +153,37 @@ fn definition(collection: &Collection) -> Vec<String> {
     }
     statements
 }
+
+#[cfg(test)]
+mod tests {
+    use i3_core::store::{Column, Index};
+
+    use super::*;
+
+    #[test]
+    fn tables_are_laid_out_as_released_versions_did() {
+        static OFFERS: Collection = Collection {
+            name: "offers",
+            kind: Kind::Records,
+            about: "",
+            columns: &[Column::text("seller"), Column::int("price")],
+            indexes: &[Index { name: "by_price", columns: &["seller", "price"] }],
+        };
+        static STOCK: Collection =
+            Collection { name: "stock", kind: Kind::Counters, about: "", columns: &[], indexes: &[] };
+        static NEWS: Collection =
+            Collection { name: "news", kind: Kind::Streams, about: "", columns: &[], indexes: &[] };
+        let expected = [
+            "CREATE TABLE IF NOT EXISTS \"offers\" (\"id\" TEXT NOT NULL PRIMARY KEY, \
+             \"version\" INTEGER NOT NULL, \"seller\" TEXT, \"price\" INTEGER, \"body\" TEXT NOT NULL) \
+             STRICT, WITHOUT ROWID",
+            "CREATE INDEX IF NOT EXISTS \"offers.by_price\" ON \"offers\" (\"seller\", \"price\", \"id\")",
+            "CREATE TABLE IF NOT EXISTS \"stock\" (\"id\" TEXT NOT NULL PRIMARY KEY, \"n\" INTEGER NOT NULL) \
+             STRICT, WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS \"news\" (\"id\" TEXT NOT NULL, \"position\" INTEGER NOT NULL, \
+             \"body\" TEXT NOT NULL, \"link\" TEXT NOT NULL, PRIMARY KEY (\"id\", \"position\")) \
+             STRICT, WITHOUT ROWID",
+        ];
+        assert_eq!([&OFFERS, &STOCK, &NEWS].into_iter().flat_map(definition).collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,6 +1,7 @@
 //! What is SQLite's own; the contract is tested by the testkit in `tests/`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use i3_core::store::{
     BatchBuilder, Body, Collection, Column, Digest, Draft, Index, Kind, Outcome, StoreExt, Units, Value,
@@ -9,23 +10,23 @@ use rusqlite::params_from_iter;
 
 use super::*;
 
-static ORDERS: Collection = Collection {
+pub(super) static ORDERS: Collection = Collection {
     name: "orders",
     kind: Kind::Records,
     about: "what was bought",
     columns: &[Column::text("seller"), Column::int("placed")],
     indexes: &[Index { name: "by_seller", columns: &["seller", "placed"] }],
 };
-static BALANCES: Collection =
+pub(super) static BALANCES: Collection =
     Collection { name: "balances", kind: Kind::Counters, about: "money", columns: &[], indexes: &[] };
-static EVENTS: Collection =
+pub(super) static EVENTS: Collection =
     Collection { name: "events", kind: Kind::Streams, about: "news", columns: &[], indexes: &[] };
 
-fn schema(revision: u32) -> Schema {
+pub(super) fn schema(revision: u32) -> Schema {
     Schema::new(revision, &[&ORDERS, &BALANCES, &EVENTS]).unwrap()
 }
 
-fn key(collection: &'static Collection, id: &str) -> Key {
+pub(super) fn key(collection: &'static Collection, id: &str) -> Key {
     Key::new(collection, id).unwrap()
 }
 
@@ -34,7 +35,7 @@ fn order(id: &str, seller: &str, placed: i64) -> Draft {
 }
 
 /// An order, a payment and an event.
-fn purchase(number: i64) -> Batch {
+pub(super) fn purchase(number: i64) -> Batch {
     BatchBuilder::new()
         .create(order(&format!("o{number}"), "s1", number))
         .adjust(key(&BALANCES, "s1"), Units::new(5).unwrap(), Units::ZERO)
@@ -43,13 +44,13 @@ fn purchase(number: i64) -> Batch {
         .unwrap()
 }
 
-async fn opened(path: &Path) -> SqliteStore {
+pub(super) async fn opened(path: &Path) -> SqliteStore {
     let store = SqliteStore::open(path, SqliteOptions::default()).await.unwrap();
     store.prepare(&schema(1)).await.unwrap();
     store
 }
 
-fn plain(path: &Path) -> Connection {
+pub(super) fn plain(path: &Path) -> Connection {
     Connection::open(path).unwrap()
 }
 
@@ -169,29 +170,6 @@ async fn closing_moves_the_log_into_the_database() {
 }
 
 #[tokio::test]
-async fn a_file_of_other_content_is_corrupt() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("db");
-    std::fs::write(&path, "these are notes, long enough for a header. ".repeat(300)).unwrap();
-    assert_eq!(kind(SqliteStore::open(&path, SqliteOptions::default()).await), StoreErrorKind::Corrupt);
-}
-
-#[tokio::test]
-async fn the_database_of_another_program_is_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("db");
-    plain(&path).execute_batch("CREATE TABLE bookmarks(url TEXT)").unwrap();
-    assert_eq!(kind(SqliteStore::open(&path, SqliteOptions::default()).await), StoreErrorKind::Misconfigured);
-}
-
-#[tokio::test]
-async fn a_missing_folder_is_misconfigured() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("nowhere").join("db");
-    assert_eq!(kind(SqliteStore::open(path, SqliteOptions::default()).await), StoreErrorKind::Misconfigured);
-}
-
-#[tokio::test]
 async fn a_store_of_a_newer_revision_or_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
@@ -211,8 +189,8 @@ async fn a_store_of_a_newer_revision_or_format_is_refused() {
 async fn a_write_by_another_program_makes_a_commit_busy_and_the_next_one_works() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
-    let store =
-        SqliteStore::open_within(&path, SqliteOptions::default(), Duration::from_millis(50)).await.unwrap();
+    let hurried = Database { busy: Duration::from_millis(50), ..Database::new(&path, Synchronous::Full) };
+    let store = SqliteStore::open_database(hurried, 1).await.unwrap();
     store.prepare(&schema(1)).await.unwrap();
     let other = plain(&path);
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
