@@ -22,7 +22,7 @@ const ONLY: &str = "only";
 
 /// Something that only the holder of the key can make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Mark {
+pub(crate) struct Mark {
     mark: String,
 }
 

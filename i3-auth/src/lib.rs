@@ -66,6 +66,7 @@ mod policy;
 mod remembered;
 mod secret;
 
+use i3_core::portable::Part;
 use i3_core::store::Collection;
 
 pub use adopt::MASTER_KEYS;
@@ -76,3 +77,9 @@ pub use secret::Secret;
 
 /// What this crate stores: for the program's [`Schema`](i3_core::store::Schema).
 pub static COLLECTIONS: &[&Collection] = &[&api_token::API_TOKENS, &MASTER_KEYS];
+
+/// The same for who moves a store's content elsewhere. No command writes either of them. What recognizes the
+/// master key counts as a secret: an imported store belongs to the first key that it sees.
+pub fn parts() -> [Part; 2] {
+    [Part::records::<api_token::ApiToken>().unlogged(), Part::records::<adopt::Mark>().secret()]
+}

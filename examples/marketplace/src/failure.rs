@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use i3_core::market::MarketError;
+use i3_core::portable::PortError;
 use i3_core::store::StoreError;
 
 use crate::{AssemblyError, InvalidStoreUrl};
@@ -83,6 +84,12 @@ impl From<StoreError> for Failure {
 
 impl From<MarketError> for Failure {
     fn from(error: MarketError) -> Self {
+        Self::of(error.code(), &error)
+    }
+}
+
+impl From<PortError> for Failure {
+    fn from(error: PortError) -> Self {
         Self::of(error.code(), &error)
     }
 }

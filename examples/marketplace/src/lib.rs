@@ -7,6 +7,7 @@ mod failure;
 mod reconcile;
 mod rest;
 mod serve;
+mod store;
 mod store_url;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError};
@@ -15,4 +16,5 @@ pub use failure::Failure;
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{AppState, router};
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
+pub use store::{StoreTask, store, store_contents};
 pub use store_url::{InvalidStoreUrl, ServerUrl, StoreUrl};

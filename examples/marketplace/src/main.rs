@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use i3_auth::Secret;
-use i3_marketplace::{DemoOptions, Failure, ServeOptions, StoreOptions, demo, reconcile, serve};
+use i3_marketplace::{
+    DemoOptions, Failure, ServeOptions, StoreOptions, StoreTask, demo, reconcile, serve, store,
+};
 use tracing_subscriber::EnvFilter;
 
 /// The I3 `IoT` data marketplace: REST interface, MQTT gate and books in one process
@@ -25,6 +27,9 @@ enum Task {
     Demo(DemoOptions),
     /// Adds up what was delivered, metered and billed; the exit status is 1 if something differs
     Reconcile(StoreOptions),
+    /// Moves whole stores and checks them; no server has them open meanwhile
+    #[command(subcommand)]
+    Store(StoreTask),
 }
 
 fn main() -> ExitCode {
@@ -32,7 +37,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
-    let usual = if matches!(cli.command, Task::Demo(_)) { "warn" } else { "info" };
+    let usual = if matches!(cli.command, Task::Demo(_) | Task::Store(_)) { "warn" } else { "info" };
     let filter = log_filter(std::env::var("RUST_LOG").ok(), usual);
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
@@ -57,6 +62,11 @@ async fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Demo(options) => {
             demo(&options).await?;
             Ok(ExitCode::SUCCESS)
+        }
+        Task::Store(task) => {
+            let (said, well) = store(task).await?;
+            let _ = write!(std::io::stdout(), "{said}");
+            Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Task::Reconcile(options) => {
             let report = reconcile(&options.url()?).await?;

@@ -63,6 +63,13 @@ impl Report {
                 ),
             );
         }
+        text.push_str(&self.sums());
+        text
+    }
+
+    /// What is summed up at the report's end: ledger, audit log and differences.
+    pub fn sums(&self) -> String {
+        let mut text = String::new();
         let Reconciliation { ledger_sums, entries, audit, differences, .. } = &self.books;
         let sums: Vec<String> =
             ledger_sums.iter().map(|(currency, sum)| format!("{currency} {sum}")).collect();
