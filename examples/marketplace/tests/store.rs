@@ -264,8 +264,9 @@ fn an_export_that_is_cut_or_changed_or_of_another_version_is_not_imported() {
                 .filter(|line| {
                     !line.contains("fees:EUR\",\"units\"") && !line.contains("external:EUR\",\"units\"")
                 })
-                .map(|line| format!("{line}\n"))
-                .collect(),
+                .collect::<Vec<_>>()
+                .join("\n")
+                + "\n",
         ),
         ("store_corrupt", text.replacen("\"command\":\"purchase\"", "\"command\":\"purchasf\"", 1)),
         ("export_malformed", text.replacen("{\"in\":\"users\"", "{\"in\":\"losers\"", 1)),

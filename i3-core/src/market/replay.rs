@@ -66,6 +66,11 @@ impl Commands {
         self.0.insert(C::NAME, Box::new(Of::<C>(PhantomData)));
         self
     }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
 }
 
 /// What was carried out again.

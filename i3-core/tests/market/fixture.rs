@@ -158,6 +158,10 @@ impl Fixture {
         assert!(report.ledger_sums.values().all(|sum| sum == "0"), "{:?}", report.ledger_sums);
     }
 
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.market.now()
+    }
+
     pub(crate) fn pass(&self, span: Duration) {
         self.clock.advance(span);
     }

@@ -3,6 +3,7 @@
 
 mod fixture;
 mod follow;
+mod golden;
 mod idempotency;
 mod leases;
 mod moves;

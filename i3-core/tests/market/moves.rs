@@ -181,7 +181,7 @@ async fn whoever_becomes_a_member_meanwhile_cannot_buy() {
 
 /// Denies the management of users to everybody.
 #[derive(Debug)]
-struct Visitors;
+pub(crate) struct Visitors;
 
 impl i3_core::access::Policy for Visitors {
     fn decide(

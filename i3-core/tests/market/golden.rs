@@ -1,0 +1,373 @@
+//! Data as this version stores them, kept in `tests/golden`: what a later version must be able to read.
+//!
+//! A test here fails if bodies come to be read or written otherwise, or if a rule comes to decide otherwise what
+//! is in the log. If that is meant, data in the field need a migration, and `make golden` writes the files anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use i3_core::access::{Actor, HubRole, Role};
+use i3_core::device::{DeviceSecret, DeviceState, KeyAlgorithm};
+use i3_core::gate::Metering;
+use i3_core::hub::HubState;
+use i3_core::id::{GrantId, SequentialIds};
+use i3_core::market::{
+    ActivateUser, AddCredential, CancelOrder, Commands, CreateProduct, DescribeProduct, IdempotencyKey,
+    Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, RateProduct, RegisterDevice,
+    RegisterHub, RegisterUser, Registration, RemoveCredential, RemoveMember, ReplaceOrderPassword,
+    RevokeGrant, SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp,
+    WithdrawOffer, contents, replay,
+};
+use i3_core::money::Currency;
+use i3_core::offer::Plan;
+use i3_core::order::Order;
+use i3_core::portable::{Filling, FillingKind, digest, export, import, verify};
+use i3_core::product::ProductState;
+use i3_core::secret::SecretHash;
+use i3_core::store::{Body, Entity, Key, MemoryStore, Scan, StoreExt as _};
+use i3_core::user::UserSecret;
+
+use crate::fixture::{AllowAll, Fixture, euros, fixed, per_message};
+use crate::moves::Visitors;
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn golden(name: &str) -> String {
+    std::fs::read_to_string(file(name)).unwrap()
+}
+
+fn key(text: &str) -> IdempotencyKey {
+    text.parse().unwrap()
+}
+
+/// Everything that a marketplace can store, and everything that can be in each state that there is.
+async fn everything() -> MemoryStore {
+    let store = MemoryStore::new();
+    let f = Fixture::over(Arc::new(store.clone())).await;
+    let (seller, buyer) = (Actor::User(f.seller), Actor::User(f.buyer));
+    let system = Actor::System;
+    let run = &f.market;
+
+    // People.
+    f.pass(Duration::from_millis(1));
+    let strict = Settings::default().with_registration(Registration::Approval).with_fee_points(250);
+    let visited = Marketplace::open(Arc::new(store.clone()), Arc::new(Visitors), &[])
+        .await
+        .unwrap()
+        .with_clock(f.clock.clone())
+        .with_ids(Arc::new(SequentialIds::default()))
+        .with_settings(strict);
+    let person = |name: &str, roles: &[Role]| RegisterUser {
+        name: name.parse().unwrap(),
+        display: format!("{name} \u{fc}\u{1f600} \"quoted\" \\").parse().unwrap(),
+        email: Some(format!("{name}@example.org").parse().unwrap()),
+        roles: roles.iter().copied().collect(),
+        password: Some(SecretHash::new("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA")),
+    };
+    visited.execute(Actor::Anonymous, None, &person("pending", &[Role::Consumer])).await.unwrap();
+    let late = visited.execute(Actor::Anonymous, None, &person("late", &[Role::Consumer])).await.unwrap();
+    run.execute(system, None, &ActivateUser { user: late.id }).await.unwrap();
+    f.pass(Duration::from_millis(1));
+    let admin = person("admin", &[Role::Administrator, Role::Consumer]);
+    let admin = run.execute(system, Some(&key("admin")), &admin).await.unwrap();
+    let roles = BTreeSet::from([Role::Administrator, Role::Consumer, Role::Provider]);
+    run.execute(system, None, &SetRoles { user: admin.id, roles }).await.unwrap();
+    run.execute(system, None, &SuspendUser { user: late.id }).await.unwrap();
+
+    // Hubs and devices.
+    let hub = RegisterHub { slug: "closed".parse().unwrap(), title: "Closed".parse().unwrap() };
+    let closed = run.execute(Actor::User(admin.id), None, &hub).await.unwrap();
+    run.execute(system, None, &SetHubState { hub: closed.id, state: HubState::Suspended }).await.unwrap();
+    for role in [HubRole::Owner, HubRole::Manager, HubRole::Viewer] {
+        let set = SetMember { hub: f.hub.id, user: admin.id, role };
+        run.execute(seller, None, &set).await.unwrap();
+    }
+    run.execute(seller, None, &SetMember { hub: f.hub.id, user: late.id, role: HubRole::Owner })
+        .await
+        .unwrap();
+    run.execute(seller, None, &RemoveMember { hub: f.hub.id, user: late.id }).await.unwrap();
+    run.execute(seller, None, &SetMember { hub: f.hub.id, user: late.id, role: HubRole::Manager })
+        .await
+        .unwrap();
+    let mut others = Vec::new();
+    for (name, algorithm) in
+        [("ed", KeyAlgorithm::EdDsa), ("es", KeyAlgorithm::Es256), ("rs", KeyAlgorithm::Rs256)]
+    {
+        let pem = "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n".to_owned();
+        let device = RegisterDevice {
+            hub: f.hub.id,
+            name: name.parse().unwrap(),
+            title: "Key pair".parse().unwrap(),
+            credential: NewCredential::PublicKey { algorithm, pem },
+        };
+        others.push(run.execute(seller, None, &device).await.unwrap());
+    }
+    let credential = NewCredential::Password { hash: SecretHash::new("$argon2id$next") };
+    let until = f.clock_now().plus(DAY * 30);
+    let add = AddCredential {
+        device: f.device.id,
+        credential,
+        not_before: Some(f.clock_now().plus(DAY)),
+        not_after: Some(until),
+    };
+    let added = run.execute(seller, None, &add).await.unwrap();
+    let removed = run.execute(seller, None, &AddCredential { not_before: None, ..add }).await.unwrap();
+    run.execute(seller, None, &RemoveCredential { device: f.device.id, credential: removed }).await.unwrap();
+    assert_ne!(added, removed);
+    let state = DeviceState::Disabled;
+    run.execute(seller, None, &SetDeviceState { device: others[0].id, state }).await.unwrap();
+
+    // Products and offers.
+    for (slug, path) in [
+        ("draft", vec![]),
+        ("paused", vec![ProductState::Listed, ProductState::Paused]),
+        ("retired", vec![ProductState::Listed, ProductState::Retired]),
+    ] {
+        let create = CreateProduct {
+            hub: f.hub.id,
+            slug: slug.parse().unwrap(),
+            title: "Another".parse().unwrap(),
+            description: "Two lines\nand more".parse().unwrap(),
+            tags: vec!["air".parse().unwrap(), "roof".parse().unwrap()],
+            devices: others.iter().map(|device| device.id).collect(),
+        };
+        let product = run.execute(seller, None, &create).await.unwrap();
+        for to in path {
+            run.execute(seller, None, &MoveProduct { product: product.id, to }).await.unwrap();
+        }
+    }
+    let describe = DescribeProduct {
+        product: f.product.id,
+        title: "Air, described anew".parse().unwrap(),
+        description: "Air".parse().unwrap(),
+        tags: Vec::new(),
+    };
+    run.execute(seller, None, &describe).await.unwrap();
+    let free = f.offer(Plan::Free { quota: None }).await;
+    let few = f.offer(Plan::Free { quota: Some(2) }).await;
+    let ten = f.offer_for(fixed(10, 300), Some(86_400)).await;
+    let each = f.offer(per_message(100_000_000, None)).await;
+    let capped = f.offer_for(per_message(333, Some(1_000)), Some(60)).await;
+    let points = PublishOffer {
+        product: f.product.id,
+        currency: Currency::custom("POINTS", 0).unwrap(),
+        plan: fixed(1, 7),
+        term_seconds: None,
+    };
+    let points = run.execute(seller, None, &points).await.unwrap().id;
+    run.execute(seller, None, &WithdrawOffer { offer: points }).await.unwrap();
+
+    // Money, orders, leases.
+    f.top_up(f.buyer, 1_000).await;
+    let top_up = TopUp {
+        user: f.buyer,
+        amount: euros(9),
+        currency: Currency::custom("POINTS", 0).unwrap(),
+        reference: String::new(),
+    };
+    run.execute(system, Some(&key("points")), &top_up).await.unwrap();
+    let buy = async |name: &str, offer| -> Order {
+        run.execute(buyer, Some(&key(name)), &Purchase { offer }).await.unwrap()
+    };
+    let (active, exhausted, expired) =
+        (buy("active", free).await, buy("few", few).await, buy("capped", capped).await);
+    let (cancelled, revoked, metered) =
+        (buy("ten", ten).await, buy("ten-again", ten).await, buy("each", each).await);
+    let of = |order: &Order| GrantId::of(order.id);
+    let all = run.open(of(&exhausted), "gate-1", 2).await.unwrap();
+    run.close(all.lease, 2).await.unwrap();
+    let some = run.open(of(&metered), "gate-1", 5).await.unwrap();
+    run.extend(some.lease, 3, 9).await.unwrap();
+    run.close(some.lease, 4).await.unwrap();
+    run.open(of(&metered), "gate-2", 2).await.unwrap();
+    run.reclaim(system, "gate-2").await.unwrap();
+    run.open(of(&active), "gate-3", 100).await.unwrap();
+    for (stars, comment) in [(2, None), (5, Some("Better than I thought \u{2764}".parse().unwrap()))] {
+        let rate = RateProduct { order: metered.id, stars: stars.try_into().unwrap(), comment };
+        run.execute(buyer, None, &rate).await.unwrap();
+    }
+    run.execute(buyer, None, &ReplaceOrderPassword { order: active.id }).await.unwrap();
+    run.execute(buyer, Some(&key("cancel")), &CancelOrder { order: cancelled.id }).await.unwrap();
+    run.execute(seller, Some(&key("revoke")), &RevokeGrant { grant: of(&revoked) }).await.unwrap();
+    f.pass(DAY);
+    assert_eq!(run.expire(system).await.unwrap(), 1, "{}", expired.id);
+    store
+}
+
+async fn exported(store: &MemoryStore) -> String {
+    let mut lines = Vec::new();
+    export(store, &contents(&[]).unwrap(), &mut lines, &()).await.unwrap();
+    String::from_utf8(lines).unwrap()
+}
+
+/// What no export holds: the secrets, and the mark of a store that is being filled.
+async fn rest(store: &MemoryStore) -> String {
+    let mut lines = String::new();
+    let mut say = |draft: i3_core::store::Draft| {
+        writeln!(lines, "{} {}", draft.key(), draft.body().as_str()).unwrap();
+    };
+    for secret in store.all::<UserSecret>(Scan::ids(UserSecret::collection())).await.unwrap() {
+        say(secret.draft().unwrap());
+    }
+    for secret in store.all::<DeviceSecret>(Scan::ids(DeviceSecret::collection())).await.unwrap() {
+        say(secret.draft().unwrap());
+    }
+    for how in [FillingKind::Copy, FillingKind::Import, FillingKind::Replay] {
+        say(Filling { how }.draft().unwrap());
+    }
+    lines
+}
+
+async fn read() -> MemoryStore {
+    let store = MemoryStore::new();
+    let text = golden("store.jsonl");
+    import(&store, &contents(&[]).unwrap(), &mut text.as_bytes(), &()).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn todays_text_is_the_golden_text() {
+    let store = everything().await;
+    let (lines, rest) = (exported(&store).await, rest(&store).await);
+    if std::env::var_os("I3_GOLDEN").is_some_and(|wish| wish == "write") {
+        std::fs::create_dir_all(file("")).unwrap();
+        std::fs::write(file("store.jsonl"), &lines).unwrap();
+        std::fs::write(file("secrets.txt"), &rest).unwrap();
+    }
+    for (today, golden) in [(lines, golden("store.jsonl")), (rest, golden("secrets.txt"))] {
+        for (number, (today, golden)) in today.lines().zip(golden.lines()).enumerate() {
+            assert_eq!(today, golden, "line {}", number + 1);
+        }
+        assert_eq!(today.lines().count(), golden.lines().count());
+    }
+}
+
+#[tokio::test]
+async fn golden_data_are_read_and_add_up() {
+    let store = read().await;
+    let report = verify(&store, &contents(&[]).unwrap(), &()).await.unwrap();
+    assert_eq!(report.faults, vec![]);
+    let market = Marketplace::open(Arc::new(store.clone()), Arc::new(AllowAll), &[]).await.unwrap();
+    let books = market.reconcile(Actor::System).await.unwrap();
+    assert_eq!(books.differences, vec![]);
+    assert_eq!(books.grants.len(), 6);
+    let events = market.events(Actor::System, 0, 1_000).await.unwrap();
+    let log = market.audit_log(Actor::System, 0, 1_000).await.unwrap();
+    assert!(events.len() > 40 && log.len() > 40);
+    assert_eq!(exported(&store).await.lines().count(), golden("store.jsonl").lines().count());
+
+    // An answer that was stored is given again.
+    let orders: Vec<Order> = store.all(Scan::ids(Order::collection())).await.unwrap();
+    let replaced = orders.iter().find(|order| order.password_generation == 1).unwrap();
+    let buy = Purchase { offer: replaced.offer };
+    let again = market.execute(Actor::User(replaced.buyer), Some(&key("active")), &buy).await.unwrap();
+    assert_eq!(again, Order { password_generation: 0, ..replaced.clone() });
+}
+
+#[tokio::test]
+async fn golden_secrets_are_read() {
+    let mut read = 0;
+    for line in golden("secrets.txt").lines() {
+        let (place, body) = line.split_once(' ').unwrap();
+        let (collection, id) = place.split_once('/').unwrap();
+        let body = Body::new(body).unwrap();
+        let draft = match collection {
+            "user_secrets" => UserSecret::from_body(&Key::new(UserSecret::collection(), id).unwrap(), &body)
+                .unwrap()
+                .draft(),
+            "device_secrets" => {
+                DeviceSecret::from_body(&Key::new(DeviceSecret::collection(), id).unwrap(), &body)
+                    .unwrap()
+                    .draft()
+            }
+            "fillings" => {
+                Filling::from_body(&Key::new(Filling::collection(), id).unwrap(), &body).unwrap().draft()
+            }
+            other => panic!("no test knows `{other}`"),
+        };
+        assert_eq!(draft.unwrap().body(), &body);
+        read += 1;
+    }
+    assert_eq!(read, 3 + 2 + 3);
+}
+
+#[tokio::test]
+async fn the_golden_log_is_carried_out_to_the_golden_data() {
+    let source = read().await;
+    let target = MemoryStore::new();
+    let contents = contents(&[]).unwrap();
+    replay(&source, &target, &contents, &Commands::standard(), &()).await.unwrap();
+    let (source, target) =
+        (digest(&source, &contents, &()).await.unwrap(), digest(&target, &contents, &()).await.unwrap());
+    assert_eq!(target, source);
+}
+
+#[tokio::test]
+async fn golden_data_hold_every_collection_command_state_and_event() {
+    let text = golden("store.jsonl") + &golden("secrets.txt").replace(' ', "\",");
+    for part in contents(&[]).unwrap().parts() {
+        let name = part.collection().name;
+        assert!(text.contains(&format!("\"in\":\"{name}\"")) || part.is_secret(), "{name} is empty");
+    }
+    for command in Commands::standard().names() {
+        assert!(text.contains(&format!("\"command\":\"{command}\"")), "{command} is missing");
+    }
+    let states = ["pending", "active", "suspended", "disabled", "draft", "listed", "paused", "retired"]
+        .into_iter()
+        .chain(["published", "withdrawn", "completed", "cancelled", "exhausted", "expired", "revoked"])
+        .chain(["open", "closed", "reclaimed"]);
+    for state in states {
+        assert!(text.contains(&format!("\"state\":\"{state}\"")), "nothing is {state}");
+    }
+    let kinds = [
+        "free",
+        "fixed_count",
+        "per_message",
+        "top_up",
+        "hold",
+        "usage",
+        "release",
+        "password",
+        "public_key",
+    ];
+    for kind in kinds {
+        assert!(text.contains(&format!("\"kind\":\"{kind}\"")), "no {kind}");
+    }
+    let events = ["user_registered", "user_activated", "user_suspended", "roles_changed", "hub_registered"]
+        .into_iter()
+        .chain(["members_changed", "hub_changed", "device_changed", "product_changed", "offer_changed"])
+        .chain(["topped_up", "purchased", "order_cancelled", "password_replaced", "grant_ended"])
+        .chain(["usage_metered", "lease_reclaimed", "rated"]);
+    for event in events {
+        assert!(text.contains(&format!("\"event\":\"{event}\"")), "no {event}");
+    }
+    for part in [
+        "\"denied\":[",
+        "\"counters\":[",
+        "\"settings\":{\"registration\":\"approval\"",
+        "\"access\":[",
+        "\"anonymous\"",
+        "\"system\"",
+        "\"available\"",
+        "\"held\"",
+        "\"earned\"",
+        "\"fees\"",
+        "\"external\"",
+        "POINTS/0",
+        "EdDSA",
+        "ES256",
+        "RS256",
+        "viewer",
+        "manager",
+        "owner",
+    ] {
+        assert!(text.contains(part), "no {part}");
+    }
+}
