@@ -53,6 +53,10 @@ impl Harness for Databases {
         let url = self.last.lock().map_err(Stop::broken)?.clone();
         open(&url).await.map(Some)
     }
+
+    async fn second(&self) -> Result<Option<DynStore>, Stop> {
+        self.reopen().await
+    }
 }
 
 #[tokio::test]
