@@ -1,5 +1,4 @@
 //! The guide quotes the code as it is.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 
