@@ -237,26 +237,41 @@ fn stream_ends(dialect: Dialect, scan: &Scan, prefix: &str) -> Option<Query> {
     let first = conditions.text();
     let mut rest = conditions.text();
     rest.push_str(if rest.is_empty() { " WHERE " } else { " AND " });
-    // Jumps from stream to stream. `inner` ends the jumping on SQLite; PostgreSQL has no limit there, but
-    // jumps only as often as `outer` asks for a stream.
-    let jumping = |inner: &str, outer: &str| {
+    // Jumps from stream to stream, and says when to stop.
+    let jumping = |stop: &str| {
         format!(
             "WITH RECURSIVE ends(stream) AS (\
                SELECT {pick}(\"id\") FROM {table}{first} \
                UNION ALL \
                SELECT (SELECT {pick}(\"id\") FROM {table}{rest}\"id\" {compare} ends.stream) \
-               FROM ends WHERE ends.stream IS NOT NULL{inner}) \
-             SELECT e.\"id\", e.\"position\", e.\"link\" FROM {outer} s JOIN {table} e ON e.\"id\" = s.stream \
-               AND e.\"position\" = (SELECT max(\"position\") FROM {table} WHERE \"id\" = s.stream) \
-             ORDER BY s.stream {order}"
+               FROM ends WHERE ends.stream IS NOT NULL{stop}) "
         )
     };
     let twice = || [conditions.binds.clone(), conditions.binds.clone()].concat();
     Some(match dialect {
         #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => Query { sql: jumping(" LIMIT ?", "ends"), binds: twice() },
+        Dialect::Sqlite => {
+            let sql = format!(
+                "{}SELECT e.\"id\", e.\"position\", e.\"link\" FROM ends s JOIN {table} e ON e.\"id\" = s.stream \
+                   AND e.\"position\" = (SELECT max(\"position\") FROM {table} WHERE \"id\" = s.stream) \
+                 ORDER BY s.stream {order}",
+                jumping(" LIMIT ?")
+            );
+            Query { sql, binds: twice() }
+        }
+        // It has no limit there, but jumps only as often as a stream is asked for. With a plain join it might
+        // begin at the entries.
         #[cfg(feature = "postgres")]
-        Dialect::Postgres => Query { sql: jumping("", "(SELECT stream FROM ends LIMIT ?)"), binds: twice() },
+        Dialect::Postgres => {
+            let sql = format!(
+                "{}SELECT s.stream, e.\"position\", e.\"link\" FROM (SELECT stream FROM ends LIMIT ?) s \
+                 CROSS JOIN LATERAL (SELECT \"position\", \"link\" FROM {table} WHERE \"id\" = s.stream \
+                   ORDER BY \"position\" DESC LIMIT 1) e \
+                 ORDER BY s.stream {order}",
+                jumping("")
+            );
+            Query { sql, binds: twice() }
+        }
         // The optimizer jumps by itself: "Using index for group-by".
         #[cfg(feature = "mysql")]
         Dialect::Mysql => {

@@ -180,15 +180,7 @@ impl Store for PostgresStore {
         let Some(query) = plan_for(Dialect::Postgres, scan) else {
             return Ok(Page { rows: Vec::new(), next: None });
         };
-        let mut values = PgArguments::default();
-        for bind in query.binds {
-            let added = match bind {
-                Bind::Text(text) => values.add(text),
-                Bind::Int(number) => values.add(number),
-            };
-            added.map_err(|_| Failure::corrupt("a value cannot be given to the database"))?;
-        }
-        let rows = self.rows(query.sql, values).await?;
+        let rows = self.rows(query.sql, bound(query.binds)?).await?;
         let rows = rows.iter().map(|row| scanned(scan, row)).collect::<Result<Vec<_>, _>>()?;
         Ok(page(scan, rows)?)
     }
@@ -200,6 +192,19 @@ impl Store for PostgresStore {
     fn durability(&self) -> Durability {
         self.writer.durability()
     }
+}
+
+/// The values of a scan's query.
+fn bound(binds: Vec<Bind>) -> Result<PgArguments, Failure> {
+    let mut values = PgArguments::default();
+    for bind in binds {
+        let added = match bind {
+            Bind::Text(text) => values.add(text),
+            Bind::Int(number) => values.add(number),
+        };
+        added.map_err(|_| Failure::corrupt("a value cannot be given to the database"))?;
+    }
+    Ok(values)
 }
 
 /// A row of a scan; [`Query`](crate::scan::Query) tells its columns.
