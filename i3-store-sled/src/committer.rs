@@ -185,15 +185,9 @@ impl Committer {
         if let Some(failure) = &self.failure {
             return Err(refused_after(failure));
         }
-        let read = self.tree.get(layout::SCHEMA).map_err(|error| failed("read its schema", error))?;
-        let present: Description = match &read {
-            Some(bytes) => {
-                serde_json::from_slice(bytes).map_err(|error| corrupt("the schema").with_source(error))?
-            }
-            None => Description::default(),
-        };
-        let next = present.with(schema)?;
-        if read.is_some() && next == present {
+        let present = Description::stored(&self.tree)?;
+        let next = present.clone().unwrap_or_default().with(schema)?;
+        if present.as_ref() == Some(&next) {
             return Ok(());
         }
         let text = serde_json::to_vec(&next).map_err(|error| {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use i3_core::store::{Collection, ColumnKind, Kind, Schema, StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{corrupt, failed};
+use crate::layout;
+
 /// Every collection that was ever prepared, with the highest revision.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Description {
@@ -44,6 +47,19 @@ impl Shape {
 }
 
 impl Description {
+    /// The description in a store; `None` in one that was never prepared.
+    pub(crate) fn stored(tree: &sled::Tree) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = tree.get(layout::SCHEMA).map_err(|error| failed("read its schema", error))? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| corrupt("the schema").with_source(error))
+    }
+
+    /// The names of all collections.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.collections.keys().map(String::as_str)
+    }
+
     /// This description with what the schema adds, unless the two contradict each other.
     pub(crate) fn with(&self, schema: &Schema) -> Result<Self, StoreError> {
         let incompatible = |message| Err(StoreError::new(StoreErrorKind::Incompatible, message));

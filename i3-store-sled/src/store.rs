@@ -17,6 +17,7 @@ use i3_core::store::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::committer::{Committer, Request, Sync, Waiting};
+use crate::description::Description;
 use crate::error::{failed, io_failed, is_locked, writer_gone};
 use crate::{layout, reader};
 
@@ -284,5 +285,12 @@ impl Store for SledStore {
 
     fn durability(&self) -> Durability {
         self.durability
+    }
+
+    async fn unnamed(&self) -> Result<Option<Vec<String>>, StoreError> {
+        let stored = Description::stored(&self.tree)?.unwrap_or_default();
+        let schema = self.schema.read().unwrap_or_else(PoisonError::into_inner);
+        let named = |name: &str| schema.as_ref().is_some_and(|schema| schema.collection(name).is_some());
+        Ok(Some(stored.names().filter(|name| !named(name)).map(ToOwned::to_owned).collect()))
     }
 }

@@ -337,14 +337,8 @@ impl Store for MemoryStore {
 
     async fn unnamed(&self) -> Result<Option<Vec<String>>, StoreError> {
         let data = self.data.read().unwrap_or_else(PoisonError::into_inner);
-        let holds = |name| {
-            data.records.get(name).is_some_and(|rows| !rows.is_empty())
-                || data.counters.get(name).is_some_and(|rows| !rows.is_empty())
-                || data.streams.get(name).is_some_and(|rows| !rows.is_empty())
-        };
-        let unnamed = data.stored.iter().filter(|stored| {
-            !data.declared.iter().any(|known| known.name == stored.name) && holds(stored.name)
-        });
+        let named = |name| data.declared.iter().any(|known| known.name == name);
+        let unnamed = data.stored.iter().filter(|stored| !named(stored.name));
         Ok(Some(unnamed.map(|stored| stored.name.to_owned()).collect()))
     }
 }

@@ -136,8 +136,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What a successful commit survives.
     fn durability(&self) -> Durability;
 
-    /// The collections that the store has data of and the last schema does not name, as far as it can tell:
-    /// `None` if it cannot. Asked before data are moved elsewhere, so that what is left behind can be named.
+    /// The collections that earlier schemas named and the last one does not: `None` if the store cannot tell.
+    /// Asked before data are moved elsewhere, so that what would be left behind can be named.
     async fn unnamed(&self) -> Result<Option<Vec<String>>, StoreError> {
         Ok(None)
     }
