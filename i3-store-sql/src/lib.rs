@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | `sqlite` | `SqliteStore` | power loss (default) or a killed process |
 //! | `postgres` | `PostgresStore` | what the server is set to: power loss, as servers come |
+//! | `mysql` | `MysqlStore` | what the server is set to: power loss, as servers come |
 //!
 //! No feature is on by default. [`open`] opens any of them by an address.
 //!

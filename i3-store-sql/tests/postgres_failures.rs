@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use i3_core::store::{
     Applied, Batch, BatchBuilder, Body, Collection, Column, CommitError, Draft, Durability, Key, Kind, Row,
-    Scan, Schema, Store, StoreError, StoreErrorKind, Units,
+    Scan, Schema, Store, StoreError, StoreErrorKind, StoreExt, Units,
 };
 use i3_core::testkit::{Checked, Stop};
 use i3_store_sql::testkit::{Durable, Postgres, own_postgres_or_skip, postgres_or_skip};
@@ -351,7 +351,7 @@ async fn refused(url: &str) -> StoreError {
 #[tokio::test]
 async fn a_wrong_password_a_missing_database_and_a_missing_permission_are_told_apart() -> Checked {
     let Some(server) = own_postgres_or_skip("wrong passwords", Durable::No)? else { return Ok(()) };
-    server.execute("CREATE ROLE clerk LOGIN PASSWORD 'right' CONNECTION LIMIT 3")?;
+    server.execute("CREATE ROLE clerk LOGIN PASSWORD 'right'")?;
     let url = server.schema("permissions")?;
     let mine = url.replace("postgres://postgres@", "postgres://clerk:right@");
     // Nothing is granted: the schema is not even seen.
@@ -363,9 +363,8 @@ async fn a_wrong_password_a_missing_database_and_a_missing_permission_are_told_a
     assert!(error.to_string().contains("GRANT"), "{error}");
     server.execute("GRANT CREATE ON SCHEMA i3_test_permissions TO clerk")?;
     let store = open(&mine).await?;
-    // Each store's writer takes one connection of three, and this read another.
     store.scan(&Scan::ids(&ORDERS)).await?;
-    let _second = open(&mine).await?;
+    server.execute("ALTER ROLE clerk CONNECTION LIMIT 1")?;
     let error = refused(&mine).await;
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert!(error.to_string().contains("max_connections"), "{error}");
@@ -378,8 +377,12 @@ async fn a_wrong_password_a_missing_database_and_a_missing_permission_are_told_a
     let access = find(folder, "pg_hba.conf").unwrap();
     std::fs::write(&access, "local all clerk scram-sha-256\nlocal all all trust\n").unwrap();
     server.execute("ALTER ROLE clerk CONNECTION LIMIT -1; SELECT pg_reload_conf()")?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let error = refused(&url.replace("postgres://postgres@", "postgres://clerk:geheim@")).await;
+    let wrong = url.replace("postgres://postgres@", "postgres://clerk:geheim@");
+    // The server takes a moment to read its file again.
+    while open(&wrong).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let error = refused(&wrong).await;
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
     assert!(error.to_string().contains("password"), "{error}");
     Ok(())
@@ -488,5 +491,31 @@ async fn the_schema_of_the_address_is_made_and_its_tables_say_what_they_are_for(
             ("orders", "the buyers' orders"),
         ]
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_by_hand_that_moves_the_clock_first_is_not_lost_to_a_commit() -> Checked {
+    let Some((_, url, store)) = fresh("by_hand").await? else { return Ok(()) };
+    let store = Arc::new(store);
+    let five = || {
+        let five = Units::new(5).unwrap();
+        BatchBuilder::new().adjust(key(&BALANCES, "a"), five, Units::ZERO).build().unwrap()
+    };
+    store.commit(&five()).await?;
+    let mut hand = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await?;
+    let change =
+        "BEGIN; UPDATE _i3_store SET clock = clock + 1; UPDATE balances SET n = n + 100 WHERE id = 'a'";
+    sqlx::raw_sql(change).execute(&mut hand).await?;
+    let commit = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.commit(&five()).await.map(drop) }
+    });
+    // Until the commit has read what is there and waits for the clock.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!commit.is_finished(), "the commit did not wait");
+    sqlx::raw_sql("COMMIT").execute(&mut hand).await?;
+    commit.await??;
+    assert_eq!(store.counter(&key(&BALANCES, "a")).await?.get(), 110);
     Ok(())
 }

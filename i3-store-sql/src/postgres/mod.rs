@@ -44,7 +44,7 @@ pub struct PostgresOptions {
     pub schema: Option<String>,
     /// How long to wait for a connection.
     pub connect_timeout: Duration,
-    /// How long the server works on one statement before it gives up.
+    /// How long the server works on one statement before it gives up; zero for no limit.
     pub statement_timeout: Duration,
 }
 
@@ -66,7 +66,9 @@ impl Default for PostgresOptions {
 ///
 /// One connection writes and commits batches that wait at the same time together; reads run on a pool of
 /// others and see every commit that has returned. Several processes may use one database: their groups take
-/// turns, and no decision of one is lost to another. Tables carry comments for `psql`.
+/// turns, and no decision of one is lost to another. Tables carry comments for `psql`. A commit and a change
+/// that somebody makes by hand meet without loss if the latter's transaction adds 1 to the `clock` in
+/// `_i3_store` before anything else.
 ///
 /// The connections belong to a session: a pooler in between (`PgBouncer`) must keep one server connection for
 /// each of them (`pool_mode = session`).

@@ -29,8 +29,7 @@ fn many(round: usize) -> Batch {
     let mut batch = BatchBuilder::new();
     for number in 0..40 {
         let id = format!("o{round:02}{number:02}");
-        let values =
-            vec![Some(format!("s{}", number % 4).into()), Some(i64::try_from(number).unwrap().into())];
+        let values = vec![Some(format!("s{}", number % 4).into()), Some(i64::from(number).into())];
         batch = batch
             .create(Draft::new(&ORDERS, &id, values, "{}").unwrap())
             .append(key(&EVENTS, &format!("e{}", number % 8)), Body::new("{}").unwrap());
