@@ -179,7 +179,7 @@ fn promises(text: &mut String, results: &Results, note: Option<&str>) -> std::fm
 }
 
 fn write_table(text: &mut String, table: &Table, note: Option<&str>) -> std::fmt::Result {
-    writeln!(text, "\n### {}\n\nOne call: {}. In {}.", table.name, table.about, table.unit)?;
+    writeln!(text, "\n### {}\n\nMeasured: {}. In {}.", table.name, table.about, table.unit)?;
     if let Some(note) = note {
         writeln!(text, "*{note}*")?;
     }

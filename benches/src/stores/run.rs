@@ -111,10 +111,12 @@ impl<'a> Run<'a> {
         let everything: Vec<_> = named::NAMES.iter().map(|name| (*name).to_owned()).collect();
         let all = self.settings.backends.is_empty();
         for name in if all { &everything } else { &self.settings.backends } {
-            let mine = own.iter_mut().find(|mine| mine.as_ref().is_some_and(|mine| mine.name() == name));
+            let (kind, folder) =
+                name.split_once(':').map_or((name.as_str(), None), |(kind, rest)| (kind, Some(rest)));
+            let mine = own.iter_mut().find(|mine| mine.as_ref().is_some_and(|mine| mine.name() == kind));
             let backend = match mine.and_then(Option::take) {
                 Some(mut mine) => {
-                    mine.settle(scratch)?;
+                    mine.settle(folder.map_or(scratch, Path::new))?;
                     mine
                 }
                 None if self.settings.sync_floor.is_some() && named::is_server(name) => {
