@@ -14,6 +14,8 @@
 //!   the records say.
 //!
 //! A backend gives a [`Harness`], which opens empty stores. Nothing here needs a certain async runtime.
+//!
+//! `docs/backends.md` in the repository goes through all of it with a small real backend.
 
 pub mod conformance;
 pub mod crash;
