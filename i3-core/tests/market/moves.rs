@@ -27,7 +27,7 @@ fn all() -> Contents {
     contents(&[]).unwrap()
 }
 
-async fn digest_of(store: &dyn Store) -> StoreDigest {
+pub(crate) async fn digest_of(store: &dyn Store) -> StoreDigest {
     digest(store, &all(), &()).await.unwrap()
 }
 
@@ -108,9 +108,15 @@ type Meddling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Lets somebody else be faster, once: between a decision and its commit.
 #[derive(Clone)]
-struct Overtaken {
+pub(crate) struct Overtaken {
     inner: MemoryStore,
     meddling: Arc<Mutex<Option<Meddling>>>,
+}
+
+impl Overtaken {
+    pub(crate) fn over(store: &MemoryStore, meddling: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { inner: store.clone(), meddling: Arc::new(Mutex::new(Some(Box::pin(meddling)))) }
+    }
 }
 
 impl std::fmt::Debug for Overtaken {
@@ -261,13 +267,13 @@ async fn a_replay_that_was_stopped_goes_on_where_it_stopped() {
 
 /// Fails at every commit after the first ones.
 #[derive(Debug)]
-struct Failing {
+pub(crate) struct Failing {
     inner: MemoryStore,
     left: Mutex<usize>,
 }
 
 impl Failing {
-    fn after(store: &MemoryStore, commits: usize) -> Self {
+    pub(crate) fn after(store: &MemoryStore, commits: usize) -> Self {
         Self { inner: store.clone(), left: Mutex::new(commits) }
     }
 }
