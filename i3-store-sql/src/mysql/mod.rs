@@ -1,6 +1,7 @@
 //! The MySQL and MariaDB backend.
 
 mod connect;
+mod ends;
 mod engine;
 mod error;
 mod schema;

@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 
-use i3_core::store::{Change, Collection, Group, Kind, Value};
+use i3_core::store::{Change, Collection, Key, Kind, Value};
 
 use crate::scan::joined;
-use crate::server::{Catalog, Failure, Wanted};
+use crate::server::Wanted;
 
 /// A name in backticks, which works under every `sql_mode`.
 pub(super) fn named(name: &str) -> String {
@@ -131,34 +131,27 @@ pub(super) fn ask(script: &mut Script, what: Ask, wanted: &[Wanted<'_>]) {
     }
 }
 
-/// Adds the statements of a group's changes.
-pub(super) fn write(script: &mut Script, catalog: &Catalog, group: Group) -> Result<(), Failure> {
-    let mut changes: Vec<Vec<(String, Change)>> = Vec::new();
-    changes.resize_with(catalog.collections().len(), Vec::new);
-    for (key, change) in group.into_changes() {
-        if let Some(changes) = changes.get_mut(catalog.place(key.collection())?) {
-            changes.push((key.id().to_owned(), change));
-        }
-    }
-    for (collection, changes) in catalog.collections().iter().zip(changes) {
+/// Adds the statements of a group's changes, which are in the order of their keys.
+pub(super) fn write(script: &mut Script, changes: &[(Key, Change)]) {
+    for changes in changes.chunk_by(|(one, _), (two, _)| one.collection().name == two.collection().name) {
+        let Some(collection) = changes.first().map(|(key, _)| key.collection()) else { continue };
         let (removed, stored): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|(_, change)| matches!(change, Change::Remove));
+            changes.iter().partition(|(_, change)| matches!(change, Change::Remove));
         let table = named(collection.name);
         let head = format!("DELETE FROM {table} WHERE `id` IN (");
-        script.add_list((&head, ")", ","), &removed, |sql, (id, _)| literal(sql, id));
+        script.add_list((&head, ")", ","), removed, |sql, (key, _)| literal(sql, key.id()));
         let (head, tail) = insertion(collection);
-        script.add_list((&head, tail.as_str(), ","), stored.iter().flat_map(rows), row);
+        script.add_list((&head, tail.as_str(), ","), stored.into_iter().flat_map(rows), row);
     }
-    Ok(())
 }
 
 /// A row to store.
 type Stored<'c> = (&'c str, &'c Change, usize);
 
 /// The rows of a change: one, or one for each entry.
-fn rows((id, change): &(String, Change)) -> impl Iterator<Item = Stored<'_>> {
+fn rows((key, change): &(Key, Change)) -> impl Iterator<Item = Stored<'_>> {
     let count = if let Change::Append { entries, .. } = change { entries.len() } else { 1 };
-    (0..count).map(move |place| (id.as_str(), change, place))
+    (0..count).map(move |place| (key.id(), change, place))
 }
 
 fn row(sql: &mut String, (id, change, place): Stored<'_>) {
