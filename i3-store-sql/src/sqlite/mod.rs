@@ -49,8 +49,8 @@ pub enum Synchronous {
 /// How a [`SqliteStore`] works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// Reads of more than 64 rows that run at the same time, each in a thread of its own; others run where
-    /// they are called. At least one.
+    /// Reads of more than 64 rows that run at the same time, each in a thread of its own; shorter ones run
+    /// where they are called. At least one.
     pub readers: u32,
     /// When to wait for the disk.
     pub synchronous: Synchronous,
@@ -180,14 +180,18 @@ impl Store for SqliteStore {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
         let catalog = self.shared.catalog();
         let asked = keys.to_vec();
-        Ok(self.readers.read(keys.len(), move |connection| cells(connection, &catalog, &asked)).await?)
+        let found = self.readers.read(move |connection, rows| {
+            let few = asked.len() <= rows;
+            few.then(|| cells(connection, &catalog, &asked)).transpose()
+        });
+        Ok(found.await?)
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
         self.shared.catalog().table(scan.collection())?;
         let Some(query) = plan(scan) else { return Ok(Page { rows: Vec::new(), next: None }) };
         let asked = scan.clone();
-        Ok(self.readers.read(scan.rows(), move |connection| page(connection, &asked, &query)).await?)
+        Ok(self.readers.read(move |connection, rows| page(connection, &asked, &query, rows)).await?)
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
@@ -220,26 +224,29 @@ fn cells(connection: &Connection, catalog: &Catalog, keys: &[Key]) -> Result<Vec
     Ok(cells)
 }
 
-/// The rows of a planned scan.
-fn page(connection: &Connection, scan: &Scan, query: &Query) -> Result<Page, Failure> {
+/// The rows of a planned scan; `None` if they are more than `most`.
+fn page(connection: &Connection, scan: &Scan, query: &Query, most: usize) -> Result<Option<Page>, Failure> {
     let index = match scan.by_what() {
         By::Index { index, .. } => Some(*index),
         _ => None,
     };
     let mut statement = connection.prepare_cached(&query.sql)?;
     let mut found = statement.query(params_from_iter(&query.binds))?;
-    let mut rows = Vec::with_capacity(scan.rows());
+    let mut rows = Vec::new();
     let mut next = None;
     while let Some(row) = found.next()? {
         // The row more that was asked for says only that there is one.
         if rows.len() == scan.rows() {
-            return Ok(Page { rows, next });
+            return Ok(Some(Page { rows, next }));
+        }
+        if rows.len() == most {
+            return Ok(None);
         }
         let (row, cursor) = rows::scanned(scan, index, row)?;
         rows.push(row);
         next = Some(cursor);
     }
-    Ok(Page { rows, next: None })
+    Ok(Some(Page { rows, next: None }))
 }
 
 impl ToSql for Bind {

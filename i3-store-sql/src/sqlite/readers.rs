@@ -1,10 +1,10 @@
 //! Read-only connections, used in the caller's own thread where that is short.
 //!
-//! A read of a few keys takes microseconds, most of them spent on pages in memory: less than it takes to wake
-//! another thread, so it runs where it is called. A read of many rows takes up to some milliseconds (more if
-//! the disk must be asked), which a runtime's thread must not be away for: it gets a thread for itself. A
-//! thread of our own and not one of tokio's, so that the futures run on any runtime; starting one
-//! takes about a hundredth of such a read.
+//! A row takes about half a microsecond if its page is in memory, and up to [`SHORT`] of them less than it takes
+//! to wake another thread, so a read begins where it is called. One that finds more rows takes up to some
+//! milliseconds (more if the disk must be asked), which a runtime's thread must not be away for: it is
+//! begun again in a thread of its own. Not one of tokio's, so that the futures run on any runtime;
+//! to start one takes some ten microseconds.
 //!
 //! Every read begins after its connection was taken, and SQLite shows it every commit that has returned by then.
 
@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::connection::Database;
 use super::error::Failure;
 
-/// Rows that a read takes at most, to run in the caller's thread.
+/// Rows that a read takes at most in the caller's thread.
 const SHORT: usize = 64;
 /// Idle connections that are kept: more than runtimes have threads, mostly.
 const IDLE: usize = 64;
@@ -51,18 +51,18 @@ impl Readers {
         Ok(Self { database, idle: Mutex::new(vec![first]), long: Arc::new(Semaphore::new(permits)), threads })
     }
 
-    /// What `read` finds, of at most `rows` rows. A long read whose future is dropped still ends in its thread.
+    /// What `read` finds. It is told how many rows it may take, and says `None` if that is too few. A long read
+    /// whose future is dropped still ends in its thread.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
-        rows: usize,
-        read: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+        read: impl Fn(&Connection, usize) -> Result<Option<T>, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        if rows <= SHORT {
-            match self.run(Duration::ZERO, &read) {
-                // Another process opens or closes the database: that is waited for in another thread.
-                Err(failure) if failure.kind() == StoreErrorKind::Busy => {}
-                done => return done,
-            }
+        match self.run(Duration::ZERO, |connection| read(connection, SHORT)) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
+            // Another process opens or closes the database: that is waited for in another thread.
+            Err(failure) if failure.kind() == StoreErrorKind::Busy => {}
+            Err(failure) => return Err(failure),
         }
         let closed = |_| Failure::new(StoreErrorKind::Unavailable, "the store is closed");
         let permit = Arc::clone(&self.long).acquire_owned().await.map_err(closed)?;
@@ -70,16 +70,15 @@ impl Readers {
         let readers = Arc::clone(self);
         let body = move || {
             // Whoever asked may have gone.
-            let _ = reply.send(readers.run(readers.database.busy, &read));
+            let _ = reply.send(readers.run(readers.database.busy, |connection| read(connection, usize::MAX)));
             drop(permit);
         };
         std::thread::Builder::new().name("i3-sqlite-read".to_owned()).spawn(body).map_err(|error| {
             Failure::new(StoreErrorKind::Unavailable, "no thread can be started for a long read")
                 .caused_by(error)
         })?;
-        answer.await.unwrap_or_else(|_| {
-            Err(Failure::new(StoreErrorKind::Unavailable, "a long read ended without an answer"))
-        })
+        let unanswered = || Failure::new(StoreErrorKind::Unavailable, "a long read ended without an answer");
+        answer.await.map_err(|_| unanswered())??.ok_or_else(unanswered)
     }
 
     /// Reads now, and waits for locks as long as this. A read that fails takes its connection with it.
