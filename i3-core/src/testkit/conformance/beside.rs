@@ -1,5 +1,7 @@
 //! Readers beside writers, and two handles over one store.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{bank, prepared};
 use crate::store::{Batch, Cell, CommitError, DynStore, Row, Scan};
 use crate::testkit::dump::{entries, index_check};
@@ -95,21 +97,16 @@ pub(super) async fn a_read_beside_commits_never_goes_back(harness: &dyn Harness)
     let store = prepared(harness).await?;
     put(&*store, &Item::new("x").order(0)).await?;
     let store = &store;
+    let written = &AtomicBool::new(false);
     let writer: Run<'_> = Box::pin(async move {
-        for round in 1..=ROUNDS {
-            let expect = version_of(&**store, "x").await?;
-            let batch =
-                vec![replace(expect, &Item::new("x").order(round))?, add("n", 1)?, append("s", "entry")?];
-            commit(&**store, batch).await?;
-            // What returned is seen by whoever asks now.
-            ensure_eq!(count(&**store, "n").await?, Some(round));
-        }
-        Ok(())
+        let all = write_rounds(store).await;
+        written.store(true, Ordering::Relaxed);
+        all
     });
     let reader = || -> Run<'_> {
         Box::pin(async move {
             let mut last = (0, 0, 0);
-            while last.0 < ROUNDS {
+            while !written.load(Ordering::Relaxed) {
                 let record = item_of(&**store, "x").await?.and_then(|item| item.order).unwrap_or(0);
                 let counter = count(&**store, "n").await?.unwrap_or(0);
                 let length = match cell(&**store, &key(&STREAMS, "s")?).await? {
@@ -139,6 +136,18 @@ pub(super) async fn buyers_in_a_rush_through_two_handles_get_one_order_for_each_
 async fn another(harness: &dyn Harness) -> Result<DynStore, Stop> {
     let second = harness.second().await?;
     second.ok_or(Stop::NotApplicable("only one handle at a time can have the store open"))
+}
+
+/// Changes a record, a counter and a stream in each batch, and looks for what it did.
+async fn write_rounds(store: &DynStore) -> Checked {
+    for round in 1..=ROUNDS {
+        let expect = version_of(&**store, "x").await?;
+        let record = replace(expect, &Item::new("x").order(round))?;
+        commit(&**store, vec![record, add("n", 1)?, append("s", "entry")?]).await?;
+        // What returned is seen by whoever asks now.
+        ensure_eq!(count(&**store, "n").await?, Some(round));
+    }
+    Ok(())
 }
 
 /// Two handles over one store, prepared.
