@@ -14,10 +14,6 @@ use i3_core::store::{DynStore, StoreError, StoreErrorKind};
 /// `Misconfigured` for an address of no such kind; `Unsupported` if the feature for it (`sqlite`, `postgres`,
 /// `mysql`) was not compiled in, with its name; otherwise as the store itself. No message holds the address,
 /// which may have a password.
-#[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
-    expect(clippy::unused_async, reason = "there is nothing to open without any feature")
-)]
 pub async fn open(url: &str) -> Result<DynStore, StoreError> {
     match url.split_once(':') {
         #[cfg(feature = "sqlite")]

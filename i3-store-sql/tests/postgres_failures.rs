@@ -410,6 +410,15 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
+async fn encryption_that_the_server_does_not_offer_is_misconfigured() -> Checked {
+    let Some((_, url, _)) = fresh("tls").await? else { return Ok(()) };
+    let error = refused(&format!("{url}&sslmode=require")).await;
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+    assert!(error.to_string().contains("TLS"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_read_only_database_and_a_lost_table_are_misconfigured() -> Checked {
     let Some((server, url, store)) = fresh("read_only").await? else { return Ok(()) };
     store.commit(&payment(1)).await?;

@@ -101,6 +101,9 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+const UNENCRYPTED: &str =
+    "no encrypted connection to the database: check the address's TLS options and the certificates";
+
 /// What an error means: the database's own errors by their codes, which the dialects know.
 fn meaning(error: &sqlx::Error) -> Meaning {
     use StoreErrorKind::{Busy, Corrupt, Misconfigured, Unavailable};
@@ -120,10 +123,11 @@ fn meaning(error: &sqlx::Error) -> Meaning {
         sqlx::Error::Configuration(_) => {
             Meaning::lasting(Misconfigured, "the database's address has a part that is not understood")
         }
-        sqlx::Error::Tls(_) => Meaning::lasting(
-            Misconfigured,
-            "no encrypted connection to the database: check the address's TLS options and the certificates",
-        ),
+        sqlx::Error::Tls(_) => Meaning::lasting(Misconfigured, UNENCRYPTED),
+        // A certificate that is not trusted, as rustls tells it.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Meaning { lost: true, ..Meaning::lasting(Misconfigured, UNENCRYPTED) }
+        }
         sqlx::Error::ColumnDecode { .. }
         | sqlx::Error::Decode(_)
         | sqlx::Error::ColumnNotFound(_)
@@ -151,6 +155,13 @@ mod tests {
         let failure = Failure::from(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
         assert!(failure.lost() && failure.again());
         assert_eq!(failure.told().kind(), StoreErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_misconfigured() {
+        let failure = Failure::from(sqlx::Error::Io(std::io::ErrorKind::InvalidData.into()));
+        assert_eq!((failure.told().kind(), failure.again()), (StoreErrorKind::Misconfigured, false));
+        assert!(failure.lost());
     }
 
     #[test]
