@@ -22,6 +22,7 @@ use i3_core::secret::SecretHash;
 use i3_core::store::{DynStore, MemoryStore};
 use i3_core::user::User;
 use i3_marketplace::{StoreUrl, store_contents};
+use i3_store_sql::testkit::{mariadb_or_skip, postgres_or_skip};
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
@@ -157,6 +158,28 @@ fn a_store_is_copied_from_sqlite_to_sled_and_back_with_its_secrets() {
     let said = done(&["verify", &back]);
     assert!(said.ends_with("all is well\n") && said.contains("chain intact"), "{said}");
     assert!(line(&said, "ledger:").ends_with("sum EUR 0"), "{said}");
+}
+
+#[test]
+fn a_store_goes_over_both_database_servers_and_back() {
+    let name = "a_store_goes_over_both_database_servers_and_back";
+    let (Some(postgres), Some(mariadb)) = (postgres_or_skip(name).unwrap(), mariadb_or_skip(name).unwrap())
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (from, _) = source(folder.path());
+    let wanted = line(&done(&["digest", &from]), "total").to_owned();
+    let mut last = from;
+    for next in [
+        postgres.database("moved").unwrap(),
+        mariadb.database("moved").unwrap(),
+        place(folder.path(), "sqlite", "back"),
+    ] {
+        assert_eq!(line(&done(&["copy", &last, &next]), "digest of both:"), wanted);
+        assert!(done(&["verify", &next]).ends_with("all is well\n"));
+        last = next;
+    }
 }
 
 #[test]
