@@ -300,7 +300,8 @@ impl Marketplace {
                 }
                 Err(MarketError::Store(error)) => error,
             };
-            return Err(failed.into());
+            // Whatever became of this try, an earlier one may have been applied.
+            return Err(if tries > 0 { failed.outcome_unknown() } else { failed }.into());
         }
     }
 }

@@ -311,6 +311,8 @@ impl Marketplace {
                 {
                     tries += 1;
                 }
+                // Whatever became of this try, an earlier one may have been applied.
+                Err(Refused::Store(error)) if tries > 0 => return Err(error.outcome_unknown().into()),
                 other => break other?,
             }
         };

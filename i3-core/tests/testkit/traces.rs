@@ -86,7 +86,6 @@ async fn every_command_is_whole_and_converges_whatever_call_fails() -> Checked {
 }
 
 #[tokio::test]
-#[ignore = "Marketplace::execute says `Applied::No` when it tries again after a lost answer and fails"]
 async fn a_store_that_dies_in_a_commit_leaves_the_outcome_unknown() -> Checked {
     let mut troubles = Trouble::all();
     troubles.retain(dies);
