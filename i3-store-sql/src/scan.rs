@@ -232,45 +232,30 @@ fn ids(scan: &Scan, prefix: &str) -> Option<Query> {
 fn stream_ends(dialect: Dialect, scan: &Scan, prefix: &str) -> Option<Query> {
     let conditions = id_range(scan, prefix)?;
     let table = quoted(scan.collection().name);
-    let (compare, order) = towards(scan);
-    let pick = if scan.direction() == Direction::Forward { "min" } else { "max" };
-    let first = conditions.text();
-    let mut rest = conditions.text();
-    rest.push_str(if rest.is_empty() { " WHERE " } else { " AND " });
-    // Jumps from stream to stream, and says when to stop.
-    let jumping = |stop: &str| {
-        format!(
-            "WITH RECURSIVE ends(stream) AS (\
-               SELECT {pick}(\"id\") FROM {table}{first} \
-               UNION ALL \
-               SELECT (SELECT {pick}(\"id\") FROM {table}{rest}\"id\" {compare} ends.stream) \
-               FROM ends WHERE ends.stream IS NOT NULL{stop}) "
-        )
-    };
-    let twice = || [conditions.binds.clone(), conditions.binds.clone()].concat();
+    let (_, order) = towards(scan);
     Some(match dialect {
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {
+            let (jumping, binds) = jumping(scan, &conditions, " LIMIT ?");
             let sql = format!(
-                "{}SELECT e.\"id\", e.\"position\", e.\"link\" FROM ends s JOIN {table} e ON e.\"id\" = s.stream \
+                "{jumping}SELECT e.\"id\", e.\"position\", e.\"link\" FROM ends s JOIN {table} e ON e.\"id\" = s.stream \
                    AND e.\"position\" = (SELECT max(\"position\") FROM {table} WHERE \"id\" = s.stream) \
-                 ORDER BY s.stream {order}",
-                jumping(" LIMIT ?")
+                 ORDER BY s.stream {order}"
             );
-            Query { sql, binds: twice() }
+            Query { sql, binds }
         }
         // It has no limit there, but jumps only as often as a stream is asked for. With a plain join it might
         // begin at the entries.
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
+            let (jumping, binds) = jumping(scan, &conditions, "");
             let sql = format!(
-                "{}SELECT s.stream, e.\"position\", e.\"link\" FROM (SELECT stream FROM ends LIMIT ?) s \
+                "{jumping}SELECT s.stream, e.\"position\", e.\"link\" FROM (SELECT stream FROM ends LIMIT ?) s \
                  CROSS JOIN LATERAL (SELECT \"position\", \"link\" FROM {table} WHERE \"id\" = s.stream \
                    ORDER BY \"position\" DESC LIMIT 1) e \
-                 ORDER BY s.stream {order}",
-                jumping("")
+                 ORDER BY s.stream {order}"
             );
-            Query { sql, binds: twice() }
+            Query { sql, binds }
         }
         // The optimizer jumps by itself: "Using index for group-by".
         #[cfg(feature = "mysql")]
@@ -280,11 +265,30 @@ fn stream_ends(dialect: Dialect, scan: &Scan, prefix: &str) -> Option<Query> {
                    (SELECT \"id\", max(\"position\") AS \"position\" FROM {table}{first} \
                     GROUP BY \"id\" ORDER BY \"id\" {order} LIMIT ?) s \
                  JOIN {table} e ON e.\"id\" = s.\"id\" AND e.\"position\" = s.\"position\" \
-                 ORDER BY e.\"id\" {order}"
+                 ORDER BY e.\"id\" {order}",
+                first = conditions.text(),
             );
             Query { sql, binds: conditions.binds }
         }
     })
+}
+
+/// The head of a query that jumps from stream to stream, and says when to stop; with its values.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn jumping(scan: &Scan, conditions: &Conditions, stop: &str) -> (String, Vec<Bind>) {
+    let table = quoted(scan.collection().name);
+    let (compare, _) = towards(scan);
+    let pick = if scan.direction() == Direction::Forward { "min" } else { "max" };
+    let first = conditions.text();
+    let rest = if first.is_empty() { " WHERE ".to_owned() } else { format!("{first} AND ") };
+    let head = format!(
+        "WITH RECURSIVE ends(stream) AS (\
+           SELECT {pick}(\"id\") FROM {table}{first} \
+           UNION ALL \
+           SELECT (SELECT {pick}(\"id\") FROM {table}{rest}\"id\" {compare} ends.stream) \
+           FROM ends WHERE ends.stream IS NOT NULL{stop}) "
+    );
+    (head, [conditions.binds.clone(), conditions.binds.clone()].concat())
 }
 
 fn entries(scan: &Scan, stream: &str) -> Query {

@@ -41,14 +41,12 @@ impl MysqlEngine {
 
     /// The connection, taken away: whoever fails does not give it back.
     async fn connection(&mut self) -> Result<MySqlConnection, Failure> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => {
-                // It may be another server now, that took over.
-                self.ends.forget();
-                self.target.connect().await
-            }
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
         }
+        // It may be another server now, that took over.
+        self.ends.forget();
+        self.target.connect().await
     }
 
     async fn run(&self, connection: &mut MySqlConnection, text: &str) -> Result<Vec<MySqlRow>, Failure> {
@@ -107,7 +105,7 @@ impl MysqlEngine {
         let changes: Vec<(Key, Change)> = group.into_changes().collect();
         if !changes.is_empty() {
             let mut script = Script::new(self.facts.text_limit);
-            write(&mut script, &changes);
+            write(&mut script, &changes, |key| stored.has(catalog, key).unwrap_or(true));
             script.add(&format!("UPDATE `_i3_store` SET `clock` = {clock}"));
             for text in script.into_texts() {
                 self.target.run(connection, text).await?;

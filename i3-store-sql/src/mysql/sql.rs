@@ -131,8 +131,9 @@ pub(super) fn ask(script: &mut Script, what: Ask, wanted: &[Wanted<'_>]) {
     }
 }
 
-/// Adds the statements of a group's changes, which are in the order of their keys.
-pub(super) fn write(script: &mut Script, changes: &[(Key, Change)]) {
+/// Adds the statements of a group's changes, which are in the order of their keys. What is `there` is
+/// overwritten; what is not, is inserted, which is cheaper, and fails if something is there after all.
+pub(super) fn write(script: &mut Script, changes: &[(Key, Change)], there: impl Fn(&Key) -> bool) {
     for changes in changes.chunk_by(|(one, _), (two, _)| one.collection().name == two.collection().name) {
         let Some(collection) = changes.first().map(|(key, _)| key.collection()) else { continue };
         let (removed, stored): (Vec<_>, Vec<_>) =
@@ -140,8 +141,10 @@ pub(super) fn write(script: &mut Script, changes: &[(Key, Change)]) {
         let table = named(collection.name);
         let head = format!("DELETE FROM {table} WHERE `id` IN (");
         script.add_list((&head, ")", ","), removed, |sql, (key, _)| literal(sql, key.id()));
-        let (head, tail) = insertion(collection);
-        script.add_list((&head, tail.as_str(), ","), stored.into_iter().flat_map(rows), row);
+        let (head, overwriting) = insertion(collection);
+        let (old, new): (Vec<_>, Vec<_>) = stored.into_iter().partition(|(key, _)| there(key));
+        script.add_list((&head, overwriting.as_str(), ","), old.into_iter().flat_map(rows), row);
+        script.add_list((&head, "", ","), new.into_iter().flat_map(rows), row);
     }
 }
 
@@ -187,7 +190,8 @@ fn row(sql: &mut String, (id, change, place): Stored<'_>) {
     sql.push(')');
 }
 
-/// What stands before and after the rows that are stored in a table. Entries are never overwritten.
+/// What stands before the rows that are stored in a table, and after those that overwrite others. Entries
+/// never do.
 fn insertion(collection: &Collection) -> (String, String) {
     let columns = match collection.kind {
         Kind::Records => {
