@@ -287,10 +287,10 @@ impl Store for SledStore {
         self.durability
     }
 
-    async fn unnamed(&self) -> Result<Option<Vec<String>>, StoreError> {
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
         let stored = Description::stored(&self.tree)?.unwrap_or_default();
         let schema = self.schema.read().unwrap_or_else(PoisonError::into_inner);
         let named = |name: &str| schema.as_ref().is_some_and(|schema| schema.collection(name).is_some());
-        Ok(Some(stored.names().filter(|name| !named(name)).map(ToOwned::to_owned).collect()))
+        Ok(stored.names().filter(|name| !named(name)).map(ToOwned::to_owned).collect())
     }
 }

@@ -124,7 +124,7 @@ async fn copy(from: &str, to: &str, contents: &Contents, progress: &dyn Progress
     let mut text = String::new();
     let resumed = if copied.resumed { ", going on with an earlier copy" } else { "" };
     let _ = writeln!(text, "copied {from} to {to}{resumed}: {} rows", copied.digest.rows());
-    left_behind(&mut text, copied.left_behind.as_deref());
+    left_behind(&mut text, &copied.left_behind);
     let _ = writeln!(text, "digest of both: {}", copied.digest.total());
     Ok(text)
 }
@@ -136,7 +136,7 @@ async fn digest(store: &str, contents: &Contents, progress: &dyn Progress) -> Re
     progress.begin("reading", None);
     let digest = portable::digest(&*store, contents, progress).await?;
     let mut text = table(&digest);
-    left_behind(&mut text, store.unnamed().await?.as_deref());
+    left_behind(&mut text, &store.unnamed().await?);
     let _ = writeln!(text, "without secrets  {}", digest.without_secrets());
     let _ = writeln!(text, "audited          {}", digest.logged());
     let _ = writeln!(text, "total            {}", digest.total());
@@ -157,16 +157,10 @@ fn table(digest: &StoreDigest) -> String {
 }
 
 /// Data that this program does not know.
-fn left_behind(text: &mut String, names: Option<&[String]>) {
-    match names {
-        Some([]) => {}
-        Some(names) => {
-            let _ =
-                writeln!(text, "not included, because this program does not know them: {}", names.join(", "));
-        }
-        None => {
-            let _ = writeln!(text, "whether the store holds more than this program knows, it cannot tell");
-        }
+fn left_behind(text: &mut String, names: &[String]) {
+    if !names.is_empty() {
+        let names = names.join(", ");
+        let _ = writeln!(text, "not included, because this program does not know them: {names}");
     }
 }
 
@@ -233,7 +227,7 @@ async fn export(
     };
     let mut text = String::new();
     let _ = writeln!(text, "exported {url}: {} rows", exported.rows);
-    left_behind(&mut text, exported.left_behind.as_deref());
+    left_behind(&mut text, &exported.left_behind);
     left_out(&mut text, "left out, because they are secrets", &exported.left_out);
     let _ = writeln!(text, "digest without secrets: {}", exported.digest.total());
     Ok(text)

@@ -13,9 +13,8 @@ pub struct Copied {
     pub digest: StoreDigest,
     /// Whether an earlier copy that was not finished was gone on with.
     pub resumed: bool,
-    /// Collections of the source that stayed behind because the contents do not name them; none if the
-    /// source cannot tell.
-    pub left_behind: Option<Vec<String>>,
+    /// Collections of the source that stayed behind because the contents do not name them.
+    pub left_behind: Vec<String>,
 }
 
 /// Copies everything from `source` into an empty `target`, or goes on with a copy that was not finished, and

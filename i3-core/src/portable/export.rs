@@ -17,8 +17,8 @@ pub struct Exported {
     pub rows: u64,
     /// Collections of secrets, with the numbers of their records, that are not in the export.
     pub left_out: BTreeMap<String, u64>,
-    /// Collections that are not in it because the contents do not name them; none if the store cannot tell.
-    pub left_behind: Option<Vec<String>>,
+    /// Collections that are not in it because the contents do not name them.
+    pub left_behind: Vec<String>,
 }
 
 /// Writes everything in a store but its secrets: a first line with the format, a line for each record,

@@ -9,8 +9,8 @@
 //!
 //! What is moved is said by [`Contents`]: the collections, and for records the entity that they hold, because
 //! a backend gives bodies back and not the values of columns. [`market::contents`](crate::market::contents)
-//! has those of the marketplace. The contract cannot list what else a store holds: collections that the
-//! contents do not name are neither moved nor noticed, except by a backend that [tells](Store::unnamed).
+//! has those of the marketplace. Collections that the contents do not name are not moved; the outcome
+//! [names](Store::unnamed) them.
 //!
 //! # A store that is being filled
 //!

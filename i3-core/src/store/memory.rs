@@ -335,10 +335,12 @@ impl Store for MemoryStore {
         Durability::Memory
     }
 
-    async fn unnamed(&self) -> Result<Option<Vec<String>>, StoreError> {
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
         let data = self.data.read().unwrap_or_else(PoisonError::into_inner);
         let named = |name| data.declared.iter().any(|known| known.name == name);
         let unnamed = data.stored.iter().filter(|stored| !named(stored.name));
-        Ok(Some(unnamed.map(|stored| stored.name.to_owned()).collect()))
+        let mut names: Vec<String> = unnamed.map(|stored| stored.name.to_owned()).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 }

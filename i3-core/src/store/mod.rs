@@ -136,11 +136,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What a successful commit survives.
     fn durability(&self) -> Durability;
 
-    /// The collections that earlier schemas named and the last one does not: `None` if the store cannot tell.
-    /// Asked before data are moved elsewhere, so that what would be left behind can be named.
-    async fn unnamed(&self) -> Result<Option<Vec<String>>, StoreError> {
-        Ok(None)
-    }
+    /// The names of the collections that earlier schemas had and the last one has not, in order. Asked before
+    /// data are moved elsewhere, so that what would be left behind can be named.
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// A shared store of any kind.

@@ -300,4 +300,8 @@ impl Store for FaultyStore {
     fn durability(&self) -> Durability {
         self.inner.durability()
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.unnamed().await
+    }
 }

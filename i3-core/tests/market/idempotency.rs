@@ -93,6 +93,10 @@ impl Store for Doubtful {
     fn durability(&self) -> Durability {
         Durability::Memory
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.unnamed().await
+    }
 }
 
 #[tokio::test]

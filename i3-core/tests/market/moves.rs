@@ -146,6 +146,10 @@ impl Store for Overtaken {
     fn durability(&self) -> Durability {
         Durability::Memory
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.unnamed().await
+    }
 }
 
 async fn overtaken() -> (Fixture, Overtaken) {
@@ -301,6 +305,10 @@ impl Store for Failing {
     }
     fn durability(&self) -> Durability {
         Durability::Memory
+    }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.unnamed().await
     }
 }
 

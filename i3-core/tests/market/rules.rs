@@ -268,6 +268,10 @@ impl Store for Forged {
     fn durability(&self) -> Durability {
         self.0.durability()
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.0.unnamed().await
+    }
 }
 
 #[tokio::test]

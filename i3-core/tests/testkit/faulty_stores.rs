@@ -207,6 +207,10 @@ impl Store for Faulty {
     fn durability(&self) -> Durability {
         Durability::Memory
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.store.unnamed().await
+    }
 }
 
 /// The same scan through something else, or the other way.
@@ -329,6 +333,10 @@ impl Store for Remembers {
 
     fn durability(&self) -> Durability {
         Durability::Memory
+    }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.0.unnamed().await
     }
 }
 

@@ -76,6 +76,10 @@ impl Store for Layered {
     fn durability(&self) -> Durability {
         self.1.durability()
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.1.unnamed().await
+    }
 }
 
 /// Three payments from one account to another.

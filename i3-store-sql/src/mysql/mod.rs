@@ -220,7 +220,17 @@ impl Store for MysqlStore {
     fn durability(&self) -> Durability {
         self.writer.durability()
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        let catalog = self.writer.catalog();
+        let rows = self.rows(&Reading::Text(NAMES.to_owned())).await?;
+        let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+        Ok(names.map_err(Failure::from)?.into_iter().filter(|name| !catalog.has(name)).collect())
+    }
 }
+
+/// The names of all collections that were ever prepared.
+const NAMES: &str = "SELECT `name` FROM `_i3_collections` ORDER BY `name`";
 
 /// The same scan with another cursor, if the cursor's id is none that a row can have: MySQL does not compare
 /// an id, which is ASCII, with any other text.

@@ -194,7 +194,17 @@ impl Store for PostgresStore {
     fn durability(&self) -> Durability {
         self.writer.durability()
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        let catalog = self.writer.catalog();
+        let rows = self.rows(NAMES.to_owned(), PgArguments::default()).await?;
+        let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+        Ok(names.map_err(Failure::from)?.into_iter().filter(|name| !catalog.has(name)).collect())
+    }
 }
+
+/// The names of all collections that were ever prepared.
+const NAMES: &str = "SELECT \"name\" FROM \"_i3_collections\" ORDER BY \"name\"";
 
 /// The values of a scan's query.
 fn bound(binds: Vec<Bind>) -> Result<PgArguments, Failure> {

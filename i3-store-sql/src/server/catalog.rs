@@ -27,6 +27,11 @@ impl Catalog {
     }
 
     /// The collections by their places.
+    /// Whether the last schema has a collection of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
     pub(crate) fn collections(&self) -> &[&'static Collection] {
         &self.collections
     }

@@ -21,6 +21,11 @@ impl Catalog {
     }
 
     /// The table of a collection.
+    /// Whether the last schema has a collection of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tables.contains_key(name)
+    }
+
     pub(super) fn table(&self, collection: &'static Collection) -> Result<&Table, Failure> {
         let table = self
             .tables

@@ -203,6 +203,12 @@ impl Store for SqliteStore {
     fn durability(&self) -> Durability {
         self.durability
     }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        let catalog = self.shared.catalog();
+        let stored = self.readers.read(|connection, _| schema::names(connection).map(Some)).await?;
+        Ok(stored.into_iter().filter(|name| !catalog.has(name)).collect())
+    }
 }
 
 /// The values of these keys, as of one moment.

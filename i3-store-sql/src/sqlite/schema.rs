@@ -99,6 +99,13 @@ pub(super) fn prepare(connection: &mut Connection, schema: &Schema) -> Result<()
 }
 
 /// What is stored of collections, by their names.
+/// The names of all collections that were ever prepared.
+pub(super) fn names(connection: &Connection) -> Result<Vec<String>, Failure> {
+    let mut statement = connection.prepare("SELECT \"name\" FROM \"_i3_collections\" ORDER BY \"name\"")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
 fn descriptions(connection: &Connection) -> Result<HashMap<String, Description>, Failure> {
     let mut descriptions = HashMap::new();
     let mut statement = connection.prepare("SELECT \"name\", \"description\" FROM \"_i3_collections\"")?;

@@ -147,13 +147,18 @@ fn shape(collection: &Collection) -> Value {
 /// The highest revision that was prepared, and the shape of every collection that ever was.
 type Description = (u32, BTreeMap<String, Value>);
 
+/// The description of what is stored.
+fn stored(present: Option<&[u8]>) -> Result<Description, StoreError> {
+    match present {
+        Some(bytes) => serde_json::from_slice(bytes).map_err(|_| corrupt("the schema")),
+        None => Ok((0, BTreeMap::new())),
+    }
+}
+
 /// The description of what is stored, with what the schema adds to it.
 fn described(present: Option<&[u8]>, schema: &Schema) -> Result<Description, StoreError> {
     let incompatible = |message| Err(StoreError::new(StoreErrorKind::Incompatible, message));
-    let (stored, mut shapes): Description = match present {
-        Some(bytes) => serde_json::from_slice(bytes).map_err(|_| corrupt("the schema"))?,
-        None => (0, BTreeMap::new()),
-    };
+    let (stored, mut shapes) = stored(present)?;
     let known = schema.revision();
     if stored > known {
         return incompatible(format!(
@@ -218,5 +223,12 @@ impl Store for RedbStore {
 
     fn durability(&self) -> Durability {
         Durability::PowerLoss
+    }
+
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        let (_, shapes) = stored(reader::get(&self.snapshot()?, layout::SCHEMA)?.as_deref())?;
+        let declared = self.declared.read().unwrap_or_else(PoisonError::into_inner);
+        let named = |name: &String| declared.iter().any(|known| known.name == *name);
+        Ok(shapes.into_keys().filter(|name| !named(name)).collect())
     }
 }

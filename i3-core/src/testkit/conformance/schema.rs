@@ -61,11 +61,13 @@ pub(super) async fn a_collection_may_be_reworded_and_others_left_out(harness: &d
     put(&*store, &Item::new("a").owner("o")).await?;
     store.prepare(&Schema::new(1, &[&REWORDED])?).await?;
     commit(&*store, vec![Op::Create(Draft::new(&REWORDED, "p", Vec::new(), "{}")?)]).await?;
-    // What is not named is refused, and is as it was once it is named again.
+    // What is not named is known by name and refused, and is as it was once it is named again.
+    ensure_eq!(store.unnamed().await?, ["group", "items", "streams"]);
     of_kind(store.read(&[key(&ITEMS, "a")?]).await, StoreErrorKind::Unsupported)?;
     store.prepare(&schema()?).await?;
     ensure_eq!(ids(&*store, Scan::index(&ITEMS, "by_owner", Vec::new())?).await?, ["a"]);
     ensure_eq!(ids(&*store, Scan::ids(&ITEM)).await?, ["p"]);
+    ensure_eq!(store.unnamed().await?, [""; 0]);
     Ok(())
 }
 
