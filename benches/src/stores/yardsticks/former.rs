@@ -29,6 +29,8 @@ impl FormerReads {
             .arg(manifest)
             .arg("--target-dir")
             .arg(target)
+            // Cargo reads settings on the way up from here: the same ones wherever the bench is run.
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::null())
             .status();
         if built.is_ok_and(|status| status.success()) {
