@@ -346,7 +346,13 @@ fn indexed<'a>(
         conditions.terms.push(format!("{} IS NOT NULL", quoted(column)));
     }
     for (column, value) in index.columns.iter().zip(equal) {
-        conditions.add(format!("{} = ?", quoted(column)), value);
+        if dialect.seeks_rows() {
+            conditions.add(format!("{} = ?", quoted(column)), value);
+        } else {
+            // For an equality MySQL may walk through all rows that have it, and never look at the cursor.
+            conditions.add(format!("{} >= ?", quoted(column)), value);
+            conditions.add(format!("{} <= ?", quoted(column)), value);
+        }
     }
     let rest = index.columns.get(equal.len()..)?;
     if let Some(column) = rest.first() {
@@ -367,7 +373,8 @@ fn indexed<'a>(
         conditions.beyond(dialect, compare, marks);
     }
     let listed = joined(index.columns, "", |column| format!(", {}", quoted(column)));
-    let ordered = joined(rest, "", |column| format!("{} {order}, ", quoted(column)));
+    let by = if dialect.seeks_rows() { rest } else { index.columns };
+    let ordered = joined(by, "", |column| format!("{} {order}, ", quoted(column)));
     let sql = format!(
         "SELECT \"id\", \"version\", \"body\"{listed} FROM {}{} ORDER BY {ordered}\"id\" {order} LIMIT ?",
         quoted(scan.collection().name),

@@ -340,6 +340,37 @@ async fn every_scan_is_answered_by_an_index_in_its_order() -> Checked {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_page_from_the_middle_of_equal_rows_reads_no_more_than_the_page() -> Checked {
+    let Some(server) = mariadb_or_skip("middle")? else { return Ok(()) };
+    let url = server.database("middle")?;
+    let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+    store.prepare(&schema()?).await?;
+    let mut other = connected(&url).await?;
+    let rows =
+        "INSERT INTO orders SELECT CONCAT('o', seq), seq, 's', seq, 'open', 'here', '{}' FROM seq_1_to_5000";
+    other.execute(rows).await?;
+    let middle = || Cursor::after_indexed(vec![Value::from("s"), Value::from(2500)], "o2500");
+    let scan = Scan::index(&ORDERS, "by_seller", vec![Value::from("s")])?.limit(50);
+    for scan in [scan.clone().after(middle())?, scan.backward().after(middle())?] {
+        other.execute("FLUSH STATUS").await?;
+        let query = plan_for(Dialect::Mysql, &scan).ok_or_else(|| Stop::broken("no plan"))?;
+        let mut asked = sqlx::query(AssertSqlSafe(query.sql));
+        for bind in query.binds {
+            asked = match bind {
+                Bind::Text(text) => asked.bind(text),
+                Bind::Int(number) => asked.bind(number),
+            };
+        }
+        assert_eq!(asked.fetch_all(&mut other).await?.len(), 51);
+        let status = "SELECT CAST(SUM(VARIABLE_VALUE) AS SIGNED) FROM information_schema.SESSION_STATUS \
+                      WHERE VARIABLE_NAME IN ('HANDLER_READ_KEY', 'HANDLER_READ_NEXT', 'HANDLER_READ_PREV')";
+        let read: i64 = sqlx::query(status).fetch_one(&mut other).await?.try_get(0)?;
+        assert!(read < 80, "{read} rows were read for {scan:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_shared_server_is_one() -> Checked {
     let (Some(one), Some(two)) = (mariadb_or_skip("one")?, mariadb_or_skip("two")?) else { return Ok(()) };

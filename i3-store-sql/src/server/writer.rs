@@ -32,11 +32,14 @@ enum Command {
     Close(oneshot::Sender<Result<(), Failure>>),
 }
 
+/// Where the answer to a batch goes.
+type Reply = oneshot::Sender<Result<Receipt, CommitError>>;
+
 /// A batch and where its answer goes.
 #[derive(Debug)]
 struct Job {
     batch: Batch,
-    reply: oneshot::Sender<Result<Receipt, CommitError>>,
+    reply: Reply,
 }
 
 /// What the writer of a store over a database server has done since the store was opened: `batches` over
@@ -174,10 +177,15 @@ impl<E: Engine> Serving<E> {
                 Command::Commit(job) => {
                     let linger = LINGER.min(self.pace / LINGER_PART);
                     let (jobs, other) = gather(job, &mut commands, self.expected, linger);
-                    let (begun, answered) = (Instant::now(), jobs.len());
-                    self.commit(jobs).await;
+                    let begun = Instant::now();
+                    let answered = self.commit(jobs).await;
                     self.pace = begun.elapsed();
-                    self.expected = answered + commands.len();
+                    // Counted before anyone who is answered can come back.
+                    self.expected = answered.len() + commands.len();
+                    for (reply, answer) in answered {
+                        // Whoever asked may have gone.
+                        let _ = reply.send(answer);
+                    }
                     next = match other {
                         Some(command) => Some(command),
                         None => commands.recv().await,
@@ -210,18 +218,18 @@ impl<E: Engine> Serving<E> {
         Ok(())
     }
 
-    /// Commits a group and answers its callers; those that have gone are not missed.
-    async fn commit(&mut self, jobs: Vec<Job>) {
+    /// Commits a group; gives what to answer to whom.
+    async fn commit(&mut self, jobs: Vec<Job>) -> Vec<(Reply, Result<Receipt, CommitError>)> {
         let catalog = Arc::clone(&self.shared.catalog.read().unwrap_or_else(PoisonError::into_inner));
-        let mut known = Vec::with_capacity(jobs.len());
+        let (mut known, mut told) = (Vec::with_capacity(jobs.len()), Vec::new());
         for job in jobs {
             match job.batch.ops().iter().try_for_each(|op| catalog.place(op.key().collection()).map(drop)) {
                 Ok(()) => known.push(job),
-                Err(failure) => drop(job.reply.send(Err(failure.told().into()))),
+                Err(failure) => told.push((job.reply, Err(failure.told().into()))),
             }
         }
         if known.is_empty() {
-            return;
+            return told;
         }
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
         self.shared.batches.fetch_add(u64::try_from(known.len()).unwrap_or(0), Ordering::Relaxed);
@@ -230,17 +238,16 @@ impl<E: Engine> Serving<E> {
             Ok(answers) => answers,
             Err(GroupError::Before(failure)) => known.iter().map(|_| Err(failure.told().into())).collect(),
             Err(GroupError::Unknown(failure, answers)) => {
-                let told = answers.into_iter().map(|answer| {
+                let unknown = answers.into_iter().map(|answer| {
                     // A refusal may rest on a batch before it that did not come about.
                     let error = failure.told();
                     Err(if answer.is_ok() { error.outcome_unknown() } else { error }.into())
                 });
-                told.collect()
+                unknown.collect()
             }
         };
-        for (job, answer) in known.into_iter().zip(answers) {
-            let _ = job.reply.send(answer);
-        }
+        told.extend(known.into_iter().map(|job| job.reply).zip(answers));
+        told
     }
 
     async fn try_commit(&mut self, catalog: &Catalog, batches: &[&Batch]) -> Result<Answers, GroupError> {
