@@ -10,7 +10,7 @@ pub(super) struct Bar {
     pub(super) what: String,
     pub(super) at_least: f64,
     pub(super) found: Summary,
-    /// Whether what is compared may be called durable where that is part of the promise.
+    /// Whether what is compared may be called durable.
     pub(super) durable: bool,
 }
 
@@ -26,17 +26,15 @@ struct Ratio {
     of: (&'static str, usize),
     to: (&'static str, usize),
     at_least: f64,
-    durable: bool,
     what: &'static str,
 }
 
-const RATIOS: [Ratio; 7] = [
+const RATIOS: [Ratio; 6] = [
     Ratio {
         table: "purchase",
         of: ("sqlite", 64),
         to: ("sqlite", 1),
         at_least: 15.0,
-        durable: true,
         what: "SQLite: 64 durable callers to one",
     },
     Ratio {
@@ -44,7 +42,6 @@ const RATIOS: [Ratio; 7] = [
         of: ("sled", 64),
         to: ("sled", 1),
         at_least: 15.0,
-        durable: true,
         what: "sled: 64 durable callers to one",
     },
     Ratio {
@@ -52,7 +49,6 @@ const RATIOS: [Ratio; 7] = [
         of: ("postgres", 1),
         to: (PGBENCH, 1),
         at_least: 0.8,
-        durable: true,
         what: "PostgreSQL: one caller to one connection of pgbench",
     },
     Ratio {
@@ -60,7 +56,6 @@ const RATIOS: [Ratio; 7] = [
         of: ("postgres", 8),
         to: (PGBENCH, 8),
         at_least: 0.8,
-        durable: true,
         what: "PostgreSQL: 8 callers to 8 connections of pgbench",
     },
     Ratio {
@@ -68,7 +63,6 @@ const RATIOS: [Ratio; 7] = [
         of: ("postgres", 64),
         to: (PGBENCH, 32),
         at_least: 2.0,
-        durable: true,
         what: "PostgreSQL: 64 callers to 32 connections of pgbench",
     },
     Ratio {
@@ -76,16 +70,7 @@ const RATIOS: [Ratio; 7] = [
         of: ("mariadb", 8),
         to: (BY_HAND, 8),
         at_least: 0.9,
-        durable: true,
         what: "MariaDB: 8 callers to 8 connections with statements by hand",
-    },
-    Ratio {
-        table: "access",
-        of: ("sqlite", 1),
-        to: (FORMER, 1),
-        at_least: 3.0,
-        durable: false,
-        what: "SQLite: access checks to the former reads through sqlx",
     },
 ];
 
@@ -93,8 +78,6 @@ const RATIOS: [Ratio; 7] = [
 pub(super) const PGBENCH: &str = "pgbench";
 /// See [`PGBENCH`].
 pub(super) const BY_HAND: &str = "mariadb by hand";
-/// See [`PGBENCH`].
-pub(super) const FORMER: &str = "sqlite through sqlx";
 
 /// Commits of one caller per appending sync that SQLite is promised to make.
 const PER_SYNC: f64 = 0.8;
@@ -108,7 +91,7 @@ pub(super) fn bars(results: &Results) -> Vec<Bar> {
             what: ratio.what.to_owned(),
             at_least: ratio.at_least,
             found,
-            durable: !ratio.durable || results.is_durable(ratio.of.0),
+            durable: results.is_durable(ratio.of.0),
         });
     }
     if let Some(found) = results.per_sync("sqlite", |disk: Disk| disk.append) {

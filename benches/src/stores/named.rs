@@ -15,7 +15,7 @@ use crate::shop::ShopError;
 pub(super) const NAMES: [&str; 5] = ["memory", "sqlite", "sled", "postgres", "mariadb"];
 
 /// What a SQLite store's file is called in its folder.
-pub(super) const SQLITE_FILE: &str = "shop.sqlite";
+const SQLITE_FILE: &str = "shop.sqlite";
 
 /// A backend, or why there is none.
 pub(super) enum Found {

@@ -13,7 +13,7 @@ use super::named::{self, Found};
 use super::results::{Results, Sample, Tested};
 use super::settings::Settings;
 use super::workload::{BYTES, Call, Ground, OPEN, Workload, all};
-use super::yardsticks::{FormerReads, Yardstick};
+use super::yardsticks::Yardstick;
 use super::{machine, report};
 use crate::callers::{Calls, closed_loop};
 use crate::shop::{Deed, Shop, ShopError};
@@ -65,7 +65,7 @@ async fn run(settings: &Settings, scratch: &Path, own: Vec<Box<dyn Backend>>) ->
     for backend in 0..run.backends.len() {
         filled.push(run.fill(backend).await?);
     }
-    run.yardsticks = run.beside(&filled, scratch).await?;
+    run.yardsticks = run.beside().await?;
     for round in 0..settings.rounds() {
         eprintln!("round {} of {}, {} s", round + 1, settings.rounds(), begun.elapsed().as_secs());
         run.fresh_round(round).await?;
@@ -143,18 +143,10 @@ impl<'a> Run<'a> {
     }
 
     /// What the backends are held against.
-    async fn beside(&self, filled: &[Option<Filled>], scratch: &Path) -> Result<Vec<Beside>, ShopError> {
+    async fn beside(&self) -> Result<Vec<Beside>, ShopError> {
         let mut all = Vec::new();
         for (number, backend) in self.backends.iter().enumerate() {
             let mut found = backend.yardsticks().await?;
-            if backend.name() == "sqlite"
-                && self.settings.wants("access")
-                && let Some(Some(filled)) = filled.get(number)
-                && let (Some(folder), Some(target)) = (filled.place.path(), scratch.parent())
-                && let Some(former) = FormerReads::open(folder.join(named::SQLITE_FILE), target)
-            {
-                found.push(Box::new(former));
-            }
             found.retain(|yardstick| self.settings.wants(yardstick.workload()));
             all.extend(found.into_iter().map(|yardstick| Beside { backend: number, yardstick }));
         }

@@ -1,7 +1,6 @@
 //! What stores are held against: the same work without I3, on the same server and disk, in the same rounds.
 
 mod by_hand;
-mod former;
 mod pgbench;
 
 use std::fmt;
@@ -10,7 +9,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub(super) use by_hand::ByHand;
-pub(super) use former::FormerReads;
 pub(super) use pgbench::PgBench;
 
 use crate::callers::Calls;
