@@ -1,5 +1,5 @@
 # The same commands on a laptop and in CI.
-.PHONY: all fmt lint doc test deny graph demo story bench
+.PHONY: all fmt lint doc test traces soak golden deny graph demo story bench
 
 all: fmt lint doc graph test demo
 
@@ -15,6 +15,22 @@ doc:
 # The README's test command.
 test:
 	cargo test --workspace
+
+# One trace of commands on every backend, many times. In memory: this is about answers, not about durability.
+traces:
+	TMPDIR=/dev/shm I3_TRACE_CASES=$${I3_TRACE_CASES:-200} cargo test -p i3-embedding --test parity
+
+# Hours of the same, of random batches, and of kill -9.
+soak:
+	TMPDIR=/dev/shm I3_TRACE_CASES=2000 cargo test --release -p i3-embedding --test parity
+	I3_MODEL_CASES=5000 I3_CRASH_ROUNDS=50 cargo test --release --all-features -p i3-store-sql -p i3-store-sled \
+		-p i3-embedding --test sqlite --test postgres --test mysql --test sled_store --test redb_store
+
+# Writes the golden files anew: only when a stored format changes on purpose.
+golden:
+	I3_GOLDEN=write cargo test -p i3-core --test market golden::todays_text
+	I3_GOLDEN=write cargo test -p i3-store-sql --features sqlite --test golden -- --test-threads=1
+	I3_GOLDEN=write cargo test -p i3-store-sled --test golden
 
 # Licences, sources and bans; needs cargo-deny.
 deny:

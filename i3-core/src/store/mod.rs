@@ -1,6 +1,6 @@
 //! The storage contract: what a backend must do, and all that it must do.
 //!
-//! A backend implements [`Store`]: four async methods over plain data. Domain rules are written once,
+//! A backend implements [`Store`]: a few async methods over plain data. Domain rules are written once,
 //! above it, as *read, decide, commit*; see [`StoreExt::transact`]. The model that a backend keeps:
 //!
 //! - A [`Collection`] is declared, with typed columns and indexes, and is of one [`Kind`]: *records*
