@@ -29,7 +29,7 @@ soak:
 # Writes the golden files anew: only when a stored format changes on purpose.
 golden:
 	I3_GOLDEN=write cargo test -p i3-core --test market golden::todays_text
-	I3_GOLDEN=write cargo test -p i3-store-sql --features sqlite --test golden -- --test-threads=1
+	I3_GOLDEN=write cargo test -p i3-store-sql --all-features --test golden -- --test-threads=1
 	I3_GOLDEN=write cargo test -p i3-store-sled --test golden
 
 # Licences, sources and bans; needs cargo-deny.
