@@ -19,7 +19,8 @@ fn dumped(command: &mut Command) -> String {
         !["--", "\\", "/*", "SET ", "SELECT pg_catalog"].iter().any(|start| line.starts_with(start))
             && !line.is_empty()
     };
-    text.lines().filter(own).map(|line| format!("{line}\n")).collect()
+    let lines: Vec<&str> = text.lines().filter(own).collect();
+    lines.join("\n") + "\n"
 }
 
 const POSTGRES_SHAPE: &str = "SELECT concat_ws(' ', table_name, ordinal_position, column_name, data_type, \
