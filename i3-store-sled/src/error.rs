@@ -6,7 +6,18 @@ use i3_core::store::{StoreError, StoreErrorKind};
 
 /// A failure of sled, with what was being done.
 pub(crate) fn failed(doing: &str, error: sled::Error) -> StoreError {
-    StoreError::new(kind(&error), format!("sled could not {doing}")).with_source(error)
+    let full = matches!(&error, sled::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull);
+    let (kind, advice) = match kind(&error) {
+        StoreErrorKind::Corrupt => {
+            (StoreErrorKind::Corrupt, ": its files are damaged, restore the folder from a backup")
+        }
+        StoreErrorKind::Misconfigured => {
+            (StoreErrorKind::Misconfigured, ": check the folder and who may write there")
+        }
+        StoreErrorKind::Unavailable if full => (StoreErrorKind::Unavailable, ": the disk is full, make room"),
+        kind => (kind, ""),
+    };
+    StoreError::new(kind, format!("sled could not {doing}{advice}")).with_source(error)
 }
 
 fn kind(error: &sled::Error) -> StoreErrorKind {
@@ -70,5 +81,15 @@ mod tests {
         ] {
             assert_eq!(failed("do something", error.clone()).kind(), wanted, "{error:?}");
         }
+    }
+
+    #[test]
+    fn what_people_can_mend_is_told_with_how() {
+        let told = |error| failed("write", error).to_string();
+        let full = sled::Error::Io(io::Error::new(io::ErrorKind::StorageFull, "test"));
+        assert!(told(full).contains("make room"));
+        assert!(told(sled::Error::Corruption { at: None, bt: () }).contains("backup"));
+        let denied = sled::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, "test"));
+        assert!(told(denied).contains("who may write"));
     }
 }
