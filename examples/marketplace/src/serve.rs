@@ -10,7 +10,9 @@ use i3_auth::Secret;
 use i3_broker::Gate;
 use i3_core::access::{Actor, Role};
 use i3_core::id::NoEntropy;
-use i3_core::market::{Follower, Marketplace, PageRequest, RegisterUser, Registration, Settings};
+use i3_core::market::{
+    Follower, MarketError, Marketplace, PageRequest, RegisterUser, Registration, Settings,
+};
 use i3_core::name::Slug;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -258,8 +260,14 @@ async fn first_administrator(
     } else {
         say(&format!("administrator `{name}` with the given password"));
     }
-    market.execute(Actor::System, None, &command).await?;
-    Ok(())
+    match market.execute(Actor::System, None, &command).await {
+        // Another process over the same store was quicker.
+        Err(MarketError::Refused(_)) if !market.users(Actor::System, &one).await?.items.is_empty() => {
+            say("another process made the first administrator: the password that it showed counts");
+            Ok(())
+        }
+        made => Ok(made.map(drop)?),
+    }
 }
 
 /// A password of 100 random bits.

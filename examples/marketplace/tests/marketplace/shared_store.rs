@@ -20,8 +20,11 @@ use crate::support::{DEVICE_LOGIN, PASSWORD, Rest, Shop, text};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn two_processes_over(store: &str, folder: &Path) {
-    let first = Server::start(folder, store, &["--gate", "first"]);
-    let second = Server::start(folder, store, &["--gate", "second"]);
+    // At once, over a database that holds nothing yet.
+    let [first, second] = std::thread::scope(|scope| {
+        let start = |gate| scope.spawn(move || Server::start(folder, store, &["--gate", gate]));
+        [start("first"), start("second")].map(|server| server.join().unwrap())
+    });
     let plan = json!({"kind": "fixed_count", "messages": 1_000_000, "price": 100});
     let shop = Shop::open(first.rest(), plan, 1_000).await;
 
