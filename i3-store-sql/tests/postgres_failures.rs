@@ -48,7 +48,8 @@ fn inside(schema: &str, sql: &str) -> String {
 /// `I3_TEST_POSTGRES_URL` names puts schemas elsewhere, so these tests use one of their own.
 async fn fresh(name: &str) -> Result<Option<(&'static Postgres, String, PostgresStore)>, Stop> {
     let Some(server) = ours(name)? else { return Ok(None) };
-    let url = server.schema(name)?;
+    // Connections are called after their test, so that one test does not cut another's.
+    let url = server.schema(name)?.replace("options=", &format!("application_name={name}&options="));
     let store = open(&url).await?;
     Ok(Some((server, url, store)))
 }
@@ -231,7 +232,7 @@ async fn connections_that_are_cut_under_load_lose_no_payment_of_two_processes() 
         load.wait_for(20).await;
         server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE application_name = 'i3' AND query LIKE '%_i3_store%'",
+             WHERE application_name = 'cut' AND query LIKE '%_i3_store%'",
         )?;
     }
     load.wait_for(20).await;
@@ -249,7 +250,7 @@ async fn reads_go_on_when_their_connections_were_cut() -> Checked {
     for _ in 0..3 {
         assert!(store.read(&[key(&ORDERS, "o000001")]).await?[0].is_some());
         server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'i3'",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cut_reads'",
         )?;
     }
     assert_eq!(payments(&store).await?, BTreeSet::from([1]));
