@@ -5,8 +5,8 @@
 //! messages, exactly counted; it never slows anybody else down.
 
 mod feed;
-mod link;
 mod memory;
+mod router;
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use i3_core::name::Topic;
 use crate::message::Message;
 
 pub use feed::{Feed, Reader};
-pub use link::{RumqttdLog, RumqttdLogConfig};
 pub use memory::MemoryLog;
+pub use router::{RumqttdLog, RumqttdLogConfig};
 
 /// The log did not take the messages: they may be offered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
