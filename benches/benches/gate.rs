@@ -1,33 +1,50 @@
-//! Throughput of the gate and of Mosquitto in a closed loop, in interleaved rounds; see the README beside.
+//! The gate and Mosquitto in interleaved rounds: throughput in a closed loop, logins, and latency; see the README
+//! beside.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use i3_benches::gate::{Behind, GateProcess, serve_if_asked};
 use i3_benches::mosquitto::{Mosquitto, MosquittoError};
-use i3_benches::mqtt_load::{LoadSpec, Qos, run};
+use i3_benches::mqtt_load::{LoadSpec, Login, Qos, Version, run};
+use i3_benches::mqtt_logins::{LoginSpec, logins};
+use i3_benches::mqtt_pace::latency;
 use i3_benches::options::Options;
 use i3_benches::rounds::Rounds;
 use i3_benches::shop::ShopError;
 use i3_benches::{TOPIC, exit};
 
+#[derive(Clone, Copy)]
 struct Workload {
     title: &'static str,
+    version: Version,
     qos: Qos,
     subscribers: usize,
     window: u64,
 }
 
-const DEEP: [Workload; 3] = [
-    Workload { title: "1->1, QoS 0, 20,000 in flight", qos: Qos::AtMostOnce, subscribers: 1, window: 20_000 },
-    Workload { title: "1->1, QoS 1, 5,000 in flight", qos: Qos::AtLeastOnce, subscribers: 1, window: 5_000 },
-    Workload { title: "1->50, QoS 0, 2,000 in flight", qos: Qos::AtMostOnce, subscribers: 50, window: 2_000 },
+impl Workload {
+    const fn new(title: &'static str, qos: Qos, subscribers: usize, window: u64) -> Self {
+        Self { title, version: Version::V311, qos, subscribers, window }
+    }
+}
+
+const WORKLOADS: [Workload; 6] = [
+    Workload::new("1->1, QoS 0, 20,000 in flight", Qos::AtMostOnce, 1, 20_000),
+    Workload::new("1->1, QoS 1, 5,000 in flight", Qos::AtLeastOnce, 1, 5_000),
+    Workload::new("1->50, QoS 0, 2,000 in flight", Qos::AtMostOnce, 50, 2_000),
+    Workload::new("1->1, QoS 0, 400 in flight", Qos::AtMostOnce, 1, 400),
+    Workload::new("1->1, QoS 1, 80 in flight", Qos::AtLeastOnce, 1, 80),
+    Workload::new("1->50, QoS 0, 400 in flight", Qos::AtMostOnce, 50, 400),
 ];
 
-const SMALL: [Workload; 3] = [
-    Workload { title: "1->1, QoS 0, 400 in flight", qos: Qos::AtMostOnce, subscribers: 1, window: 400 },
-    Workload { title: "1->1, QoS 1, 80 in flight", qos: Qos::AtLeastOnce, subscribers: 1, window: 80 },
-    Workload { title: "1->50, QoS 0, 400 in flight", qos: Qos::AtMostOnce, subscribers: 50, window: 400 },
+/// Those that are measured in both versions. What is in flight at `QoS` 1 is within the gate's receive maximum, which
+/// only MQTT 5 clients learn of.
+const IN_BOTH_VERSIONS: [Workload; 3] = [
+    Workload::new("1->1, QoS 0, 20,000 in flight", Qos::AtMostOnce, 1, 20_000),
+    Workload::new("1->1, QoS 1, 1,000 in flight", Qos::AtLeastOnce, 1, 1_000),
+    Workload::new("1->50, QoS 0, 2,000 in flight", Qos::AtMostOnce, 50, 2_000),
 ];
 
 const MOST_SUBSCRIBERS: usize = 50;
@@ -35,6 +52,15 @@ const MOST_SUBSCRIBERS: usize = 50;
 const GATE: &str = "gate, marketplace on SQLite";
 const OPEN_GATE: &str = "gate, nothing behind it";
 const DYNSEC: &str = "Mosquitto, dynamic security";
+
+const LOGIN_BY_TOKEN: &str = "gate, EdDSA token";
+const LOGIN_BY_PASSWORD: &str = "Mosquitto, password";
+
+/// How many clients log in at a time.
+const LOGINS_AT_A_TIME: usize = 8;
+
+/// Messages a second where latency is measured.
+const PACE: u32 = 1_000;
 
 /// A broker under test.
 enum Broker {
@@ -64,6 +90,7 @@ impl Broker {
             broker,
             process: Some(process),
             topic: TOPIC.to_owned(),
+            version: workload.version,
             qos: workload.qos,
             payload: 100,
             window: workload.window,
@@ -71,6 +98,16 @@ impl Broker {
             subscribers: subscribers.into_iter().take(workload.subscribers).map(Some).collect(),
             warm_up: Duration::from_millis(300),
             measure,
+        }
+    }
+
+    /// Whom the rate of logins is measured with.
+    fn login(&self) -> Option<(&'static str, SocketAddr, Login)> {
+        match self {
+            Self::Gate(_, gate) => Some((LOGIN_BY_TOKEN, gate.address(), gate.key_holder()?)),
+            Self::Mosquitto(mosquitto) => {
+                Some((LOGIN_BY_PASSWORD, mosquitto.address(), mosquitto.publisher().clone()))
+            }
         }
     }
 }
@@ -99,19 +136,30 @@ fn bench() -> Result<(), ShopError> {
         Err(error) => return Err(error.into()),
     }
 
-    for workload in DEEP.iter().chain(SMALL.iter()) {
-        measure(workload, &brokers, &options)?;
+    for workload in &WORKLOADS {
+        throughput(workload, &brokers, &options)?;
+    }
+    for workload in &IN_BOTH_VERSIONS {
+        versions(workload, &brokers, &options)?;
+    }
+    login_rates(&brokers, &options)?;
+    for (title, qos) in [("QoS 0", Qos::AtMostOnce), ("QoS 1", Qos::AtLeastOnce)] {
+        latencies(title, qos, &brokers, &options)?;
     }
     Ok(())
 }
 
-fn measure(workload: &Workload, brokers: &[Broker], options: &Options) -> Result<(), ShopError> {
+/// All of them, beginning with another one in each round, so that none always follows the same.
+fn turn<T>(all: &[T], round: usize) -> impl Iterator<Item = &T> {
+    all.iter().cycle().skip(round % all.len().max(1)).take(all.len())
+}
+
+fn throughput(workload: &Workload, brokers: &[Broker], options: &Options) -> Result<(), ShopError> {
     let mut rates = Rounds::new();
     let mut processor = Rounds::new();
     let mut generator = Vec::new();
     for round in 0..options.rounds {
-        // Each round begins with another one, so that none always follows the same.
-        for broker in brokers.iter().cycle().skip(round % brokers.len()).take(brokers.len()) {
+        for broker in turn(brokers, round) {
             let name = broker.name();
             let result = run(&broker.load(workload, options.measure))
                 .inspect_err(|_| eprintln!("{name}, {}:", workload.title))?;
@@ -131,5 +179,67 @@ fn measure(workload: &Workload, brokers: &[Broker], options: &Options) -> Result
     }
     let most = generator.into_iter().fold(0.0, f64::max);
     println!("  load generator on a processor: at most {:.0} % of the time\n", most * 100.0);
+    Ok(())
+}
+
+/// MQTT 5 beside 3.1.1, through the gate before a marketplace.
+fn versions(workload: &Workload, brokers: &[Broker], options: &Options) -> Result<(), ShopError> {
+    const NAMES: [(&str, Version); 2] = [("MQTT 3.1.1", Version::V311), ("MQTT 5", Version::V5)];
+    let Some(gate) = brokers.iter().find(|broker| broker.name() == GATE) else { return Ok(()) };
+    let (mut rates, mut processor) = (Rounds::new(), Rounds::new());
+    for round in 0..options.rounds {
+        for (name, version) in turn(&NAMES, round) {
+            let result = run(&gate.load(&Workload { version: *version, ..*workload }, options.measure))
+                .inspect_err(|_| eprintln!("{name}, {}:", workload.title))?;
+            rates.record(name, result.per_second());
+            if let Some(time) = result.broker_time {
+                processor.record(name, time.as_secs_f64() * 1e9);
+            }
+        }
+    }
+    let title = format!("gate, versions: {}", workload.title);
+    print!("{}", rates.table(&title, "deliveries/s", "MQTT 3.1.1"));
+    println!(
+        "{}",
+        processor.table("the same: processor time of the gate for one delivery", "ns", "MQTT 3.1.1")
+    );
+    Ok(())
+}
+
+fn login_rates(brokers: &[Broker], options: &Options) -> Result<(), ShopError> {
+    let mut rates = Rounds::new();
+    for round in 0..options.rounds {
+        for (name, broker, login) in turn(brokers, round).filter_map(Broker::login) {
+            let spec = LoginSpec {
+                broker,
+                login,
+                version: Version::V311,
+                at_a_time: LOGINS_AT_A_TIME,
+                warm_up: Duration::from_millis(300),
+                measure: options.measure,
+            };
+            rates.record(name, logins(&spec).inspect_err(|_| eprintln!("{name}:"))?);
+        }
+    }
+    let title = format!("connect, log in, leave; {LOGINS_AT_A_TIME} at a time");
+    println!("{}", rates.table(&title, "logins/s", LOGIN_BY_PASSWORD));
+    Ok(())
+}
+
+fn latencies(title: &str, qos: Qos, brokers: &[Broker], options: &Options) -> Result<(), ShopError> {
+    let (mut middle, mut late) = (Rounds::new(), Rounds::new());
+    let workload = Workload::new("latency", qos, 1, 1);
+    for round in 0..options.rounds {
+        for broker in turn(brokers, round) {
+            let name = broker.name();
+            let took = latency(&broker.load(&workload, options.measure), PACE)
+                .inspect_err(|_| eprintln!("{name}, latency at {title}:"))?;
+            middle.record(name, took.p50.as_secs_f64() * 1e6);
+            late.record(name, took.p99.as_secs_f64() * 1e6);
+        }
+    }
+    let title = format!("latency at {PACE} messages a second, {title}: half of the messages take at most");
+    print!("{}", middle.table(&title, "us", DYNSEC));
+    println!("{}", late.table("the same: 99 of 100 take at most", "us", DYNSEC));
     Ok(())
 }

@@ -6,8 +6,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use i3_auth::broker_password::BrokerPasswords;
+use i3_auth::device_token::{Claims, DevicePrivateKey, issue};
+use i3_auth::password::{PasswordSettings, Passwords};
+use i3_auth::{MarketAuthenticator, MasterKey};
 use i3_broker::log::{RumqttdLog, RumqttdLogConfig};
 use i3_broker::{Gate, GateConfig, Ports};
 use i3_core::gate::{
@@ -16,9 +23,11 @@ use i3_core::gate::{
 };
 use i3_core::id::{DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, UserId};
 use i3_core::name::Topic;
+use i3_core::order::Order;
 use i3_core::store::StoreError;
-use i3_core::time::SystemClock;
+use i3_core::time::{Clock, SystemClock};
 use i3_store_sql::{SqliteOptions, SqliteStore};
+use tokio::task::JoinSet;
 
 use crate::mqtt_load::Login;
 use crate::served::{Served, announce};
@@ -27,6 +36,12 @@ use crate::shop::{Shop, ShopError};
 /// The password of everybody. How long a login takes is no part of what is measured.
 const PASSWORD: &str = "bench";
 
+/// What device tokens are for.
+const AUDIENCE: &str = "bench";
+
+/// Stands where a gate has no such user.
+const NOBODY: &str = "-";
+
 /// The first argument of a program that shall serve a gate.
 const SERVE: &str = "serve-gate";
 
@@ -34,8 +49,10 @@ const SERVE: &str = "serve-gate";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behind {
     /// A marketplace on SQLite with its defaults: the device's rights and the orders' grants are read from
-    /// it, and quota is taken in leases that are committed and survive a power loss.
+    /// it, and quota is taken in leases that are committed and survive a power loss. All orders are for one product.
     Marketplace,
+    /// The same, with a product for each order.
+    ManyProducts,
     /// Ports that answer from memory that everything is allowed, with one lease without end: what is left is
     /// what the gate does for each message by itself.
     Nothing,
@@ -45,6 +62,7 @@ impl Behind {
     fn name(self) -> &'static str {
         match self {
             Self::Marketplace => "marketplace",
+            Self::ManyProducts => "many-products",
             Self::Nothing => "nothing",
         }
     }
@@ -54,10 +72,10 @@ impl FromStr for Behind {
     type Err = ShopError;
 
     fn from_str(text: &str) -> Result<Self, ShopError> {
-        [Self::Marketplace, Self::Nothing]
+        [Self::Marketplace, Self::ManyProducts, Self::Nothing]
             .into_iter()
             .find(|behind| behind.name() == text)
-            .ok_or_else(|| "a gate is served before `marketplace` or `nothing`".into())
+            .ok_or_else(|| "a gate is served before `marketplace`, `many-products` or `nothing`".into())
     }
 }
 
@@ -91,9 +109,30 @@ impl GateProcess {
         self.0.names().first().map(|name| Login::new(name, PASSWORD))
     }
 
+    /// A device with a token that its Ed25519 key signed, which the marketplace checks as it would any. `None` if
+    /// there is no marketplace.
+    pub fn key_holder(&self) -> Option<Login> {
+        match self.0.names().get(1..3) {
+            Some([name, token]) if name != NOBODY => Some(Login::new(name, token)),
+            _ => None,
+        }
+    }
+
     /// The orders that receive.
     pub fn subscribers(&self) -> Vec<Login> {
-        self.0.names().iter().skip(1).map(|name| Login::new(name, PASSWORD)).collect()
+        self.0
+            .names()
+            .iter()
+            .skip(3)
+            .map(|order| Login::new(order.rsplit('@').next().unwrap_or(order), PASSWORD))
+            .collect()
+    }
+
+    /// The topics of the orders.
+    pub fn topics(&self) -> Vec<String> {
+        let topic =
+            |order: &String| order.split_once('@').map_or(crate::TOPIC, |(topic, _)| topic).to_owned();
+        self.0.names().iter().skip(3).map(topic).collect()
     }
 }
 
@@ -121,48 +160,102 @@ pub fn serve_if_asked(mut arguments: impl Iterator<Item = String>) -> Result<boo
 
 async fn open(behind: Behind, buyers: usize, directory: &Path) -> Result<(Gate, Vec<String>), ShopError> {
     let mut logins = Logins::default();
+    let mut names = Vec::new();
     let (directory, metering): (Arc<dyn Directory>, Arc<dyn Metering>) = match behind {
-        Behind::Marketplace => {
+        Behind::Marketplace | Behind::ManyProducts => {
             let store = SqliteStore::open(directory.join("gate.sqlite"), SqliteOptions::default()).await?;
-            let shop = Shop::open(Arc::new(store), buyers).await?;
+            let shop = Arc::new(Shop::open(Arc::new(store), buyers.min(100)).await?);
             let device = shop.device();
-            logins.add(Principal::Device { device: device.id, hub: device.hub }, device.auth_id.as_str());
-            for buyer in 0..buyers {
-                let order = shop.buy(buyer, &format!("order-{buyer}")).await?;
-                logins.add(Principal::Order { order: order.id, buyer: order.buyer }, &order.id.to_string());
+            let publisher = Principal::Device { device: device.id, hub: device.hub };
+            names.push(logins.add(publisher, device.auth_id.as_str()));
+            names.extend(key_holder(&shop).await?);
+            for order in orders(&shop, behind, buyers).await? {
+                let principal = Principal::Order { order: order.id, buyer: order.buyer };
+                let name = logins.add(principal, &order.id.to_string());
+                names.push(format!("{}@{name}", order.terms.topic));
             }
+            logins.market = Some(authenticator(&shop)?);
             let market = Arc::new(shop.market().clone());
             (Arc::clone(&market) as _, market)
         }
         Behind::Nothing => {
             let (device, hub) = (DeviceId::from_bits(1), HubId::from_bits(2));
-            logins.add(Principal::Device { device, hub }, "bench-hub.sensor");
+            names.push(logins.add(Principal::Device { device, hub }, "bench-hub.sensor"));
+            names.extend([NOBODY.to_owned(), NOBODY.to_owned()]);
             for buyer in 0..u128::try_from(buyers)? {
                 let (order, buyer) = (OrderId::from_bits(1_000 + buyer), UserId::from_bits(2_000 + buyer));
-                logins.add(Principal::Order { order, buyer }, &order.to_string());
+                names.push(logins.add(Principal::Order { order, buyer }, &order.to_string()));
             }
             let all = Arc::new(Everything { product: ProductId::from_bits(3), topic: crate::TOPIC.parse()? });
             (Arc::clone(&all) as _, all)
         }
     };
-    let names = logins.names.clone();
     let ports = Ports { authenticator: Arc::new(logins), directory, metering, clock: Arc::new(SystemClock) };
     let log = Arc::new(RumqttdLog::start(RumqttdLogConfig::default()).await?);
-    let gate = Gate::start(GateConfig::new((Ipv4Addr::LOCALHOST, 0).into()), ports, log).await?;
+    let mut config = GateConfig::new((Ipv4Addr::LOCALHOST, 0).into());
+    config.max_connections = config.max_connections.max(buyers + 64);
+    let gate = Gate::start(config, ports, log).await?;
     Ok((gate, names))
 }
 
-/// Knows its users by name, from memory.
+/// The orders, in the order of their buyers. Those for products of their own are made 64 at a time.
+async fn orders(shop: &Arc<Shop>, behind: Behind, buyers: usize) -> Result<Vec<Order>, ShopError> {
+    let mut made = Vec::with_capacity(buyers);
+    let mut making = JoinSet::new();
+    for number in 0..buyers {
+        let shop = Arc::clone(shop);
+        making.spawn(async move {
+            let order = match behind {
+                Behind::ManyProducts => shop.list_and_sell(number).await?,
+                _ => shop.buy(number, &format!("order-{number}")).await?,
+            };
+            Ok::<_, ShopError>((number, order))
+        });
+        while making.len() >= 64 {
+            made.extend(making.join_next().await.transpose()?.transpose()?);
+        }
+    }
+    while let Some(order) = making.join_next().await {
+        made.push(order??);
+    }
+    made.sort_unstable_by_key(|(number, _): &(usize, Order)| *number);
+    Ok(made.into_iter().map(|(_, order)| order).collect())
+}
+
+/// The login of a device with a key, and a token that is good for an hour.
+async fn key_holder(shop: &Shop) -> Result<[String; 2], ShopError> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| "no key pair could be made")?;
+    let private = pair.to_pkcs8v1().map_err(|_| "the key pair cannot be encoded")?;
+    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| "the key cannot be encoded")?;
+    let text = |tag: &str, der: &[u8]| pem::encode(&pem::Pem::new(tag, der));
+    let device = shop.add_key_holder(text("PUBLIC KEY", public.as_ref())).await?;
+    let claims = Claims {
+        audience: AUDIENCE,
+        subject: device.auth_id.as_str(),
+        issued: SystemClock.now(),
+        lifetime: Duration::from_hours(1),
+    };
+    let token = issue(&claims, &DevicePrivateKey::from_pem(&text("PRIVATE KEY", private.as_ref()))?)?;
+    Ok([device.auth_id.to_string(), token.expose().to_owned()])
+}
+
+fn authenticator(shop: &Shop) -> Result<MarketAuthenticator, ShopError> {
+    let passwords = Passwords::new(PasswordSettings::default(), Arc::new(SystemClock))?;
+    let orders = BrokerPasswords::new(&MasterKey::generate()?);
+    Ok(MarketAuthenticator::new(shop.market().clone(), Arc::new(passwords), orders, AUDIENCE))
+}
+
+/// Knows its users by name, from memory, and asks the marketplace about others.
 #[derive(Debug, Default)]
 struct Logins {
     principals: HashMap<String, Principal>,
-    names: Vec<String>,
+    market: Option<MarketAuthenticator>,
 }
 
 impl Logins {
-    fn add(&mut self, principal: Principal, name: &str) {
-        self.names.push(name.to_owned());
+    fn add(&mut self, principal: Principal, name: &str) -> String {
         self.principals.insert(name.to_owned(), principal);
+        name.to_owned()
     }
 }
 
@@ -174,7 +267,11 @@ impl Authenticator for Logins {
             Some(principal) if login.password == Some(PASSWORD.as_bytes()) => {
                 Ok(Admission { principal, credential: None, until: None })
             }
-            _ => Err(LoginError::Refused),
+            Some(_) => Err(LoginError::Refused),
+            None => match &self.market {
+                Some(market) => market.authenticate(login).await,
+                None => Err(LoginError::Refused),
+            },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A closed-loop MQTT 3.1.1 load: one publisher, one or more subscribers, and a fixed number of messages
+//! A closed-loop MQTT load: one publisher, one or more subscribers, and a fixed number of messages
 //! in flight.
 //!
 //! The publisher sends only while fewer than `window` messages are under way, counted at the slowest
@@ -21,8 +21,8 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::cpu::{process_time, thread_time};
 use crate::mqtt_frames::{
-    CONNACK, Frame, Inbox, Oversize, PUBACK, PUBLISH, SUBACK, connect, delivery, publish, subscribe,
-    write_all,
+    CONNACK, Frame, Inbox, Oversize, PUBACK, PUBLISH, SUBACK, Template, Welcome, connect, delivery, publish,
+    subscribe, welcome, write_all,
 };
 
 /// How many bytes the publisher writes at once, at most.
@@ -78,6 +78,24 @@ impl Qos {
     }
 }
 
+/// Which version of MQTT is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// MQTT 3.1.1.
+    V311,
+    /// MQTT 5. No properties are sent; those that come are passed over.
+    V5,
+}
+
+impl Version {
+    pub(crate) fn level(self) -> u8 {
+        match self {
+            Self::V311 => 4,
+            Self::V5 => 5,
+        }
+    }
+}
+
 /// What load to put on a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadSpec {
@@ -87,12 +105,15 @@ pub struct LoadSpec {
     pub process: Option<u32>,
     /// The topic of all messages.
     pub topic: String,
+    /// What all clients speak.
+    pub version: Version,
     /// The `QoS` of publishing and of subscribing.
     pub qos: Qos,
     /// The length of a payload in bytes, from 8 to 16,384.
     pub payload: usize,
     /// How many messages may be published and not yet be with every subscriber (and acknowledged, at
-    /// `QoS` 1), at most. At least 1, and at most 60,000, as packet identifiers have 16 bits.
+    /// `QoS` 1), at most. At least 1, and at most 60,000, as packet identifiers have 16 bits. At `QoS` 1 and in MQTT
+    /// 5 the broker's receive maximum is kept to, if it is less.
     pub window: u64,
     /// As whom to publish.
     pub publisher: Option<Login>,
@@ -299,13 +320,19 @@ async fn start_clients(
     clients: &mut JoinSet<Result<Infallible, LoadError>>,
 ) -> Result<(), LoadError> {
     for (number, login) in spec.subscribers.iter().enumerate() {
-        let mut link = Link::open(spec.broker, Client::Subscriber(number), login.as_ref()).await?;
+        let client = Client::Subscriber(number);
+        let (mut link, _) = Link::open(spec.broker, client, login.as_ref(), spec.version).await?;
         link.subscribe(&spec.topic, spec.qos).await?;
         clients.spawn_local(receive(link, number, spec.topic.clone(), spec.payload, Rc::clone(flow)));
     }
-    let mut link = Link::open(spec.broker, Client::Publisher, spec.publisher.as_ref()).await?;
+    let login = spec.publisher.as_ref();
+    let (mut link, welcome) = Link::open(spec.broker, Client::Publisher, login, spec.version).await?;
     let stream = Rc::clone(&link.stream);
-    clients.spawn_local(send(stream, spec.clone(), Rc::clone(flow)));
+    let mut spec = spec.clone();
+    if spec.qos == Qos::AtLeastOnce {
+        spec.window = spec.window.min(welcome.receive_maximum.into());
+    }
+    clients.spawn_local(send(stream, spec, Rc::clone(flow)));
     let flow = Rc::clone(flow);
     clients.spawn_local(async move { link.count_acknowledgements(&flow).await });
     Ok(())
@@ -347,31 +374,38 @@ struct Link {
     stream: Rc<TcpStream>,
     inbox: Inbox,
     client: Client,
+    version: Version,
 }
 
 impl Link {
-    async fn open(broker: SocketAddr, client: Client, login: Option<&Login>) -> Result<Self, LoadError> {
+    async fn open(
+        broker: SocketAddr,
+        client: Client,
+        login: Option<&Login>,
+        version: Version,
+    ) -> Result<(Self, Welcome), LoadError> {
         let stream = async {
             let stream = TcpStream::connect(broker).await?;
             stream.set_nodelay(true)?;
             io::Result::Ok(stream)
         };
         let stream = stream.await.map_err(|source| LoadError::Connection { client, source })?;
-        let mut link = Self { stream: Rc::new(stream), inbox: Inbox::new(), client };
+        let mut link = Self { stream: Rc::new(stream), inbox: Inbox::new(), client, version };
         let client_id = match client {
             Client::Publisher => "load-publisher".to_owned(),
             Client::Subscriber(number) => format!("load-subscriber-{number}"),
         };
-        let packet = connect(&client_id, login).ok_or(LoadError::Spec("a login is too long"))?;
-        match link.ask(&packet, CONNACK).await? {
-            0 => Ok(link),
+        let packet = connect(&client_id, login, version).ok_or(LoadError::Spec("a login is too long"))?;
+        let answer = link.ask(&packet, CONNACK, |body| welcome(body, version)).await?;
+        match answer.code {
+            0 => Ok((link, answer)),
             code => Err(LoadError::LoginRefused { client, code }),
         }
     }
 
     async fn subscribe(&mut self, topic: &str, qos: Qos) -> Result<(), LoadError> {
-        let packet = subscribe(topic, qos).ok_or(LoadError::Spec("the topic is too long"))?;
-        let code = self.ask(&packet, SUBACK).await?;
+        let packet = subscribe(topic, qos, self.version).ok_or(LoadError::Spec("the topic is too long"))?;
+        let code = self.ask(&packet, SUBACK, |body| body.last().copied()).await?;
         if code == qos.level() {
             Ok(())
         } else {
@@ -379,14 +413,21 @@ impl Link {
         }
     }
 
-    /// Sends a packet and gives the return code that is the last byte of its answer.
-    async fn ask(&mut self, packet: &[u8], answer: u8) -> Result<u8, LoadError> {
+    /// Sends a packet and gives what is read from the body of its answer.
+    async fn ask<T>(
+        &mut self,
+        packet: &[u8],
+        answer: u8,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T, LoadError> {
         let client = self.client;
         write_all(&self.stream, packet).await.map_err(|source| LoadError::Connection { client, source })?;
         loop {
             match self.inbox.take() {
-                Ok(Some(Frame { first, body: [.., code], .. })) if first == answer => return Ok(*code),
-                Ok(Some(frame)) => return Err(LoadError::Unexpected { client, first: frame.first }),
+                Ok(Some(Frame { first, body, .. })) => {
+                    let answered = if first == answer { read(body) } else { None };
+                    return answered.ok_or(LoadError::Unexpected { client, first });
+                }
                 Ok(None) => self.fill().await?,
                 Err(Oversize) => return Err(LoadError::Unexpected { client, first: 0 }),
             }
@@ -432,8 +473,9 @@ fn packet_id(number: u64) -> u16 {
 /// each.
 async fn send(stream: Rc<TcpStream>, spec: LoadSpec, flow: Rc<Flow>) -> Result<Infallible, LoadError> {
     let filler = vec![b'x'; spec.payload];
-    let (message, payload_at) =
-        publish(&spec.topic, spec.qos, &filler).ok_or(LoadError::Spec("the topic is too long"))?;
+    let Template { packet: message, id_at, payload_at } =
+        publish(&spec.topic, spec.qos, &filler, spec.version)
+            .ok_or(LoadError::Spec("the topic is too long"))?;
     let in_batch = (BATCH / message.len()).max(1);
     let mut batch = message.repeat(in_batch);
     let refill = (spec.window / 8).max(1);
@@ -451,7 +493,7 @@ async fn send(stream: Rc<TcpStream>, spec: LoadSpec, flow: Rc<Flow>) -> Result<I
                 *sequence = number.to_be_bytes();
             }
             if spec.qos == Qos::AtLeastOnce
-                && let Some(id) = head.last_chunk_mut()
+                && let Some(id) = head.get_mut(id_at..).and_then(|rest| rest.first_chunk_mut())
             {
                 *id = packet_id(number).to_be_bytes();
             }
@@ -485,8 +527,10 @@ async fn receive(
                 Err(Oversize) => return Err(LoadError::Unexpected { client, first: 0 }),
             };
             let first = frame.first;
-            let found =
-                (first & 0xf0 == PUBLISH).then(|| delivery(frame, &topic)).flatten().filter(|found| {
+            let found = (first & 0xf0 == PUBLISH)
+                .then(|| delivery(frame, &topic, link.version))
+                .flatten()
+                .filter(|found| {
                     found.payload.len() == payload
                         && found.packet_id.is_some() == (flow.qos == Qos::AtLeastOnce)
                 });

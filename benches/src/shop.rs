@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use i3_auth::RolePolicy;
 use i3_core::access::{Actor, Role};
-use i3_core::device::Device;
+use i3_core::device::{Device, KeyAlgorithm};
 use i3_core::hub::Hub;
 use i3_core::id::{OfferId, UserId};
 use i3_core::market::{
@@ -111,6 +111,42 @@ impl Shop {
     /// The product's topic.
     pub fn topic(&self) -> &Topic {
         &self.deed.product.topic
+    }
+
+    /// Registers another device of the seller's, `key-holder`, that logs in with tokens which this PEM public key
+    /// verifies. It publishes nothing.
+    ///
+    /// # Errors
+    /// The marketplace's answer, if it is not a device.
+    pub async fn add_key_holder(&self, pem: String) -> Result<Device, ShopError> {
+        let device = RegisterDevice {
+            hub: self.deed.device.hub,
+            name: "key-holder".parse()?,
+            title: "Key holder".parse()?,
+            credential: NewCredential::PublicKey { algorithm: KeyAlgorithm::EdDsa, pem },
+        };
+        Ok(self.market.execute(Actor::System, None, &device).await?)
+    }
+
+    /// Lists another product of the seller's, `many-{number}`, and has its buyer of this number (counted around) buy
+    /// a billion messages of it.
+    ///
+    /// # Errors
+    /// The marketplace's answer, if it is not an order.
+    pub async fn list_and_sell(&self, number: usize) -> Result<Order, ShopError> {
+        let product = CreateProduct {
+            hub: self.deed.device.hub,
+            slug: format!("many-{number}").parse()?,
+            title: "One of many".parse()?,
+            description: "Readings for benches".parse::<Prose>()?,
+            tags: Vec::new(),
+            devices: vec![self.deed.device.id],
+        };
+        let product = self.market.execute(Actor::System, None, &product).await?;
+        let listed = MoveProduct { product: product.id, to: ProductState::Listed };
+        let product: Product = self.market.execute(Actor::System, None, &listed).await?;
+        let offer = offer(&self.market, Actor::System, &product, METERED, 1).await?;
+        self.purchase(offer, number, &format!("many-{number}")).await
     }
 
     /// Buys the offer, as the buyer of this number (counted around), under an idempotency key, as a

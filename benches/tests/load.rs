@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use i3_benches::mosquitto::{Mosquitto, MosquittoError};
-use i3_benches::mqtt_load::{Client, LoadError, LoadResult, LoadSpec, Login, Qos, run};
+use i3_benches::mqtt_load::{Client, LoadError, LoadResult, LoadSpec, Login, Qos, Version, run};
 
 const TOPIC: &str = "i3/hub/product";
 
@@ -22,6 +22,7 @@ fn load(broker: SocketAddr, qos: Qos, subscribers: usize) -> LoadSpec {
         broker,
         process: None,
         topic: TOPIC.to_owned(),
+        version: Version::V311,
         qos,
         payload: 100,
         window: 500,
