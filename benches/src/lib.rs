@@ -23,6 +23,12 @@ mod mqtt_frames;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// As in the marketplace's program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 /// The topic of every message: as long as a topic of the marketplace usually is.
 pub const TOPIC: &str = "i3/bench-hub/bench-one";
 

@@ -9,7 +9,11 @@ use i3_auth::Secret;
 use i3_marketplace::{
     DemoOptions, Failure, ServeOptions, StoreOptions, StoreTask, demo, reconcile, serve, store,
 };
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The I3 `IoT` data marketplace: REST interface, MQTT gate and books in one process
 #[derive(Debug, Parser)]
