@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use i3_core::gate::{Principal, PublishRight};
 use i3_core::name::Topic;
 
-use crate::wire::{self, Packet, Publish, Qos, Subscribe};
+use crate::wire::{self, Filter, Packet, Publish, Qos, Subscribe};
 
 /// What a packet asks of the connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,8 +29,6 @@ pub(crate) enum Event {
 pub(crate) enum Violation {
     #[error("QoS 2 is not offered")]
     ExactlyOnce,
-    #[error("a second CONNECT")]
-    SecondConnect,
 }
 
 /// The protocol state of one logged-in client.
@@ -73,8 +71,8 @@ impl Session {
                     None => Event::Refused(publish),
                 })
             }
-            Packet::PubAck(id) => {
-                window.acknowledge(id);
+            Packet::PubAck(ack) => {
+                window.acknowledge(ack.packet_id);
                 Ok(Event::Done)
             }
             Packet::Subscribe(subscribe) => Ok(Event::Subscribe(subscribe)),
@@ -83,9 +81,10 @@ impl Session {
                 wire::pingresp(out);
                 Ok(Event::Done)
             }
-            Packet::Disconnect => Ok(Event::Disconnect),
-            // 3.1.0-2
-            Packet::Connect(_) => Err(Violation::SecondConnect),
+            Packet::Disconnect(_) => Ok(Event::Disconnect),
+            Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) | Packet::Auth(_) => {
+                Err(Violation::ExactlyOnce)
+            }
         }
     }
 
@@ -106,11 +105,13 @@ pub(crate) fn will_right<'a>(rights: &'a [PublishRight], topic: &str) -> Option<
 
 /// What a buyer's filters are granted: the exact topic of its grant, at most at `QoS` 1 (3.9.3), and nothing else.
 /// Wildcards, shared subscriptions and `$` topics never equal a product topic.
-pub(crate) fn grant_filters(filters: &[(String, Qos)], topic: Option<&Topic>) -> Vec<Option<Qos>> {
+pub(crate) fn grant_filters(filters: &[Filter], topic: Option<&Topic>) -> Vec<Option<Qos>> {
     filters
         .iter()
-        .map(|(filter, qos)| {
-            topic.filter(|topic| topic.as_str() == filter.as_str()).map(|_| (*qos).min(Qos::AtLeastOnce))
+        .map(|filter| {
+            topic
+                .filter(|topic| topic.as_str() == filter.filter.as_str())
+                .map(|_| filter.qos.min(Qos::AtLeastOnce))
         })
         .collect()
 }
@@ -203,7 +204,7 @@ mod tests {
 
     fn publish(topic: &str, qos: Qos) -> Packet {
         let frame = wire::publish(topic, b"x", qos).unwrap();
-        wire::decode(&mut BytesMut::from(&frame[..]), 1_000).unwrap().unwrap()
+        wire::decode(wire::Version::V311, &mut BytesMut::from(&frame[..]), 1_000).unwrap().unwrap()
     }
 
     fn judge(session: &mut Session, packet: Packet) -> Result<Event, Violation> {
@@ -248,8 +249,16 @@ mod tests {
             ("\u{feff}i3/h/p", None),
             ("i3/h/p\u{301}", None),
         ];
-        let filters: Vec<_> =
-            asked.iter().map(|(filter, _)| ((*filter).to_owned(), Qos::ExactlyOnce)).collect();
+        let filters: Vec<_> = asked
+            .iter()
+            .map(|(filter, _)| Filter {
+                filter: (*filter).to_owned(),
+                qos: Qos::ExactlyOnce,
+                no_local: false,
+                retain_as_published: false,
+                retain_handling: wire::RetainHandling::Always,
+            })
+            .collect();
         let granted: Vec<_> = asked.iter().map(|(_, granted)| *granted).collect();
         assert_eq!(grant_filters(&filters, Some(&topic)), granted);
         assert!(grant_filters(&filters, None).iter().all(Option::is_none));

@@ -16,7 +16,7 @@ use crate::session::{grant_filters, may_subscribe};
 use crate::shared::Shared;
 use crate::signal::ConnHandle;
 use crate::stats::add;
-use crate::wire::{self, Qos, Subscribe, Unsubscribe};
+use crate::wire::{self, Qos, Reason, Subscribe, Unsubscribe, Version};
 
 /// The most messages, and about the most bytes, that are put into the outbox at a time.
 const BATCH: u64 = 1_024;
@@ -149,7 +149,7 @@ impl Connection {
         if let Some(message) = subscription.retained.take() {
             let id =
                 if message.qos().min(subscription.qos) == Qos::AtMostOnce { None } else { window.take() };
-            outbox.put_frame(None, id.is_some(), |out| wire::deliver(out, &message, id, true));
+            outbox.put_frame(None, id.is_some(), |out| message.deliver(out, id, true));
             left -= 1;
         }
         let qos = subscription.qos;
@@ -158,7 +158,7 @@ impl Connection {
                 return false;
             }
             let id = if message.qos().min(qos) == Qos::AtMostOnce { None } else { window.take() };
-            outbox.put_frame(Some(number), id.is_some(), |out| wire::deliver(out, message, id, false));
+            outbox.put_frame(Some(number), id.is_some(), |out| message.deliver(out, id, false));
             left -= 1;
             true
         });
@@ -194,7 +194,9 @@ impl Connection {
             // 3.8.4-3: sent again for every SUBSCRIBE, and charged like any delivery.
             subscription.retained = self.shared.retained.of(&subscription.topic);
         }
-        wire::suback(&mut self.control, request.packet_id, &granted);
+        let reasons: Vec<_> =
+            granted.iter().map(|qos| qos.map_or(Reason::NotAuthorized, Reason::granted)).collect();
+        wire::suback(&mut self.control, Version::V311, request.packet_id, &reasons);
         Ok(())
     }
 
@@ -206,7 +208,7 @@ impl Connection {
         }
         let refused = grant_filters(&request.filters, None);
         let Principal::Order { order, .. } = self.principal else { return Ok(refused) };
-        let possible = request.filters.iter().any(|(filter, _)| filter.parse::<Topic>().is_ok());
+        let possible = request.filters.iter().any(|filter| filter.filter.parse::<Topic>().is_ok());
         if !may_subscribe(self.principal) || !possible {
             return Ok(refused);
         }
@@ -269,6 +271,6 @@ impl Connection {
             self.window.take_back(taken.ids);
             self.subscription = None;
         }
-        wire::unsuback(&mut self.control, request.packet_id);
+        wire::unsuback(&mut self.control, Version::V311, request.packet_id, &[]);
     }
 }

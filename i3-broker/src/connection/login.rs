@@ -17,7 +17,7 @@ use crate::session::{Session, Window, will_right};
 use crate::shared::{Connections, Entered, Owner, Shared};
 use crate::signal::{ConnHandle, Signals, interrupt_all};
 use crate::stats::add;
-use crate::wire::{self, Connack, Connect, Packet, Qos, UNSUPPORTED_VERSION_V5, WireError};
+use crate::wire::{self, Connack, Connect, Qos, Reason, Version};
 
 /// How often a login is checked again because access changed while it was checked.
 const TRIES: usize = 3;
@@ -43,7 +43,7 @@ pub(super) async fn login(
             let now = Instant::now();
             shared.counters.logins.fetch_add(1, Ordering::Relaxed);
             let mut control = Vec::with_capacity(64);
-            wire::connack(&mut control, Connack::Accepted);
+            wire::connack(&mut control, Version::V311, &Connack::refused(Reason::Success));
             // The timer is set where it is first waited for.
             let timer = Box::pin(tokio::time::sleep(Duration::from_hours(1)));
             Some(Connection {
@@ -71,9 +71,9 @@ pub(super) async fn login(
                 entered,
             })
         }
-        Err(code) => {
+        Err(reason) => {
             let mut answer = Vec::new();
-            wire::connack(&mut answer, code);
+            wire::connack(&mut answer, Version::V311, &Connack::refused(reason));
             refuse(&mut stream, &answer).await;
             None
         }
@@ -87,21 +87,21 @@ enum Turned {
 
 async fn first_packet(stream: &mut TcpStream, input: &mut BytesMut, limit: usize) -> Result<Connect, Turned> {
     loop {
-        match wire::decode(input, limit) {
-            Ok(Some(Packet::Connect(connect))) => return Ok(*connect),
-            Ok(None) => {}
-            Err(WireError::Version5) => return Err(Turned::Away(UNSUPPORTED_VERSION_V5.to_vec())),
-            Err(WireError::OtherVersion) => {
-                let mut answer = Vec::new();
-                wire::connack(&mut answer, Connack::Version);
-                return Err(Turned::Away(answer));
+        let refused = match wire::decode_connect(input, limit) {
+            Ok(Some(Connect { version: Version::V5, .. })) => {
+                Some((Version::V5, Reason::UnsupportedProtocolVersion))
             }
-            // 3.1.0-1: the first packet is CONNECT.
-            Ok(Some(_)) | Err(_) => return Err(Turned::Silently),
-        }
-        // Nothing but CONNECT is waited for.
-        if input.first().is_some_and(|first| first >> 4 != 1) {
-            return Err(Turned::Silently);
+            Ok(Some(connect)) => return Ok(connect),
+            Ok(None) => None,
+            Err(error) => {
+                let version = error.answer.ok_or(Turned::Silently)?;
+                Some((version, error.error.reason()))
+            }
+        };
+        if let Some((version, reason)) = refused {
+            let mut answer = Vec::new();
+            wire::connack(&mut answer, version, &Connack::refused(reason));
+            return Err(Turned::Away(answer));
         }
         input.reserve(SMALL_READ);
         match stream.read_buf(input).await {
@@ -124,10 +124,10 @@ async fn admit(
     connect: &Connect,
     peer: IpAddr,
     handle: &Arc<ConnHandle>,
-) -> Result<(Admission, Entered, Vec<PublishRight>), Connack> {
+) -> Result<(Admission, Entered, Vec<PublishRight>), Reason> {
     // 3.1.3-8
-    if connect.client_id.is_empty() && !connect.clean_session {
-        return Err(Connack::Identifier);
+    if connect.client_id.is_empty() && !connect.clean_start {
+        return Err(Reason::ClientIdentifierNotValid);
     }
     // A client cannot choose a name with a NUL, so this one is nobody else's.
     let name =
@@ -142,15 +142,15 @@ async fn admit(
         let changes = shared.changes.load(Ordering::Acquire);
         let admission = match shared.ports.authenticator.authenticate(login).await {
             Ok(admission) => admission,
-            Err(LoginError::Refused) => return Err(Connack::NotAuthorized),
+            Err(LoginError::Refused) => return Err(Reason::NotAuthorized),
             Err(error) => {
                 tracing::warn!(%error, "a login could not be checked");
-                return Err(Connack::Unavailable);
+                return Err(Reason::ServerUnavailable);
             }
         };
         if *handle.admission.get_or_init(|| admission) != admission {
             // The credential changed between two checks: whose connection it is may not change.
-            return Err(Connack::NotAuthorized);
+            return Err(Reason::NotAuthorized);
         }
         let owner = Owner::from(admission.principal);
         let (entered, old) = Connections::enter(shared, owner, name.clone(), handle);
@@ -162,10 +162,10 @@ async fn admit(
         let rights = match admission.principal {
             Principal::Device { device, .. } => match shared.ports.directory.publish_rights(device).await {
                 Ok(Some(rights)) => rights,
-                Ok(None) => return Err(Connack::NotAuthorized),
+                Ok(None) => return Err(Reason::NotAuthorized),
                 Err(error) => {
                     tracing::warn!(%error, "rights could not be read");
-                    return Err(Connack::Unavailable);
+                    return Err(Reason::ServerUnavailable);
                 }
             },
             Principal::Order { .. } => Vec::new(),
@@ -180,9 +180,9 @@ async fn admit(
             && (will.qos == Qos::ExactlyOnce || will_right(&rights, &will.topic).is_none())
         {
             shared.counters.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(Connack::NotAuthorized);
+            return Err(Reason::NotAuthorized);
         }
         return Ok((admission, entered, rights));
     }
-    Err(Connack::Unavailable)
+    Err(Reason::ServerUnavailable)
 }

@@ -12,7 +12,7 @@ use crate::log::Backlog;
 use crate::message::Message;
 use crate::session::Event;
 use crate::stats::add;
-use crate::wire::{self, Packet, Publish, Qos};
+use crate::wire::{self, Packet, Publish, Qos, Reason, Version};
 
 /// The most messages that are given to the log at once.
 const BATCH: usize = 1_024;
@@ -113,7 +113,7 @@ impl Connection {
         }
         let mut complete = false;
         loop {
-            match wire::decode(&mut self.intake.bytes, self.shared.config.max_packet) {
+            match wire::decode(Version::V311, &mut self.intake.bytes, self.shared.config.max_packet) {
                 Ok(Some(packet)) => {
                     complete = true;
                     self.handle_packet(packet, now).await?;
@@ -183,7 +183,7 @@ impl Connection {
             self.intake.right = right;
         }
         if let (Qos::AtLeastOnce, Some(id)) = (publish.qos, publish.packet_id) {
-            wire::puback(&mut self.intake.acks, id);
+            wire::puback(&mut self.intake.acks, Version::V311, id, Reason::Success, None);
         }
         let retain = publish.retain;
         let message = Message::accepted(publish);

@@ -1,252 +1,248 @@
 //! Bytes to packets.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 
-use super::{Connect, Packet, Publish, Qos, Subscribe, Unsubscribe, Will, WireError};
+use super::property::{Allowed, Properties, Property, reason};
+use super::reader::{LONG_FORM, Reader, variable};
+use super::{
+    Ack, Auth, Disconnect, Filter, FilterKind, Packet, Qos, Reason, RetainHandling, Subscribe, Unsubscribe,
+    Version, WireError, publish,
+};
 
-/// The fixed header (2.2).
+/// The fixed header (3.1.1, 2.2; 5, 2.1).
 #[derive(Clone, Copy)]
-struct Header {
-    kind: u8,
-    flags: u8,
+pub(super) struct Header {
+    pub(super) kind: u8,
+    pub(super) flags: u8,
     /// Bytes of the fixed header itself.
-    len: usize,
-    /// Bytes that follow it.
-    remaining: usize,
+    pub(super) len: usize,
+    /// Bytes of the whole packet.
+    pub(super) total: usize,
+    /// Whether the length is in its shortest form.
+    shortest: bool,
 }
 
-/// Reads a fixed header; `None` if more bytes are needed.
-fn header(bytes: &[u8]) -> Result<Option<Header>, WireError> {
-    let Some(first) = bytes.first() else { return Ok(None) };
-    let mut remaining = 0_usize;
-    for place in 0..4 {
-        let Some(byte) = bytes.get(1 + place) else { return Ok(None) };
-        remaining |= usize::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            return Ok(Some(Header { kind: first >> 4, flags: first & 0x0f, len: 2 + place, remaining }));
-        }
+impl Header {
+    /// Reads a fixed header; `None` if more bytes are needed.
+    pub(super) fn read(bytes: &[u8]) -> Result<Option<Self>, WireError> {
+        let Some((first, rest)) = bytes.split_first() else { return Ok(None) };
+        let Some((remaining, len)) = variable(rest)? else { return Ok(None) };
+        let body = usize::try_from(remaining).map_err(|_| WireError::TooLong)?;
+        Ok(Some(Self {
+            kind: first >> 4,
+            flags: first & 0x0f,
+            len: 1 + len,
+            total: 1 + len + body,
+            shortest: len == 1 || remaining >> (7 * (len - 1)) != 0,
+        }))
     }
-    // 2.2.3: a fourth byte with the continuation bit is malformed.
-    Err(WireError::Malformed("the remaining length has more than four bytes"))
+
+    /// MQTT 5 wants the shortest form of the length (1.5.5-1); 3.1.1 does not say.
+    pub(super) fn check_form(&self, version: Version) -> Result<(), WireError> {
+        if self.shortest || version == Version::V311 { Ok(()) } else { Err(LONG_FORM) }
+    }
 }
 
 /// Takes the next packet off the front of `buffer`; `None` if more bytes are needed, in which case at
-/// most `limit` bytes belong to the packet that has begun. After an error the bytes are of no use.
-pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Packet>, WireError> {
-    let Some(head) = header(buffer)? else { return Ok(None) };
-    let total = head.len.saturating_add(head.remaining);
-    if total > limit {
+/// most `limit` bytes belong to the packet that has begun.
+///
+/// For a connection whose CONNECT said `version`. The length is checked before anything is allocated. After an error
+/// the bytes are of no use.
+pub fn decode(version: Version, buffer: &mut BytesMut, limit: usize) -> Result<Option<Packet>, WireError> {
+    let Some(head) = Header::read(buffer)? else { return Ok(None) };
+    head.check_form(version)?;
+    check_kind(version, head)?;
+    if head.total > limit {
         return Err(WireError::TooLong);
     }
-    check_flags(head)?;
-    let Some(body) = buffer.get(head.len..total) else {
-        return Ok(None);
-    };
+    let Some(body) = buffer.get(head.len..head.total) else { return Ok(None) };
+    if head.kind == 3 {
+        return publish::take(version, buffer, head).map(|publish| Some(Packet::Publish(publish)));
+    }
+    let mut body = Reader(body);
     let packet = match head.kind {
-        3 => {
-            let frame = buffer.split_to(total).freeze();
-            return publish(frame).map(|publish| Some(Packet::Publish(publish)));
-        }
-        1 => Packet::Connect(Box::new(connect(body)?)),
-        4 => {
-            let mut body = Body(body);
-            let id = body.packet_id()?;
-            body.end()?;
-            Packet::PubAck(id)
-        }
-        8 => Packet::Subscribe(subscribe(body)?),
-        10 => Packet::Unsubscribe(unsubscribe(body)?),
-        12 => {
-            Body(body).end()?;
-            Packet::PingReq
-        }
-        14 => {
-            Body(body).end()?;
-            Packet::Disconnect
-        }
+        4 => Packet::PubAck(ack(version, &mut body, RECEIVED)?),
+        5 => Packet::PubRec(ack(version, &mut body, RECEIVED)?),
+        6 => Packet::PubRel(ack(version, &mut body, RELEASED)?),
+        7 => Packet::PubComp(ack(version, &mut body, RELEASED)?),
+        8 => Packet::Subscribe(subscribe(version, &mut body)?),
+        10 => Packet::Unsubscribe(unsubscribe(version, &mut body)?),
+        12 => Packet::PingReq,
+        14 => Packet::Disconnect(disconnect(version, &mut body)?),
+        15 => Packet::Auth(auth(&mut body)?),
         other => return Err(WireError::Unexpected(other)),
     };
-    buffer.advance(total);
+    body.end()?;
+    buffer.advance(head.total);
     Ok(Some(packet))
 }
 
-/// Flags that are reserved must be as given in 2.2.2.
-fn check_flags(head: Header) -> Result<(), WireError> {
-    let expected = match head.kind {
+/// Whether a client may send this type now, and whether reserved flags are as they must be (3.1.1, 2.2.2; 5, 2.1.3).
+fn check_kind(version: Version, head: Header) -> Result<(), WireError> {
+    let flags = match head.kind {
         3 => return Ok(()),
-        8 | 10 => 2,
-        1 | 4 | 12 | 14 => 0,
+        6 | 8 | 10 => 2,
+        4 | 5 | 7 | 12 | 14 => 0,
+        15 if version == Version::V5 => 0,
+        0 | 15 => return Err(WireError::Malformed("a reserved packet type")),
         other => return Err(WireError::Unexpected(other)),
     };
-    if head.flags == expected { Ok(()) } else { Err(WireError::Malformed("reserved flags are set")) }
+    if head.flags == flags {
+        Ok(())
+    } else {
+        Err(WireError::Malformed("reserved flags are not as they must be"))
+    }
 }
 
-/// What is left of a packet's body.
-struct Body<'a>(&'a [u8]);
+/// What PUBACK and PUBREC may say (5, 3.4.2.1 and 3.5.2.1).
+const RECEIVED: &[Reason] = &[
+    Reason::Success,
+    Reason::NoMatchingSubscribers,
+    Reason::Unspecified,
+    Reason::ImplementationSpecific,
+    Reason::NotAuthorized,
+    Reason::TopicNameInvalid,
+    Reason::PacketIdentifierInUse,
+    Reason::QuotaExceeded,
+    Reason::PayloadFormatInvalid,
+];
 
-impl<'a> Body<'a> {
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8], WireError> {
-        let (taken, rest) =
-            self.0.split_at_checked(count).ok_or(WireError::Malformed("a length is past the end"))?;
-        self.0 = rest;
-        Ok(taken)
+/// What PUBREL and PUBCOMP may say (5, 3.6.2.1 and 3.7.2.1).
+const RELEASED: &[Reason] = &[Reason::Success, Reason::PacketIdentifierNotFound];
+
+/// What a client may say with DISCONNECT (5, 3.14.2.1).
+const GOODBYE: &[Reason] = &[
+    Reason::Success,
+    Reason::DisconnectWithWill,
+    Reason::Unspecified,
+    Reason::MalformedPacket,
+    Reason::ProtocolError,
+    Reason::ImplementationSpecific,
+    Reason::TopicNameInvalid,
+    Reason::ReceiveMaximumExceeded,
+    Reason::TopicAliasInvalid,
+    Reason::PacketTooLarge,
+    Reason::MessageRateTooHigh,
+    Reason::QuotaExceeded,
+    Reason::AdministrativeAction,
+    Reason::PayloadFormatInvalid,
+];
+
+/// The rest of a packet of MQTT 5 that may end before its reason code, and before its properties: the code, and the
+/// properties if there are any.
+fn reason_and_properties<'a>(
+    body: &mut Reader<'a>,
+    allowed: &[Reason],
+) -> Result<(Reason, Reader<'a>), WireError> {
+    if body.is_empty() {
+        return Ok((Reason::Success, Reader(&[])));
     }
+    let reason = reason(body.byte()?, allowed)?;
+    let section = if body.is_empty() { Reader(&[]) } else { body.section()? };
+    Ok((reason, section))
+}
 
-    fn byte(&mut self) -> Result<u8, WireError> {
-        self.bytes(1)?.first().copied().ok_or(WireError::Malformed("a byte is missing"))
+fn ack(version: Version, body: &mut Reader<'_>, allowed: &[Reason]) -> Result<Ack, WireError> {
+    let packet_id = body.packet_id()?;
+    let mut reason = Reason::Success;
+    if version == Version::V5 && !body.is_empty() {
+        let section;
+        (reason, section) = reason_and_properties(body, allowed)?;
+        Properties::new(section, Allowed::ACK).check()?;
     }
+    Ok(Ack { packet_id, reason })
+}
 
-    fn number(&mut self) -> Result<u16, WireError> {
-        let bytes = self.bytes(2)?;
-        <[u8; 2]>::try_from(bytes).map(u16::from_be_bytes).map_err(|_| WireError::Malformed("no number"))
-    }
-
-    /// 2.3.1: packet identifiers are not 0.
-    fn packet_id(&mut self) -> Result<u16, WireError> {
-        match self.number()? {
-            0 => Err(WireError::Malformed("the packet identifier is 0")),
-            id => Ok(id),
+fn disconnect(version: Version, body: &mut Reader<'_>) -> Result<Disconnect, WireError> {
+    let mut disconnect = Disconnect { reason: Reason::Success, session_expiry: None };
+    if version == Version::V5 {
+        let section;
+        (disconnect.reason, section) = reason_and_properties(body, GOODBYE)?;
+        let mut properties = Properties::new(section, Allowed::DISCONNECT);
+        while let Some(property) = properties.next()? {
+            if let Property::SessionExpiry(seconds) = property {
+                disconnect.session_expiry = Some(seconds);
+            }
         }
     }
-
-    fn binary(&mut self) -> Result<&'a [u8], WireError> {
-        let len = self.number()?;
-        self.bytes(usize::from(len))
-    }
-
-    fn text(&mut self) -> Result<&'a str, WireError> {
-        text(self.binary()?)
-    }
-
-    fn end(&self) -> Result<(), WireError> {
-        if self.0.is_empty() { Ok(()) } else { Err(WireError::Malformed("bytes are left over")) }
-    }
+    Ok(disconnect)
 }
 
-/// 1.5.3: well-formed UTF-8 (which excludes surrogates) without NUL.
-fn text(bytes: &[u8]) -> Result<&str, WireError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| WireError::Malformed("a text is not UTF-8"))?;
-    if bytes.contains(&0) { Err(WireError::Malformed("a text has a NUL")) } else { Ok(text) }
+fn auth(body: &mut Reader<'_>) -> Result<Auth, WireError> {
+    // 3.15.2.1: without a code it means success, which only a server says.
+    if body.is_empty() {
+        return Err(WireError::Protocol("a reason code that this packet does not have"));
+    }
+    let (reason, section) =
+        reason_and_properties(body, &[Reason::ContinueAuthentication, Reason::Reauthenticate])?;
+    let (mut properties, mut method) = (Properties::new(section, Allowed::AUTH), false);
+    while let Some(property) = properties.next()? {
+        method |= matches!(property, Property::AuthenticationMethod(_));
+    }
+    // 3.15.2.2.2
+    if method { Ok(Auth { reason }) } else { Err(WireError::Protocol("no authentication method")) }
 }
 
-/// 3.3.2.1 and 4.7: a topic to publish to is not empty and has no wildcard.
-fn topic_name(bytes: &[u8]) -> Result<&str, WireError> {
-    let topic = text(bytes)?;
-    if topic.is_empty() {
-        return Err(WireError::Malformed("the topic is empty"));
-    }
-    if bytes.iter().any(|byte| matches!(byte, b'+' | b'#')) {
-        return Err(WireError::Malformed("the topic has a wildcard"));
-    }
-    Ok(topic)
-}
-
-/// Where topic and payload of a PUBLISH frame lie, without looking at their content:
-/// topic at, payload at, `QoS`, packet identifier.
-pub(crate) fn publish_parts(frame: &[u8]) -> Result<(usize, usize, Qos, Option<u16>), WireError> {
-    let short = WireError::Malformed("the packet ends early");
-    let head = header(frame)?.ok_or(short)?;
-    let qos = Qos::from_bits((head.flags >> 1) & 3).ok_or(WireError::Malformed("the QoS is 3"))?;
-    let mut body = Body(frame.get(head.len..).ok_or(short)?);
-    let topic_len = usize::from(body.number()?);
-    body.bytes(topic_len)?;
-    let topic_at = head.len.saturating_add(2);
-    let topic_end = topic_at.saturating_add(topic_len);
-    if qos == Qos::AtMostOnce {
-        return Ok((topic_at, topic_end, qos, None));
-    }
-    let id = body.packet_id()?;
-    Ok((topic_at, topic_end.saturating_add(2), qos, Some(id)))
-}
-
-fn publish(frame: Bytes) -> Result<Publish, WireError> {
-    let (topic_at, payload_at, qos, packet_id) = publish_parts(&frame)?;
-    let first = frame.first().copied().unwrap_or_default();
-    let publish = Publish {
-        frame,
-        topic_at,
-        payload_at,
-        qos,
-        dup: first & 0x08 != 0,
-        retain: first & 0x01 != 0,
-        packet_id,
-    };
-    // 3.3.1.1: DUP must be 0 at QoS 0.
-    if publish.dup && qos == Qos::AtMostOnce {
-        return Err(WireError::Malformed("DUP at QoS 0"));
-    }
-    topic_name(publish.topic())?;
-    Ok(publish)
-}
-
-fn connect(body: &[u8]) -> Result<Connect, WireError> {
-    let mut body = Body(body);
-    let name = body.binary()?;
-    let level = body.byte()?;
-    match (name, level) {
-        (b"MQTT", 4) => {}
-        (b"MQTT", 5) => return Err(WireError::Version5),
-        (b"MQTT" | b"MQIsdp", _) => return Err(WireError::OtherVersion),
-        _ => return Err(WireError::Malformed("the protocol name is not MQTT")),
-    }
-    let flags = body.byte()?;
-    let has = |bit: u8| flags & bit != 0;
-    if has(0x01) {
-        return Err(WireError::Malformed("a reserved connect flag is set"));
-    }
-    let (has_will, will_bits) = (has(0x04), (flags >> 3) & 3);
-    let will_qos = Qos::from_bits(will_bits).ok_or(WireError::Malformed("the will's QoS is 3"))?;
-    if !has_will && (will_bits != 0 || has(0x20)) {
-        return Err(WireError::Malformed("flags of a will without a will"));
-    }
-    if has(0x40) && !has(0x80) {
-        return Err(WireError::Malformed("a password without a user name"));
-    }
-    let keep_alive = body.number()?;
-    let client_id = body.text()?.to_owned();
-    let will = if has_will {
-        let topic = topic_name(body.binary()?)?.to_owned();
-        let payload = Bytes::copy_from_slice(body.binary()?);
-        Some(Will { topic, payload, qos: will_qos, retain: has(0x20) })
-    } else {
-        None
-    };
-    let username = if has(0x80) { Some(body.text()?.to_owned()) } else { None };
-    let password = if has(0x40) { Some(Bytes::copy_from_slice(body.binary()?)) } else { None };
-    body.end()?;
-    Ok(Connect { client_id, clean_session: has(0x02), keep_alive, will, username, password })
-}
-
-fn subscribe(body: &[u8]) -> Result<Subscribe, WireError> {
-    let mut body = Body(body);
+fn subscribe(version: Version, body: &mut Reader<'_>) -> Result<Subscribe, WireError> {
     let packet_id = body.packet_id()?;
+    let mut identifier = None;
+    if version == Version::V5 {
+        let mut properties = Properties::new(body.section()?, Allowed::SUBSCRIBE);
+        while let Some(property) = properties.next()? {
+            if let Property::SubscriptionIdentifier(number) = property {
+                identifier = Some(number);
+            }
+        }
+    }
     let mut filters = Vec::new();
-    while !body.0.is_empty() {
-        let filter = filter(&mut body)?;
-        let qos = Qos::from_bits(body.byte()?).ok_or(WireError::Malformed("a requested QoS is above 2"))?;
-        filters.push((filter, qos));
+    while !body.is_empty() {
+        let filter = filter(body)?;
+        filters.push(options(version, filter, body.byte()?)?);
     }
-    if filters.is_empty() {
-        return Err(WireError::Malformed("no filter"));
-    }
-    Ok(Subscribe { packet_id, filters })
+    if filters.is_empty() { Err(NO_FILTER) } else { Ok(Subscribe { packet_id, identifier, filters }) }
 }
 
-fn unsubscribe(body: &[u8]) -> Result<Unsubscribe, WireError> {
-    let mut body = Body(body);
-    let packet_id = body.packet_id()?;
-    let mut filters = Vec::new();
-    while !body.0.is_empty() {
-        filters.push(filter(&mut body)?);
+/// A filter with its options (3.1.1, 3.8.3.1; 5, 3.8.3.1).
+fn options(version: Version, filter: String, options: u8) -> Result<Filter, WireError> {
+    let reserved = match version {
+        Version::V311 => 0xfc,
+        Version::V5 => 0xc0,
+    };
+    if options & reserved != 0 {
+        return Err(WireError::Malformed("reserved bits of the subscription options are set"));
     }
-    if filters.is_empty() {
-        return Err(WireError::Malformed("no filter"));
+    let qos = Qos::from_bits(options & 3).ok_or(WireError::Protocol("a requested QoS is 3"))?;
+    let no_local = options & 4 != 0;
+    // 3.8.3-4
+    if no_local && FilterKind::of(&filter) == FilterKind::Shared {
+        return Err(WireError::Protocol("no local on a shared subscription"));
     }
-    Ok(Unsubscribe { packet_id, filters })
+    let retain_handling = match options >> 4 {
+        0 => RetainHandling::Always,
+        1 => RetainHandling::IfNew,
+        2 => RetainHandling::Never,
+        _ => return Err(WireError::Protocol("retain handling is 3")),
+    };
+    Ok(Filter { filter, qos, no_local, retain_as_published: options & 8 != 0, retain_handling })
 }
+
+fn unsubscribe(version: Version, body: &mut Reader<'_>) -> Result<Unsubscribe, WireError> {
+    let packet_id = body.packet_id()?;
+    if version == Version::V5 {
+        Properties::new(body.section()?, Allowed::UNSUBSCRIBE).check()?;
+    }
+    let mut filters = Vec::new();
+    while !body.is_empty() {
+        filters.push(filter(body)?);
+    }
+    if filters.is_empty() { Err(NO_FILTER) } else { Ok(Unsubscribe { packet_id, filters }) }
+}
+
+/// 3.1.1, 3.8.3-3 and 3.10.3-2; 5, 3.8.3-2 and 3.10.3-2.
+const NO_FILTER: WireError = WireError::Protocol("no filter");
 
 /// A topic filter: any non-empty text. Wildcards are not judged here, since none is ever granted.
-fn filter(body: &mut Body<'_>) -> Result<String, WireError> {
+fn filter(body: &mut Reader<'_>) -> Result<String, WireError> {
     let filter = body.text()?;
     if filter.is_empty() { Err(WireError::Malformed("a filter is empty")) } else { Ok(filter.to_owned()) }
 }
