@@ -17,8 +17,34 @@ pub struct GateConfig {
     pub max_connections: usize,
     /// The longest packet taken, in bytes. Default 256 KiB.
     pub max_packet: usize,
-    /// The most `QoS` 1 messages sent to a client and not acknowledged by it. At least 1. Default 1,024.
+    /// The most messages of `QoS` 1 and 2 sent to a client and not acknowledged by it, unless the client takes fewer.
+    /// At least 1. Default 1,024.
     pub max_inflight: u16,
+    /// The most bytes of such messages that are kept for sending them again, for each session that outlives its
+    /// connection. Default 1 MiB.
+    pub max_inflight_bytes: usize,
+    /// The most messages of `QoS` 1 and 2 that a client of MQTT 5 may have under way to the gate. At least 1.
+    /// Default 1,024.
+    pub receive_maximum: u16,
+    /// The highest topic alias that clients may use; 0 is none. Default 16.
+    pub max_topic_alias: u16,
+    /// The longest keep alive that clients of MQTT 5 are granted, in seconds; one that asks for more, or for none,
+    /// is told this one. Default `None`: any.
+    pub max_keep_alive: Option<u16>,
+    /// How many publishes of a client of MQTT 5 may be refused, one after the other, before it is disconnected.
+    /// Default 16.
+    pub max_refused: u32,
+    /// How long a session may go on without a connection, in whole seconds. Zero: not at all. Default one day.
+    pub session_expiry_max: Duration,
+    /// The most messages that wait for a session without a connection; of more, the newest. Default 1,000.
+    pub max_offline: u64,
+    /// The most sessions without a connection; for one more, the one that waits longest ends. Default 10,000.
+    pub max_parked: usize,
+    /// The same for each principal. Default 16.
+    pub max_parked_per_principal: usize,
+    /// The most bytes that sessions without a connection hold for themselves. The messages that wait for them are in
+    /// the log. Default 64 MiB.
+    pub max_parked_bytes: usize,
     /// How long a client may take to send its CONNECT, and the login to be checked. Default 10 s.
     pub connect_limit: Duration,
     /// How long a client may take to send the rest of a packet that it began. Default 30 s.
@@ -50,6 +76,16 @@ impl GateConfig {
             max_connections: 10_000,
             max_packet: 256 * 1_024,
             max_inflight: 1_024,
+            max_inflight_bytes: 1_024 * 1_024,
+            receive_maximum: 1_024,
+            max_topic_alias: 16,
+            max_keep_alive: None,
+            max_refused: 16,
+            session_expiry_max: Duration::from_hours(24),
+            max_offline: 1_000,
+            max_parked: 10_000,
+            max_parked_per_principal: 16,
+            max_parked_bytes: 64 * 1_024 * 1_024,
             connect_limit: Duration::from_secs(10),
             packet_limit: Duration::from_secs(30),
             write_limit: Duration::from_mins(1),
@@ -64,7 +100,11 @@ impl GateConfig {
 
     /// The same within the ranges that work.
     pub(crate) fn in_range(mut self) -> Self {
+        // A delivery is a little longer than what was published.
+        self.max_packet = self.max_packet.min(256 * 1_024 * 1_024 - 64 * 1_024);
         self.max_inflight = self.max_inflight.max(1);
+        self.max_inflight_bytes = self.max_inflight_bytes.max(1);
+        self.receive_maximum = self.receive_maximum.max(1);
         self.first_lease = self.first_lease.max(1);
         self
     }

@@ -1,5 +1,6 @@
 //! Starting, watching and stopping a gate.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +16,9 @@ use crate::config::{GateConfig, GateError};
 use crate::connection;
 use crate::log::TopicLog;
 use crate::meter::Grants;
+use crate::parked::Parked;
 use crate::revoke::Listener;
-use crate::shared::{Connections, Ports, Retained, Shared, TaskCount};
+use crate::shared::{Connections, Ports, Retained, Sequences, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals, interrupt_all};
 use crate::stats::{Counters, GateStats, add};
 
@@ -27,6 +29,8 @@ pub struct Gate {
     shared: Arc<Shared>,
     address: SocketAddr,
     accepting: AbortHandle,
+    /// Sees to the sessions without a connection.
+    keeping: AbortHandle,
 }
 
 impl Gate {
@@ -47,13 +51,17 @@ impl Gate {
             runtime: Handle::current(),
             grants: Grants::default(),
             connections: Connections::default(),
+            parked: Parked::default(),
+            sequences: Sequences::default(),
             retained: Retained::default(),
             counters: Counters::default(),
             changes: AtomicU64::new(0),
             closing: watch::Sender::new(false),
+            nonce: RandomState::new().hash_one(address),
         });
+        let keeping = tokio::spawn(Parked::keep(Arc::clone(&shared))).abort_handle();
         let accepting = tokio::spawn(accept(Arc::clone(&shared), listener)).abort_handle();
-        Ok(Self { shared, address, accepting })
+        Ok(Self { shared, address, accepting, keeping })
     }
 
     /// Where it listens.
@@ -71,6 +79,7 @@ impl Gate {
         let by_grant = self.shared.grants.delivered();
         GateStats {
             delivered: by_grant.iter().map(|(_, delivered)| delivered).sum(),
+            parked: u64::try_from(self.shared.parked.count()).unwrap_or(u64::MAX),
             log_lost: self.shared.log.lost(),
             log_restarts: self.shared.log.restarts(),
             by_grant,
@@ -79,10 +88,11 @@ impl Gate {
     }
 
     /// Stops accepting, lets clients read what is in hand for a limited time, closes all connections, reports
-    /// all usage and closes all leases. Wills do not fire.
+    /// all usage and closes all leases. Wills do not fire, and sessions without a connection end.
     pub async fn shutdown(self) {
         let shared = &self.shared;
         self.accepting.abort();
+        self.keeping.abort();
         shared.closing.send_replace(true);
         for connection in shared.connections.all() {
             connection.signal(Signals::SHUTDOWN);
@@ -95,6 +105,7 @@ impl Gate {
             let late = shared.connections.all().into_iter().map(|late| (late, Signals::CLOSE)).collect();
             add(&shared.counters.forced, interrupt_all(late, shared.config.revoke_limit).await);
         }
+        shared.parked.clear();
         if !wait_for(shared.config.quota_wait + limit, || shared.grants.count() == 0).await {
             tracing::error!(left = shared.grants.count(), "leases stay open at shutdown");
         }
@@ -104,6 +115,7 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         self.accepting.abort();
+        self.keeping.abort();
     }
 }
 

@@ -49,6 +49,7 @@ mod gate;
 pub mod log;
 mod message;
 mod meter;
+mod parked;
 mod revoke;
 mod session;
 mod shared;
@@ -56,10 +57,11 @@ mod signal;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod will;
 pub mod wire;
 
 pub use config::{GateConfig, GateError};
 pub use gate::Gate;
-pub use message::{InvalidMessage, Message};
+pub use message::{Expired, InvalidMessage, Message, MessageParts};
 pub use shared::Ports;
 pub use stats::GateStats;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use i3_core::gate::{AccessChange, AccessListener};
 
+use crate::parked::Parked;
 use crate::shared::{Owner, Shared};
 use crate::signal::{Signals, interrupt_all};
 use crate::stats::add;
@@ -19,7 +20,8 @@ pub(crate) struct Listener(pub(crate) Arc<Shared>);
 #[async_trait]
 impl AccessListener for Listener {
     /// Marks what changed as closed, then waits until every connection concerned has let go of the frames that
-    /// it had not handed to its socket. That does not depend on any client reading.
+    /// it had not handed to its socket, and sessions without a connection of what waited for them. That does not
+    /// depend on any client reading.
     async fn access_changed(&self, changes: &[AccessChange]) {
         let shared = &self.0;
         let begun = Instant::now();
@@ -30,7 +32,7 @@ impl AccessListener for Listener {
         for change in changes {
             for grant in shared.grants.all() {
                 if grant.concerns(*change) {
-                    for (session, signal) in grant.begin_change() {
+                    for (session, signal) in grant.begin_change(*change) {
                         targets.insert(session.id, (session, signal));
                     }
                     grants.push(grant);
@@ -67,6 +69,8 @@ impl AccessListener for Listener {
         for grant in grants {
             grant.reread();
         }
+        // Now that all those that were connected are paused, gone, or parked.
+        Parked::purge(shared, changes).await;
         add(&shared.counters.forced, forced);
         shared.counters.revocations.fetch_add(1, Ordering::Relaxed);
         let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);

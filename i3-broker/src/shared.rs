@@ -12,9 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::GateConfig;
-use crate::log::TopicLog;
-use crate::message::Message;
+use crate::log::{Backlog, LogDown, TopicLog};
+use crate::message::{Batch, Message, MessageParts};
 use crate::meter::Grants;
+use crate::parked::Parked;
 use crate::signal::ConnHandle;
 use crate::stats::Counters;
 
@@ -39,11 +40,73 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) grants: Grants,
     pub(crate) connections: Connections,
+    pub(crate) parked: Parked,
+    pub(crate) sequences: Sequences,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
     /// Raised with every change of access: what was read before it may be stale.
     pub(crate) changes: AtomicU64,
     pub(crate) closing: watch::Sender<bool>,
+    /// Sets the names that this gate makes for clients apart from those that another made.
+    pub(crate) nonce: u64,
+}
+
+impl Shared {
+    /// The time, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.ports.clock.now().micros()).unwrap_or_default() / 1_000
+    }
+
+    /// Numbers authorized messages of one product, gives them to the log, and retains the last of those that are to
+    /// be retained. `scratch` is for use again. After an error the log took nothing and no number is used up.
+    pub(crate) fn take_in<'a>(
+        &self,
+        topic: &Topic,
+        parts: impl Iterator<Item = MessageParts<'a>> + Clone,
+        scratch: &mut Vec<Message>,
+    ) -> Result<Backlog, LogDown> {
+        let sequence = self.sequences.of(topic);
+        let published = self.now();
+        scratch.clear();
+        let mut batch = Batch::with_capacity(parts.clone().map(|parts| parts.len()).sum());
+        // Held until the log has them: the order of the numbers is the order in the log.
+        let mut last = sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut number = *last;
+        let mut retained = None;
+        for parts in parts {
+            number = number.saturating_add(1);
+            // Only what is longer than any packet is no message.
+            if let Ok(message) = batch.add(&MessageParts { sequence: number, published, ..parts }) {
+                if message.retain() {
+                    retained = Some(scratch.len());
+                }
+                scratch.push(message);
+            }
+        }
+        // First, or who subscribes in between would get it neither way.
+        if let Some(message) = retained.and_then(|at| scratch.get(at)) {
+            self.retained.put(topic, message);
+        }
+        let backlog = self.log.publish(topic, scratch)?;
+        *last = number;
+        drop(last);
+        scratch.clear();
+        Ok(backlog)
+    }
+}
+
+/// The last number given to a message of each product. Begins anew with the process.
+#[derive(Debug, Default)]
+pub(crate) struct Sequences(Mutex<HashMap<Topic, Arc<Mutex<u64>>>>);
+
+impl Sequences {
+    fn of(&self, topic: &Topic) -> Arc<Mutex<u64>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = all.get(topic) {
+            return Arc::clone(last);
+        }
+        Arc::clone(all.entry(topic.clone()).or_default())
+    }
 }
 
 /// Whose connection it is, for finding it again. Two principals never share a session, whatever client id
@@ -166,7 +229,14 @@ impl Retained {
         }
     }
 
-    pub(crate) fn of(&self, topic: &Topic) -> Option<Message> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(topic).cloned()
+    /// The message, if it is still of use at this time, in milliseconds since 1970.
+    pub(crate) fn of(&self, topic: &Topic, now: u64) -> Option<Message> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = all.get(topic)?;
+        if message.expiry_at(now).is_err() {
+            all.remove(topic);
+            return None;
+        }
+        Some(message.clone())
     }
 }

@@ -22,6 +22,8 @@ impl Signals {
     pub(crate) const CLOSE: Self = Self(4);
     /// Write what is in hand, then end.
     pub(crate) const SHUTDOWN: Self = Self(8);
+    /// End at once: another connection has the session now.
+    pub(crate) const TAKEOVER: Self = Self(16);
 
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -17,7 +17,7 @@ pub struct GateStats {
     pub logins_refused: u64,
     /// Messages taken from devices.
     pub publishes_accepted: u64,
-    /// Publishes and wills that were refused; each ends its connection.
+    /// Publishes and wills that were refused.
     pub publishes_refused: u64,
     /// Filters that were refused.
     pub subscriptions_refused: u64,
@@ -25,6 +25,18 @@ pub struct GateStats {
     pub delivered: u64,
     /// Messages that sessions missed because they were slower than the log is long.
     pub gaps: u64,
+    /// Messages that were not delivered because they had expired.
+    pub expired: u64,
+    /// Messages that were not delivered because the client takes no packets of that size.
+    pub too_large: u64,
+    /// Messages that were sent again, free of charge, after a reconnect.
+    pub redelivered: u64,
+    /// Sessions that wait for their clients to come back.
+    pub parked: u64,
+    /// Sessions that were taken up again.
+    pub resumed: u64,
+    /// Sessions that ended without a connection: by time, by a change of access, or for want of room.
+    pub parked_ended: u64,
     /// Messages that the log itself lost.
     pub log_lost: u64,
     /// How often the log's engine was replaced.
@@ -50,6 +62,11 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) subscriptions_refused: AtomicU64,
     pub(crate) gaps: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) too_large: AtomicU64,
+    pub(crate) redelivered: AtomicU64,
+    pub(crate) resumed: AtomicU64,
+    pub(crate) parked_ended: AtomicU64,
     pub(crate) unwritten: AtomicU64,
     pub(crate) revocations: AtomicU64,
     /// In nanoseconds; 0 if there was none.
@@ -75,6 +92,11 @@ impl Counters {
             publishes_refused: read(&self.refused),
             subscriptions_refused: read(&self.subscriptions_refused),
             gaps: read(&self.gaps),
+            expired: read(&self.expired),
+            too_large: read(&self.too_large),
+            redelivered: read(&self.redelivered),
+            resumed: read(&self.resumed),
+            parked_ended: read(&self.parked_ended),
             unwritten: read(&self.unwritten),
             revocations: read(&self.revocations),
             last_revocation: (last > 0).then(|| Duration::from_nanos(last)),

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use i3_core::gate::{GrantView, LeaseRefusal, Principal};
+use i3_core::gate::{GrantView, LeaseRefusal};
 use i3_core::id::GrantId;
-use i3_core::name::Topic;
 
-use super::{Connection, Ending};
+use super::Connection;
+use super::outbox::Source;
 use crate::config::GateConfig;
-use crate::log::Reader;
 use crate::message::Message;
 use crate::meter::{GrantHandle, Grants, Lease, Phase, Reserve, Stop};
-use crate::session::{grant_filters, may_subscribe};
+use crate::parked::Standing;
+use crate::session::{Ending, Options, Sent};
 use crate::shared::Shared;
 use crate::signal::ConnHandle;
 use crate::stats::add;
-use crate::wire::{self, Qos, Reason, Subscribe, Unsubscribe, Version};
+use crate::wire::{self, Delivery, Qos, Reason, Version};
 
 /// The most messages, and about the most bytes, that are put into the outbox at a time.
 const BATCH: u64 = 1_024;
@@ -24,9 +24,15 @@ const BATCH_BYTES: usize = 64 * 1_024;
 
 /// A session's place among those of its grant.
 #[derive(Debug)]
-struct Membership {
-    grant: Arc<GrantHandle>,
+pub(super) struct Membership {
+    pub(super) grant: Arc<GrantHandle>,
     session: Arc<ConnHandle>,
+}
+
+impl Membership {
+    pub(super) fn join(shared: &Arc<Shared>, grant: GrantId, session: &Arc<ConnHandle>) -> Self {
+        Self { grant: Grants::join(shared, grant, session), session: Arc::clone(session) }
+    }
 }
 
 impl Drop for Membership {
@@ -38,20 +44,39 @@ impl Drop for Membership {
 /// A buyer's one subscription: an order opens one topic.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) reader: Reader,
+    pub(super) standing: Standing,
     member: Membership,
-    topic: Topic,
-    qos: Qos,
     /// The grant's stamp when its phase was last looked at.
     stamp: u64,
     lease: Option<Arc<Lease>>,
     until: Option<Instant>,
     /// Since when messages wait for quota.
     waiting: Option<Instant>,
-    retained: Option<Message>,
 }
 
 impl Subscription {
+    pub(super) fn new(standing: Standing, member: Membership) -> Self {
+        Self { standing, member, stamp: 0, lease: None, until: None, waiting: None }
+    }
+
+    /// What outlives the connection, and the grant as it is known to be; `None` if it is not known to be open.
+    pub(super) fn into_standing(self) -> (Standing, Membership, Option<Arc<GrantView>>) {
+        let view = match self.member.grant.phase() {
+            Phase::Open { view, until, .. } if until.is_none_or(|until| until > Instant::now()) => Some(view),
+            _ => None,
+        };
+        (self.standing, self.member, view)
+    }
+
+    pub(super) fn grant(&self) -> Arc<GrantHandle> {
+        Arc::clone(&self.member.grant)
+    }
+
+    /// Whether it is not known at the moment what the grant allows.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.lease.is_none()
+    }
+
     /// The next moment at which deliveries end or waiting has taken too long.
     pub(super) fn deadline(&self, config: &GateConfig) -> Option<Instant> {
         let patience = self.waiting.map(|since| since + config.quota_wait);
@@ -61,17 +86,17 @@ impl Subscription {
     /// Whether one has passed.
     pub(super) fn check_time(&self, config: &GateConfig, now: Instant) -> Result<(), Ending> {
         if self.until.is_some_and(|until| until <= now) {
-            return Err(Ending::Revoked);
+            return Err(Ending::Cut(Reason::NotAuthorized));
         }
         if self.deadline(config).is_some_and(|deadline| deadline <= now) {
-            return Err(Ending::Finished);
+            return Err(Ending::Finished(Reason::ServerBusy));
         }
         Ok(())
     }
 
     /// Learns what the grant allows, if that has changed. A frame of which a part was written is finished after
     /// the quota is used up, but not after access has ended.
-    fn look(&mut self, all_written: bool) -> Result<(), Ending> {
+    pub(super) fn look(&mut self, all_written: bool) -> Result<(), Ending> {
         let stamp = self.member.grant.stamp();
         if stamp == self.stamp {
             return Ok(());
@@ -79,14 +104,105 @@ impl Subscription {
         self.stamp = stamp;
         match self.member.grant.phase() {
             Phase::Waiting => self.lease = None,
-            Phase::Open { lease, until, .. } => (self.lease, self.until) = (Some(lease), until),
+            Phase::Open { lease, until, view } => {
+                (self.lease, self.until, self.standing.view) = (Some(lease), until, view);
+            }
             Phase::Ended(stop) => {
-                tracing::debug!(grant = %self.member.grant.grant, ?stop, "deliveries end");
+                let grant = &self.member.grant;
+                tracing::debug!(grant = %grant.grant, ?stop, "deliveries end");
                 let cut = matches!(stop, Stop::Closed | Stop::Refused(LeaseRefusal::NotActive));
-                return Err(if cut && !all_written { Ending::Revoked } else { Ending::Finished });
+                let reason = match stop {
+                    _ if cut && grant.is_suspended() => Reason::AdministrativeAction,
+                    _ if cut => Reason::NotAuthorized,
+                    Stop::Refused(LeaseRefusal::Exhausted | LeaseRefusal::InsufficientFunds) => {
+                        Reason::QuotaExceeded
+                    }
+                    _ => Reason::ServerBusy,
+                };
+                return Err(if cut && !all_written { Ending::Cut(reason) } else { Ending::Finished(reason) });
             }
         }
         Ok(())
+    }
+}
+
+/// Makes deliveries of messages, for one subscription.
+struct Writer<'a> {
+    shared: &'a Shared,
+    version: Version,
+    topic: &'a str,
+    options: Options,
+    /// The longest packet that the client takes.
+    longest: usize,
+    /// The time, once it was needed: most messages do not expire.
+    now: Option<u64>,
+}
+
+/// Why a message is passed over, uncharged.
+#[derive(Debug, Clone, Copy)]
+enum Unfit {
+    /// It is of no use any more (MQTT 5, 3.3.2-5).
+    Expired,
+    /// The client does not take packets of that size (MQTT 5, 3.1.2-24 and -25).
+    TooLarge,
+}
+
+impl<'a> Writer<'a> {
+    /// The delivery of a message, still without packet identifier.
+    fn delivery<'m>(&mut self, message: &'m Message, retained: bool) -> Result<Delivery<'m>, Unfit>
+    where
+        'a: 'm,
+    {
+        let mut expiry = None;
+        if message.expiry().is_some() {
+            let now = *self.now.get_or_insert_with(|| self.shared.now());
+            expiry = message.expiry_at(now).map_err(|_| Unfit::Expired)?;
+        }
+        let delivery = Delivery {
+            topic: self.topic,
+            properties: message.properties(),
+            payload: message.payload(),
+            sequence: message.sequence(),
+            qos: message.qos().min(self.options.qos),
+            packet_id: 0,
+            dup: false,
+            // 3.3.1-8 and -9; MQTT 5, 3.3.1-12 and -13
+            retain: retained || (self.options.retain_as_published && message.retain()),
+            subscription_identifier: self.options.identifier,
+            expiry,
+        };
+        self.check_size(delivery)
+    }
+
+    /// The delivery of a message that was sent before. That it was begun in time is enough.
+    fn again<'m>(&self, sent: &'m Sent, qos: Qos, packet_id: u16, now: u64) -> Result<Delivery<'m>, Unfit>
+    where
+        'a: 'm,
+    {
+        let message = &sent.message;
+        self.check_size(Delivery {
+            topic: self.topic,
+            properties: message.properties(),
+            payload: message.payload(),
+            sequence: message.sequence(),
+            qos,
+            packet_id,
+            dup: true,
+            retain: sent.retain,
+            subscription_identifier: self.options.identifier,
+            expiry: message.expiry_at(now).unwrap_or(Some(0)),
+        })
+    }
+
+    fn check_size<'m>(&self, delivery: Delivery<'m>) -> Result<Delivery<'m>, Unfit> {
+        let fits = self.longest == usize::MAX
+            || wire::delivered_len(self.version, &delivery).is_some_and(|len| len <= self.longest);
+        if fits { Ok(delivery) } else { Err(Unfit::TooLarge) }
+    }
+
+    fn pass_over(&self, unfit: Unfit) {
+        let counters = &self.shared.counters;
+        add(if matches!(unfit, Unfit::Expired) { &counters.expired } else { &counters.too_large }, 1);
     }
 }
 
@@ -106,11 +222,23 @@ impl Connection {
         self.wrote = now;
         let Some(subscription) = &mut self.subscription else { return Ok(()) };
         subscription.check_time(&self.shared.config, now)?;
-        let (missed, waiting) = subscription.reader.waiting();
+        if self.session.window.owes() {
+            if subscription.lease.is_none() {
+                subscription.waiting.get_or_insert(now);
+                return Ok(());
+            }
+            self.put_again();
+            if self.session.window.owes() {
+                return Ok(());
+            }
+        }
+        let Some(subscription) = &mut self.subscription else { return Ok(()) };
+        let standing = &mut subscription.standing;
+        let (missed, waiting) = standing.reader.waiting();
         add(&self.shared.counters.gaps, missed);
-        let mut want = waiting.saturating_add(u64::from(subscription.retained.is_some())).min(BATCH);
-        if subscription.qos != Qos::AtMostOnce {
-            want = want.min(u64::try_from(self.window.room()).unwrap_or_default());
+        let mut want = waiting.saturating_add(u64::from(standing.retained.is_some())).min(BATCH);
+        if standing.options.qos != Qos::AtMostOnce {
+            want = want.min(u64::try_from(self.session.window.room()).unwrap_or_default());
         }
         if want == 0 {
             subscription.waiting = None;
@@ -143,134 +271,94 @@ impl Connection {
 
     /// Puts up to `count` reserved frames; how many it put.
     fn put(&mut self, count: u64) -> u64 {
-        let Some(subscription) = &mut self.subscription else { return 0 };
-        let (outbox, window) = (&mut self.outbox, &mut self.window);
+        let keeps = self.session.expiry() > 0;
+        let (version, longest) = (self.session.version(), self.session.longest());
+        let Some(Subscription { standing, .. }) = &mut self.subscription else { return 0 };
+        let (outbox, window) = (&mut self.outbox, &mut self.session.window);
+        let Standing { reader, topic, options, retained, .. } = standing;
+        let (shared, topic, options) = (&*self.shared, topic.as_str(), *options);
+        let mut writer = Writer { shared, version, topic, options, longest, now: None };
         let mut left = count;
-        if let Some(message) = subscription.retained.take() {
-            let id =
-                if message.qos().min(subscription.qos) == Qos::AtMostOnce { None } else { window.take() };
-            outbox.put_frame(None, id.is_some(), |out| message.deliver(out, id, true));
-            left -= 1;
-        }
-        let qos = subscription.qos;
-        let (_, missed) = subscription.reader.read(|number, message| {
+        // Whether it was taken, be it only to be passed over.
+        let mut put = |source: Source, message: &Message| {
+            let mut delivery = match writer.delivery(message, source == Source::Retained) {
+                Ok(delivery) => delivery,
+                Err(unfit) => {
+                    writer.pass_over(unfit);
+                    return true;
+                }
+            };
             if left == 0 || outbox.len() >= BATCH_BYTES {
                 return false;
             }
-            let id = if message.qos().min(qos) == Qos::AtMostOnce { None } else { window.take() };
-            outbox.put_frame(Some(number), id.is_some(), |out| message.deliver(out, id, false));
+            let has_id = delivery.qos != Qos::AtMostOnce;
+            if has_id {
+                if window.room() == 0 {
+                    return false;
+                }
+                let kept = keeps.then(|| {
+                    let sent = Sent { message: message.owned(), retain: delivery.retain };
+                    (sent, message.frame().len())
+                });
+                let Some(id) = window.take(delivery.qos, kept) else { return false };
+                delivery.packet_id = id;
+            }
+            outbox.put_frame(source, has_id, |out| {
+                wire::deliver(out, version, &delivery);
+            });
             left -= 1;
             true
-        });
+        };
+        if let Some(message) = retained.take()
+            && !put(Source::Retained, &message)
+        {
+            *retained = Some(message);
+        }
+        let (_, missed) = reader.read(|number, message| put(Source::Feed(number), message));
         add(&self.shared.counters.gaps, missed);
         count - left
+    }
+
+    /// Puts messages that were sent on an earlier connection and not acknowledged, as many as the client takes.
+    fn put_again(&mut self) {
+        let (version, longest) = (self.session.version(), self.session.longest());
+        let Some(Subscription { standing, .. }) = &self.subscription else { return };
+        let shared = &*self.shared;
+        let (topic, options) = (standing.topic.as_str(), standing.options);
+        let writer = Writer { shared, version, topic, options, longest, now: None };
+        let now = shared.now();
+        while self.outbox.len() < BATCH_BYTES {
+            let Some((id, qos, sent)) = self.session.window.resend() else { break };
+            match writer.again(sent, qos, id, now) {
+                Ok(delivery) => self.outbox.put_again(id, |out| {
+                    wire::deliver(out, version, &delivery);
+                }),
+                Err(unfit) => {
+                    writer.pass_over(unfit);
+                    self.session.window.drop_message(id);
+                }
+            }
+        }
     }
 
     /// Takes back what was not written. The messages are not lost: should the grant stay open, they are
     /// delivered under its next lease.
     pub(super) fn pause(&mut self) {
         let taken = self.outbox.take_back();
-        self.window.take_back(taken.ids);
+        self.session.window.take_back(taken.ids);
+        self.session.window.unsend(&taken.again);
         self.held = !self.outbox.is_empty();
         if let Some(subscription) = &mut self.subscription {
             subscription.lease = None;
             // The next look is a fresh one.
             subscription.stamp = 0;
+            let standing = &mut subscription.standing;
             if let Some(first) = taken.first {
-                subscription.reader.rewind(first);
+                standing.reader.rewind(first);
             }
             if taken.retained {
-                subscription.retained = self.shared.retained.of(&subscription.topic);
+                standing.retained = self.shared.retained.of(&standing.topic, self.shared.now());
             }
         }
-    }
-
-    pub(super) async fn subscribe(&mut self, request: Subscribe) -> Result<(), Ending> {
-        let granted = self.grant(&request).await?;
-        let refused = granted.iter().filter(|qos| qos.is_none()).count();
-        add(&self.shared.counters.subscriptions_refused, u64::try_from(refused).unwrap_or_default());
-        if let (Some(subscription), Some(qos)) = (&mut self.subscription, granted.iter().flatten().last()) {
-            subscription.qos = *qos;
-            // 3.8.4-3: sent again for every SUBSCRIBE, and charged like any delivery.
-            subscription.retained = self.shared.retained.of(&subscription.topic);
-        }
-        let reasons: Vec<_> =
-            granted.iter().map(|qos| qos.map_or(Reason::NotAuthorized, Reason::granted)).collect();
-        wire::suback(&mut self.control, Version::V311, request.packet_id, &reasons);
-        Ok(())
-    }
-
-    /// Works out what is granted, and makes the subscription if there is none yet. Unknown and forbidden topics
-    /// are refused alike.
-    async fn grant(&mut self, request: &Subscribe) -> Result<Vec<Option<Qos>>, Ending> {
-        if let Some(subscription) = &self.subscription {
-            return Ok(grant_filters(&request.filters, Some(&subscription.topic)));
-        }
-        let refused = grant_filters(&request.filters, None);
-        let Principal::Order { order, .. } = self.principal else { return Ok(refused) };
-        let possible = request.filters.iter().any(|filter| filter.filter.parse::<Topic>().is_ok());
-        if !may_subscribe(self.principal) || !possible {
-            return Ok(refused);
-        }
-        let shared = Arc::clone(&self.shared);
-        let grant = GrantId::of(order);
-        // Asked first, so that a stranger's guesses take no leases.
-        let topic = match self.ask(shared.ports.directory.grant(grant)).await? {
-            Ok(Some(GrantView { open: true, topic, until, .. }))
-                if until.is_none_or(|until| until > shared.ports.clock.now()) =>
-            {
-                topic
-            }
-            Ok(_) => return Ok(refused),
-            Err(error) => {
-                tracing::warn!(%grant, %error, "a grant could not be read");
-                return Ok(refused);
-            }
-        };
-        let granted = grant_filters(&request.filters, Some(&topic));
-        if granted.iter().all(Option::is_none) {
-            return Ok(refused);
-        }
-        let member = self.join(&shared, grant);
-        let handle = Arc::clone(&member.grant);
-        let Phase::Open { view, .. } = self.ask(async move { handle.settled_phase().await }).await? else {
-            return Ok(refused);
-        };
-        if view.topic != topic {
-            return Ok(refused);
-        }
-        let Ok(reader) = self.ask(shared.log.subscribe(&topic)).await? else {
-            return Ok(refused);
-        };
-        let reader = reader.with_waker(Arc::clone(&self.handle.wake));
-        self.subscription = Some(Subscription {
-            reader,
-            member,
-            topic,
-            qos: Qos::AtMostOnce,
-            stamp: 0,
-            lease: None,
-            until: None,
-            waiting: None,
-            retained: None,
-        });
-        Ok(granted)
-    }
-
-    fn join(&self, shared: &Arc<Shared>, grant: GrantId) -> Membership {
-        let grant = Grants::join(shared, grant, &self.handle);
-        Membership { grant, session: Arc::clone(&self.handle) }
-    }
-
-    pub(super) fn unsubscribe(&mut self, request: &Unsubscribe) {
-        let ends = |subscription: &Subscription| {
-            request.filters.iter().any(|filter| filter.as_str() == subscription.topic.as_str())
-        };
-        if self.subscription.as_ref().is_some_and(ends) {
-            let taken = self.outbox.take_back();
-            self.window.take_back(taken.ids);
-            self.subscription = None;
-        }
-        wire::unsuback(&mut self.control, Version::V311, request.packet_id, &[]);
     }
 }

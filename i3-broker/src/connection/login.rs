@@ -6,18 +6,22 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use i3_core::gate::{Admission, Login, LoginError, Principal, PublishRight};
+use i3_core::gate::{Admission, GrantView, Login, LoginError, Principal, PublishRight};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::deliver::{Membership, Subscription};
+use super::leave::linger;
 use super::outbox::Outbox;
 use super::receive::Intake;
-use super::{Connection, SMALL_READ, linger};
-use crate::session::{Session, Window, will_right};
+use super::{Connection, SMALL_READ};
+use crate::config::GateConfig;
+use crate::parked::{self, Found, Kept, Key, ParkedSession, Standing};
+use crate::session::{Received, Rights, Session, Terms, Window, will_right};
 use crate::shared::{Connections, Entered, Owner, Shared};
 use crate::signal::{ConnHandle, Signals, interrupt_all};
 use crate::stats::add;
-use crate::wire::{self, Connack, Connect, Qos, Reason, Version};
+use crate::wire::{self, Connack, Connect, Reason, Version};
 
 /// How often a login is checked again because access changed while it was checked.
 const TRIES: usize = 3;
@@ -30,37 +34,69 @@ pub(super) async fn login(
     handle: &Arc<ConnHandle>,
 ) -> Option<Connection> {
     let mut input = BytesMut::with_capacity(SMALL_READ);
-    let connect = match first_packet(&mut stream, &mut input, shared.config.max_packet).await {
+    let mut connect = match first_packet(&mut stream, &mut input, shared.config.max_packet).await {
         Ok(connect) => connect,
-        Err(Turned::Away(answer)) => {
-            refuse(&mut stream, &answer).await;
+        Err(answer) => {
+            if let Some(answer) = answer {
+                refuse(&mut stream, &answer).await;
+            }
             return None;
         }
-        Err(Turned::Silently) => return None,
     };
-    match admit(shared, &connect, peer, handle).await {
-        Ok((admission, entered, rights)) => {
-            let now = Instant::now();
+    let name = name(shared, &connect, handle);
+    match admit(shared, &connect, peer, handle, &name).await {
+        Ok(admitted) => {
             shared.counters.logins.fetch_add(1, Ordering::Relaxed);
+            let now = Instant::now();
+            let config = &shared.config;
+            let (resumed, keep_alive) = (admitted.parked.is_some(), keep_alive(config, &connect));
+            let terms = terms(config, &connect);
+            let (received, mut window, standing) = match admitted.parked {
+                None => (Received::default(), Window::new(0, 0), None),
+                Some(ParkedSession { kept: Kept { received, window, subscription }, .. }) => {
+                    shared.counters.resumed.fetch_add(1, Ordering::Relaxed);
+                    (received, window, subscription)
+                }
+            };
+            let limit = connect.receive_maximum.min(config.max_inflight);
+            let released = window.resume(limit, config.max_inflight_bytes);
+            let session = Session::new(terms, Rights::new(admitted.rights), received, window);
             let mut control = Vec::with_capacity(64);
-            wire::connack(&mut control, Version::V311, &Connack::refused(Reason::Success));
+            let connack = Connack {
+                session_present: resumed,
+                reason: Reason::Success,
+                assigned_client_id: connect.client_id.is_empty().then_some(name.as_str()),
+                server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
+                session_expiry: (terms.expiry != connect.session_expiry).then_some(terms.expiry),
+                receive_maximum: terms.receive_maximum,
+                maximum_packet_size: u32::try_from(config.max_packet).ok(),
+                topic_alias_maximum: terms.alias_maximum,
+                reason_string: None,
+            };
+            session.answer(&mut control, |out, version| wire::connack(out, version, &connack));
+            for id in released {
+                session.answer(&mut control, |out, version| {
+                    wire::pubrel(out, version, id, Reason::Success, None);
+                });
+            }
+            let subscription = standing.map(|standing| take_up(shared, handle, standing));
             // The timer is set where it is first waited for.
             let timer = Box::pin(tokio::time::sleep(Duration::from_hours(1)));
             Some(Connection {
                 outbox: Outbox::new(Arc::clone(shared)),
-                subscription: None,
+                subscription,
                 stream,
                 shared: Arc::clone(shared),
                 handle: Arc::clone(handle),
-                principal: admission.principal,
-                session: Session::new(rights),
-                window: Window::new(shared.config.max_inflight),
+                admission: admitted.admission,
+                name,
+                session,
                 intake: Intake::new(input),
                 control,
-                keep_alive: (connect.keep_alive > 0)
-                    .then(|| Duration::from_millis(u64::from(connect.keep_alive) * 1_500)),
-                will: connect.will,
-                until: admission.until.map(|until| now + until.since(shared.ports.clock.now())),
+                // 3.1.2-24: one and a half times.
+                keep_alive: (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500)),
+                will: connect.will.take(),
+                until: admitted.admission.until.map(|until| now + until.since(shared.ports.clock.now())),
                 heard: now,
                 wrote: now,
                 held: false,
@@ -68,45 +104,41 @@ pub(super) async fn login(
                 // Older than it may be: then the first refusal asks once more.
                 rights_read: 0,
                 timer,
-                entered,
+                entered: admitted.entered,
             })
         }
         Err(reason) => {
             let mut answer = Vec::new();
-            wire::connack(&mut answer, Version::V311, &Connack::refused(reason));
+            wire::connack(&mut answer, connect.version, &Connack::refused(reason));
             refuse(&mut stream, &answer).await;
             None
         }
     }
 }
 
-enum Turned {
-    Away(Vec<u8>),
-    Silently,
-}
-
-async fn first_packet(stream: &mut TcpStream, input: &mut BytesMut, limit: usize) -> Result<Connect, Turned> {
+/// The client's CONNECT; an error is what to answer, if anything.
+async fn first_packet(
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+    limit: usize,
+) -> Result<Connect, Option<Vec<u8>>> {
     loop {
-        let refused = match wire::decode_connect(input, limit) {
-            Ok(Some(Connect { version: Version::V5, .. })) => {
-                Some((Version::V5, Reason::UnsupportedProtocolVersion))
-            }
+        match wire::decode_connect(input, limit) {
             Ok(Some(connect)) => return Ok(connect),
-            Ok(None) => None,
+            Ok(None) => {}
             Err(error) => {
-                let version = error.answer.ok_or(Turned::Silently)?;
-                Some((version, error.error.reason()))
+                tracing::debug!(%error, "a client is turned away");
+                return Err(error.answer.map(|version| {
+                    let mut answer = Vec::new();
+                    wire::connack(&mut answer, version, &Connack::refused(error.error.reason()));
+                    answer
+                }));
             }
-        };
-        if let Some((version, reason)) = refused {
-            let mut answer = Vec::new();
-            wire::connack(&mut answer, version, &Connack::refused(reason));
-            return Err(Turned::Away(answer));
         }
         input.reserve(SMALL_READ);
         match stream.read_buf(input).await {
             Ok(1..) => {}
-            _ => return Err(Turned::Silently),
+            _ => return Err(None),
         }
     }
 }
@@ -117,6 +149,57 @@ async fn refuse(stream: &mut TcpStream, answer: &[u8]) {
     }
 }
 
+/// The client's name for its session; one is made for a client without (3.1.3-6).
+fn name(shared: &Shared, connect: &Connect, handle: &ConnHandle) -> String {
+    if connect.client_id.is_empty() {
+        format!("i3-{:016x}-{}", shared.nonce, handle.id)
+    } else {
+        connect.client_id.clone()
+    }
+}
+
+/// What is agreed with the client.
+fn terms(config: &GateConfig, connect: &Connect) -> Terms {
+    let most_expiry = u32::try_from(config.session_expiry_max.as_secs()).unwrap_or(u32::MAX);
+    Terms {
+        version: connect.version,
+        expiry: connect.session_expiry.min(most_expiry),
+        most_expiry,
+        receive_maximum: config.receive_maximum,
+        alias_maximum: config.max_topic_alias,
+        refusals: config.max_refused,
+        explains: connect.request_problem_information,
+        longest: connect
+            .maximum_packet_size
+            .map_or(usize::MAX, |size| usize::try_from(size).unwrap_or(usize::MAX)),
+    }
+}
+
+/// In seconds; 0 is none. Only a client of MQTT 5 can be told another than its own (3.2.2.3.14).
+fn keep_alive(config: &GateConfig, connect: &Connect) -> u16 {
+    match (config.max_keep_alive, connect.keep_alive) {
+        (Some(most), own) if connect.version == Version::V5 && (own == 0 || own > most) => most,
+        (_, own) => own,
+    }
+}
+
+/// A subscription of a session that goes on. Nothing is delivered before the grant has been read again.
+fn take_up(shared: &Arc<Shared>, handle: &Arc<ConnHandle>, standing: Standing) -> Subscription {
+    let (reader, missed) = standing.reader.unparked(shared.config.max_offline, Arc::clone(&handle.wake));
+    add(&shared.counters.gaps, missed);
+    let member = Membership::join(shared, standing.view.grant, handle);
+    Subscription::new(Standing { reader, ..standing }, member)
+}
+
+/// A client that is let in.
+struct Admitted {
+    admission: Admission,
+    entered: Entered,
+    rights: Vec<PublishRight>,
+    /// What there is of its session.
+    parked: Option<ParkedSession>,
+}
+
 /// Checks the login, enters the session in place of an older one of the same principal and client id, and
 /// reads its rights.
 async fn admit(
@@ -124,14 +207,16 @@ async fn admit(
     connect: &Connect,
     peer: IpAddr,
     handle: &Arc<ConnHandle>,
-) -> Result<(Admission, Entered, Vec<PublishRight>), Reason> {
-    // 3.1.3-8
-    if connect.client_id.is_empty() && !connect.clean_start {
+    name: &str,
+) -> Result<Admitted, Reason> {
+    // MQTT 5, 4.12: there is no other way to log in.
+    if connect.authentication_method.is_some() {
+        return Err(Reason::BadAuthenticationMethod);
+    }
+    // 3.1.1, 3.1.3-8
+    if connect.version == Version::V311 && connect.client_id.is_empty() && !connect.clean_start {
         return Err(Reason::ClientIdentifierNotValid);
     }
-    // A client cannot choose a name with a NUL, so this one is nobody else's.
-    let name =
-        if connect.client_id.is_empty() { format!("\0{}", handle.id) } else { connect.client_id.clone() };
     let login = Login {
         client_id: &connect.client_id,
         username: connect.username.as_deref(),
@@ -143,6 +228,7 @@ async fn admit(
         let admission = match shared.ports.authenticator.authenticate(login).await {
             Ok(admission) => admission,
             Err(LoginError::Refused) => return Err(Reason::NotAuthorized),
+            Err(LoginError::Busy) => return Err(Reason::ServerBusy),
             Err(error) => {
                 tracing::warn!(%error, "a login could not be checked");
                 return Err(Reason::ServerUnavailable);
@@ -153,12 +239,13 @@ async fn admit(
             return Err(Reason::NotAuthorized);
         }
         let owner = Owner::from(admission.principal);
-        let (entered, old) = Connections::enter(shared, owner, name.clone(), handle);
+        let (entered, old) = Connections::enter(shared, owner, name.to_owned(), handle);
         if let Some(old) = old {
-            // 3.1.4-2: the older connection is closed first.
-            let targets = vec![(old, Signals::CLOSE)];
+            // 3.1.4-2 (5, 3.1.4-3): the older connection is closed first. It leaves its session behind.
+            let targets = vec![(old, Signals::TAKEOVER)];
             add(&shared.counters.forced, interrupt_all(targets, shared.config.revoke_limit).await);
         }
+        let key = (owner, name.to_owned());
         let rights = match admission.principal {
             Principal::Device { device, .. } => match shared.ports.directory.publish_rights(device).await {
                 Ok(Some(rights)) => rights,
@@ -170,6 +257,7 @@ async fn admit(
             },
             Principal::Order { .. } => Vec::new(),
         };
+        let goes_on = !connect.clean_start && may_go_on(shared, &key).await?;
         // From here on changes reach this session; those that came earlier did not.
         if shared.changes.load(Ordering::Acquire) != changes {
             continue;
@@ -177,12 +265,40 @@ async fn admit(
         let products = rights.iter().map(|right| right.product).collect();
         *handle.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(products);
         if let Some(will) = &connect.will
-            && (will.qos == Qos::ExactlyOnce || will_right(&rights, &will.topic).is_none())
+            && will_right(&rights, &will.topic).is_none()
         {
             shared.counters.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Reason::NotAuthorized);
         }
-        return Ok((admission, entered, rights));
+        let mut parked = shared.parked.take(&key);
+        if let Some(over) = parked.take_if(|parked| !goes_on || is_unsendable(parked)) {
+            parked::end(shared, over);
+        }
+        return Ok(Admitted { admission, entered, rights, parked });
     }
     Err(Reason::ServerUnavailable)
+}
+
+/// Whether what is parked may be taken up: its grant is open, and is what it was.
+async fn may_go_on(shared: &Shared, key: &Key) -> Result<bool, Reason> {
+    let before = match shared.parked.look(key) {
+        Found::Nothing => return Ok(false),
+        Found::Session => return Ok(true),
+        Found::Subscription(view) => view,
+    };
+    match shared.ports.directory.grant(before.grant).await {
+        Ok(Some(GrantView { open: true, epoch, topic, until, .. })) => Ok(epoch == before.epoch
+            && topic == before.topic
+            && until.is_none_or(|until| until > shared.ports.clock.now())),
+        Ok(_) => Ok(false),
+        Err(error) => {
+            tracing::warn!(%error, "a grant could not be read");
+            Err(Reason::ServerUnavailable)
+        }
+    }
+}
+
+/// Whether it holds messages that would have to be sent again without a subscription to send them under.
+fn is_unsendable(parked: &ParkedSession) -> bool {
+    parked.kept.subscription.is_none() && !parked.kept.window.is_empty()
 }

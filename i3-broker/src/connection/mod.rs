@@ -4,9 +4,11 @@
 //! gate, so that a revocation takes effect however slowly the client reads.
 
 mod deliver;
+mod leave;
 mod login;
 mod outbox;
 mod receive;
+mod subscribe;
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -14,20 +16,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use i3_core::gate::Principal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use i3_core::gate::{Admission, Principal};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use self::deliver::Subscription;
 use self::outbox::Outbox;
 use self::receive::Intake;
-use crate::message::Message;
-use crate::session::{Session, Window, will_right};
+use crate::session::{Ending, Session};
 use crate::shared::{Entered, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals};
-use crate::wire::{Qos, Will};
+use crate::wire::{Reason, Will};
 
 /// The smallest piece that is read at a time, and the largest.
 const SMALL_READ: usize = 2 * 1_024;
@@ -35,24 +35,6 @@ const LARGE_READ: usize = 64 * 1_024;
 
 /// How many control bytes may wait for a client that does not read before nothing more is read from it.
 const MOST_CONTROL: usize = 64 * 1_024;
-
-/// How long a client is given to read what was sent to it before the socket is closed.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// Why a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// The client said DISCONNECT: its will is void.
-    Goodbye,
-    /// The socket is of no use, or the client broke a rule.
-    Lost,
-    /// Access ended, or another connection took over: nothing more is written.
-    Revoked,
-    /// Nothing more will be delivered: what is in hand is written first.
-    Finished,
-    /// The gate stops.
-    Shutdown,
-}
 
 /// A logged-in client. The order of the fields is the order in which they go: quota back first, then out of the
 /// grant, and only then is the end announced.
@@ -62,9 +44,10 @@ struct Connection {
     stream: TcpStream,
     shared: Arc<Shared>,
     handle: Arc<ConnHandle>,
-    principal: Principal,
+    admission: Admission,
+    /// The client identifier, or what stands in for it.
+    name: String,
     session: Session,
-    window: Window,
     intake: Intake,
     control: Vec<u8>,
     will: Option<Will>,
@@ -112,25 +95,16 @@ pub(crate) async fn run(
 }
 
 impl Connection {
+    fn principal(&self) -> Principal {
+        self.admission.principal
+    }
+
     async fn live(mut self) {
         let ending = match self.serve().await {
             Ok(never) => match never {},
             Err(ending) => ending,
         };
-        if matches!(ending, Ending::Finished | Ending::Shutdown) {
-            self.flush().await;
-        }
-        self.outbox.take_back();
-        if !matches!(ending, Ending::Goodbye | Ending::Shutdown) {
-            self.fire_will().await;
-        }
-        // What was handed to the system may still be on its way: closing at once, with input unread, would
-        // cut it off.
-        let Self { outbox, subscription, mut stream, entered, .. } = self;
-        drop((outbox, subscription, entered));
-        if ending != Ending::Lost {
-            linger(&mut stream).await;
-        }
+        self.leave(ending).await;
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, Ending> {
@@ -182,10 +156,12 @@ impl Connection {
         if signals.is_empty() {
             return Ok(());
         }
-        if signals.has(Signals::CLOSE) {
-            self.outbox.take_back();
-            self.intake.discard();
-            return Err(Ending::Revoked);
+        if signals.has(Signals::CLOSE) || signals.has(Signals::TAKEOVER) {
+            self.pause();
+            self.intake.discard(&mut self.session);
+            let closed = signals.has(Signals::CLOSE);
+            let reason = if closed { Reason::NotAuthorized } else { Reason::SessionTakenOver };
+            return Err(Ending::Cut(reason));
         }
         if signals.has(Signals::PAUSE) {
             self.pause();
@@ -193,8 +169,8 @@ impl Connection {
         if signals.has(Signals::REFRESH) {
             if self.intake.holds_messages() {
                 // They were judged by the old rights and not taken by the log yet.
-                self.intake.discard();
-                return Err(Ending::Revoked);
+                self.intake.discard(&mut self.session);
+                return Err(Ending::Cut(Reason::NotAuthorized));
             }
             self.stale_rights = true;
         }
@@ -213,7 +189,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = self.handle.wake.notified() => {}
-                answer = &mut answer => return answer.map_err(|_| Ending::Finished),
+                answer = &mut answer => return answer.map_err(|_| Ending::Finished(Reason::ServerBusy)),
             }
         }
     }
@@ -236,7 +212,7 @@ impl Connection {
         if self.outbox.is_empty()
             && let Some(subscription) = &self.subscription
         {
-            subscription.reader.release();
+            subscription.standing.reader.release();
         }
         Ok(progress)
     }
@@ -244,15 +220,20 @@ impl Connection {
     /// The next moment at which something must be done without any event; an error if one has passed.
     fn next_deadline(&self, now: Instant) -> Result<Instant, Ending> {
         let config = &self.shared.config;
-        let stalled = (!self.outbox.is_empty()).then(|| self.wrote + config.write_limit);
-        let silent = self.keep_alive.map(|limit| self.heard + limit);
-        let partial = self.intake.partial_since().map(|since| since + config.packet_limit);
-        let fatal = [stalled, silent, partial].into_iter().flatten().min();
-        if fatal.is_some_and(|fatal| fatal <= now) {
-            return Err(Ending::Lost);
-        }
-        if self.until.is_some_and(|until| until <= now) {
-            return Err(Ending::Revoked);
+        let stalled = (!self.outbox.is_empty()).then(|| (self.wrote + config.write_limit, Ending::Lost));
+        let silent =
+            self.keep_alive.map(|limit| (self.heard + limit, Ending::Violation(Reason::KeepAliveTimeout)));
+        let partial = self
+            .intake
+            .partial_since()
+            .map(|since| (since + config.packet_limit, Ending::Violation(Reason::ImplementationSpecific)));
+        let expired = self.until.map(|until| (until, Ending::Cut(Reason::MaximumConnectTime)));
+        let mut end = now + Duration::from_hours(1);
+        for (at, ending) in [stalled, silent, partial, expired].into_iter().flatten() {
+            if at <= now {
+                return Err(ending);
+            }
+            end = end.min(at);
         }
         let mut delivery = None;
         if let Some(subscription) = &self.subscription {
@@ -261,74 +242,6 @@ impl Connection {
         }
         // One that has passed waits for something else.
         let resume = self.intake.resume_at().filter(|resume| *resume > now);
-        let far = now + Duration::from_hours(1);
-        Ok([fatal, self.until, delivery, resume].into_iter().flatten().min().unwrap_or(far))
+        Ok([delivery, resume].into_iter().flatten().fold(end, Instant::min))
     }
-
-    /// Writes what is in hand, for a limited time, unless the gate takes it back.
-    async fn flush(&mut self) {
-        let until = Instant::now() + self.shared.config.shutdown_limit;
-        if self.outbox.is_empty() {
-            self.outbox.put_control(&mut self.control);
-        }
-        while !self.held && self.write(Instant::now()).is_ok() && !self.outbox.is_empty() {
-            tokio::select! {
-                biased;
-                () = self.handle.wake.notified() => {
-                    if self.obey().is_err_and(|ending| ending == Ending::Revoked) {
-                        return;
-                    }
-                }
-                ready = self.stream.ready(Interest::WRITABLE) => if ready.is_err() { return },
-                () = tokio::time::sleep_until(until.into()) => return,
-            }
-        }
-    }
-
-    /// Publishes the will, if the device may still publish there.
-    async fn fire_will(&mut self) {
-        let (Some(will), Principal::Device { device, .. }) = (self.will.take(), self.principal) else {
-            return;
-        };
-        let shared = Arc::clone(&self.shared);
-        for _ in 0..3 {
-            let changes = shared.changes.load(Ordering::Acquire);
-            let reading = shared.ports.directory.publish_rights(device);
-            let Ok(Ok(rights)) = tokio::time::timeout(shared.config.quota_wait, reading).await else {
-                return;
-            };
-            let rights = rights.unwrap_or_default();
-            let Some(right) = will_right(&rights, &will.topic) else {
-                shared.counters.refused.fetch_add(1, Ordering::Relaxed);
-                return;
-            };
-            if shared.changes.load(Ordering::Acquire) != changes {
-                continue;
-            }
-            let Ok(message) = Message::new(&will.topic, &will.payload, will.qos.min(Qos::AtLeastOnce)) else {
-                return;
-            };
-            if will.retain {
-                shared.retained.put(&right.topic, &message);
-            }
-            if shared.log.publish(&right.topic, &[message]).is_ok() {
-                shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
-            }
-            return;
-        }
-    }
-}
-
-/// Says that nothing more comes, and reads until the client has closed its side too.
-async fn linger(stream: &mut TcpStream) {
-    let farewell = async {
-        if stream.shutdown().await.is_ok() {
-            let mut rest = BytesMut::with_capacity(SMALL_READ);
-            while matches!(stream.read_buf(&mut rest).await, Ok(1..)) {
-                rest.clear();
-            }
-        }
-    };
-    // A client that keeps its side open is left.
-    let _ = tokio::time::timeout(LINGER, farewell).await;
 }

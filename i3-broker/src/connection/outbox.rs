@@ -6,15 +6,29 @@ use crate::meter::{GrantHandle, Lease};
 use crate::shared::Shared;
 use crate::stats::add;
 
-/// One frame that was reserved.
+/// Where a frame's message came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Its number in the feed.
+    Feed(u64),
+    /// It was retained.
+    Retained,
+}
+
+/// One frame with a message.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     /// Where it starts in the buffer.
     at: usize,
-    /// The message's number in its feed; `None` for a retained message.
-    number: Option<u64>,
-    /// Whether it took a packet identifier.
-    has_id: bool,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Reserved; and whether it took a packet identifier.
+    Fresh(Source, bool),
+    /// Sent before, with this packet identifier: free.
+    Again(u16),
 }
 
 /// What was taken back from an [`Outbox`].
@@ -22,13 +36,15 @@ struct Frame {
 pub(super) struct TakenBack {
     /// The first message of the feed among it.
     pub(super) first: Option<u64>,
-    /// How many packet identifiers it held.
+    /// How many packet identifiers it held for the first time.
     pub(super) ids: usize,
     /// Whether the retained message was among it.
     pub(super) retained: bool,
+    /// The packet identifiers of messages that were to be sent again.
+    pub(super) again: Vec<u16>,
 }
 
-/// Bytes to write: control packets first, then reserved frames.
+/// Bytes to write: control packets first, then messages sent again, then reserved frames.
 ///
 /// A frame counts as delivered from the moment that its first byte is handed to the socket. All others go back,
 /// however the connection ends.
@@ -38,15 +54,17 @@ pub(super) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
     frames: Vec<Frame>,
-    /// How many of the frames were settled.
-    settled: usize,
+    /// How many of the frames, which are the first, are free.
+    free: usize,
+    /// How many of the frames were begun.
+    begun: usize,
     /// What the frames were reserved under.
     quota: Option<(Arc<GrantHandle>, Arc<Lease>)>,
 }
 
 impl Outbox {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, bytes: Vec::new(), written: 0, frames: Vec::new(), settled: 0, quota: None }
+        Self { shared, bytes: Vec::new(), written: 0, frames: Vec::new(), free: 0, begun: 0, quota: None }
     }
 
     /// Whether all has been written.
@@ -76,8 +94,15 @@ impl Outbox {
     }
 
     /// Puts one frame that was reserved.
-    pub(super) fn put_frame(&mut self, number: Option<u64>, has_id: bool, write: impl FnOnce(&mut Vec<u8>)) {
-        self.frames.push(Frame { at: self.bytes.len(), number, has_id });
+    pub(super) fn put_frame(&mut self, source: Source, has_id: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        self.frames.push(Frame { at: self.bytes.len(), what: What::Fresh(source, has_id) });
+        write(&mut self.bytes);
+    }
+
+    /// Puts one frame that was sent before. Only before all that are reserved.
+    pub(super) fn put_again(&mut self, id: u16, write: impl FnOnce(&mut Vec<u8>)) {
+        self.frames.push(Frame { at: self.bytes.len(), what: What::Again(id) });
+        self.free = self.frames.len();
         write(&mut self.bytes);
     }
 
@@ -89,17 +114,19 @@ impl Outbox {
         } else {
             self.frames.partition_point(|frame| frame.at < self.written)
         };
-        let fresh = u64::try_from(begun.saturating_sub(self.settled)).unwrap_or_default();
+        let again = begun.min(self.free).saturating_sub(self.begun);
+        let fresh = begun.saturating_sub(self.begun.max(self.free));
+        add(&self.shared.counters.redelivered, u64::try_from(again).unwrap_or_default());
         if fresh > 0
             && let Some((grant, lease)) = &self.quota
         {
-            grant.settle(lease, fresh);
+            grant.settle(lease, u64::try_from(fresh).unwrap_or_default());
         }
-        self.settled = begun;
+        self.begun = begun;
         if self.is_empty() {
             self.bytes.clear();
             self.frames.clear();
-            (self.written, self.settled) = (0, 0);
+            (self.written, self.begun, self.free) = (0, 0, 0);
             // One burst of large messages must not hold memory for ever.
             self.bytes.shrink_to(256 * 1_024);
         }
@@ -107,22 +134,41 @@ impl Outbox {
 
     /// Removes the frames of which nothing was written and gives their quota back.
     pub(super) fn take_back(&mut self) -> TakenBack {
-        let unwritten = self.frames.get(self.settled..).unwrap_or_default();
+        let unwritten = self.frames.get(self.begun..).unwrap_or_default();
         let Some(first) = unwritten.first() else { return TakenBack::default() };
-        let taken = TakenBack {
-            first: unwritten.iter().find_map(|frame| frame.number),
-            ids: unwritten.iter().filter(|frame| frame.has_id).count(),
-            retained: unwritten.iter().any(|frame| frame.number.is_none()),
-        };
-        let count = u64::try_from(unwritten.len()).unwrap_or_default();
+        let mut taken = TakenBack::default();
+        let mut count = 0;
+        for frame in unwritten {
+            match frame.what {
+                What::Again(id) => {
+                    taken.again.push(id);
+                    continue;
+                }
+                What::Fresh(Source::Feed(number), has_id) => {
+                    taken.first.get_or_insert(number);
+                    taken.ids += usize::from(has_id);
+                }
+                What::Fresh(Source::Retained, has_id) => {
+                    taken.retained = true;
+                    taken.ids += usize::from(has_id);
+                }
+            }
+            count += 1;
+        }
         if let Some((_, lease)) = &self.quota {
             lease.unreserve(count);
         }
         add(&self.shared.counters.unwritten, count);
         // Control packets come before all frames, so they stay.
         self.bytes.truncate(first.at);
-        self.frames.truncate(self.settled);
+        self.frames.truncate(self.begun);
+        self.free = self.free.min(self.begun);
         taken
+    }
+
+    /// Whether a part of a message, and not all of it, was written. Only after [`Self::take_back`].
+    pub(super) fn is_within_frame(&self) -> bool {
+        !self.is_empty() && !self.frames.is_empty()
     }
 }
 

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use i3_core::gate::Principal;
 
-use super::{Connection, Ending, LARGE_READ, MOST_CONTROL, SMALL_READ};
+use super::{Connection, LARGE_READ, MOST_CONTROL, SMALL_READ};
 use crate::log::Backlog;
-use crate::message::Message;
-use crate::session::Event;
+use crate::message::{Message, MessageParts};
+use crate::session::{Ending, Event, Rights, Session};
 use crate::stats::add;
-use crate::wire::{self, Packet, Publish, Qos, Reason, Version};
+use crate::wire::{self, Packet, Publish, Qos, Reason};
 
 /// The most messages that are given to the log at once.
 const BATCH: usize = 1_024;
@@ -31,13 +31,16 @@ pub(super) struct Intake {
     chunk: usize,
     /// Since when a packet is incomplete.
     partial: Option<Instant>,
-    messages: Vec<Message>,
+    messages: Vec<Publish>,
     /// Which of the session's rights the messages use.
     right: usize,
-    /// The PUBACKs to send when the log has them.
+    /// The acknowledgements to send when the log has them.
     acks: Vec<u8>,
+    /// Those of `QoS` 2 among them.
+    exact: Vec<u16>,
     resume: Option<Instant>,
     down_since: Option<Instant>,
+    scratch: Vec<Message>,
 }
 
 impl Intake {
@@ -50,8 +53,10 @@ impl Intake {
             messages: Vec::new(),
             right: 0,
             acks: Vec::new(),
+            exact: Vec::new(),
             resume: None,
             down_since: None,
+            scratch: Vec::new(),
         }
     }
 
@@ -68,9 +73,25 @@ impl Intake {
     }
 
     /// Forgets what was not taken by the log; it was not acknowledged.
-    pub(super) fn discard(&mut self) {
+    pub(super) fn discard(&mut self, session: &mut Session) {
         self.messages.clear();
         self.acks.clear();
+        for id in self.exact.drain(..) {
+            session.forget(id);
+        }
+    }
+}
+
+/// The message in an accepted PUBLISH. The log numbers it.
+fn parts(publish: &Publish) -> MessageParts<'_> {
+    MessageParts {
+        qos: publish.qos,
+        retain: publish.retain,
+        sequence: 0,
+        published: 0,
+        expiry: publish.expiry,
+        properties: publish.properties(),
+        payload: publish.payload(),
     }
 }
 
@@ -112,8 +133,9 @@ impl Connection {
             intake.chunk = (intake.chunk / 2).max(SMALL_READ);
         }
         let mut complete = false;
+        let (version, limit) = (self.session.version(), self.shared.config.max_packet);
         loop {
-            match wire::decode(Version::V311, &mut self.intake.bytes, self.shared.config.max_packet) {
+            match wire::decode(version, &mut self.intake.bytes, limit) {
                 Ok(Some(packet)) => {
                     complete = true;
                     self.handle_packet(packet, now).await?;
@@ -123,7 +145,7 @@ impl Connection {
                     tracing::debug!(%error, "a client is cut off");
                     // What came before it was in order.
                     self.hand_over(now)?;
-                    return Err(Ending::Lost);
+                    return Err(Ending::Violation(error.reason()));
                 }
             }
         }
@@ -137,7 +159,7 @@ impl Connection {
     }
 
     async fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<(), Ending> {
-        let mut event = self.session.packet(packet, &mut self.window, &mut self.control);
+        let mut event = self.session.packet(packet, &mut self.control);
         if let Ok(Event::Refused(publish)) = event {
             // Rights may have been added since they were read.
             self.hand_over(now)?;
@@ -145,29 +167,30 @@ impl Connection {
             if !self.intake.holds_messages() {
                 self.read_rights().await?;
             }
-            event = self.session.packet(Packet::Publish(publish), &mut self.window, &mut self.control);
+            event = self.session.packet(Packet::Publish(publish), &mut self.control);
         }
         match event {
             Ok(Event::Publish(publish, right)) => self.publish(publish, right, now),
             Ok(Event::Done) => Ok(()),
-            Ok(Event::Subscribe(subscribe)) => self.subscribe(subscribe).await,
-            Ok(Event::Unsubscribe(unsubscribe)) => {
-                self.unsubscribe(&unsubscribe);
+            Ok(Event::Again(id)) => {
+                self.session.accept(&mut self.intake.acks, Qos::ExactlyOnce, id);
                 Ok(())
             }
-            Ok(Event::Disconnect) => {
+            Ok(Event::Subscribe(subscribe)) => self.subscribe(subscribe).await,
+            Ok(Event::Unsubscribe(unsubscribe)) => self.unsubscribe(&unsubscribe).await,
+            Ok(Event::Disconnect(disconnect)) => {
                 self.hand_over(now)?;
-                Err(Ending::Goodbye)
+                Err(Ending::Goodbye { will: disconnect.reason != Reason::Success })
             }
-            Ok(Event::Refused(_)) => {
+            Ok(Event::Refused(publish)) => {
                 self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!("a client is cut off: a publish that is not allowed");
-                Err(Ending::Lost)
+                tracing::debug!("a publish is refused");
+                self.session.refuse(&publish, &mut self.intake.acks)
             }
-            Err(violation) => {
-                tracing::debug!(%violation, "a client is cut off");
+            Err(ending) => {
+                tracing::debug!(?ending, "a client is cut off");
                 self.hand_over(now)?;
-                Err(Ending::Lost)
+                Err(ending)
             }
         }
     }
@@ -175,73 +198,79 @@ impl Connection {
     /// Adds an authorized message to the batch.
     fn publish(&mut self, publish: Publish, right: usize, now: Instant) -> Result<(), Ending> {
         if right != self.intake.right || self.intake.messages.len() >= BATCH {
-            self.hand_over(now)?;
-            if self.intake.holds_messages() {
-                // The log is down in the middle of a read: the rest would be out of order.
-                return Err(Ending::Lost);
+            let handed = self.hand_over(now);
+            // Where the log is down in the middle of a read the rest would be out of order.
+            if handed.is_err() || self.intake.holds_messages() {
+                if let Some(id) = publish.packet_id.filter(|_| publish.qos == Qos::ExactlyOnce) {
+                    self.session.forget(id);
+                }
+                return Err(handed.err().unwrap_or(Ending::Cut(Reason::ServerBusy)));
             }
             self.intake.right = right;
         }
-        if let (Qos::AtLeastOnce, Some(id)) = (publish.qos, publish.packet_id) {
-            wire::puback(&mut self.intake.acks, Version::V311, id, Reason::Success, None);
+        if let Some(id) = publish.packet_id {
+            self.session.accept(&mut self.intake.acks, publish.qos, id);
+            if publish.qos == Qos::ExactlyOnce {
+                self.intake.exact.push(id);
+            }
         }
-        let retain = publish.retain;
-        let message = Message::accepted(publish);
-        if retain && let Some(right) = self.session.rights().get(right) {
-            self.shared.retained.put(&right.topic, &message);
-        }
-        self.intake.messages.push(message);
+        self.intake.messages.push(publish);
         Ok(())
     }
 
     /// Gives the batch to the log, then acknowledges it.
     fn hand_over(&mut self, now: Instant) -> Result<(), Ending> {
         let intake = &mut self.intake;
-        if intake.messages.is_empty() {
-            return Ok(());
-        }
-        let Some(right) = self.session.rights().get(intake.right) else { return Err(Ending::Lost) };
-        match self.shared.log.publish(&right.topic, &intake.messages) {
-            Ok(backlog) => {
-                add(&self.shared.counters.accepted, u64::try_from(intake.messages.len()).unwrap_or_default());
-                intake.messages.clear();
-                self.control.append(&mut intake.acks);
-                intake.down_since = None;
-                if backlog == Backlog::High {
-                    intake.resume = Some(now + BEHIND);
+        if !intake.messages.is_empty() {
+            let Some(right) = self.session.rights().get(intake.right) else { return Err(Ending::Lost) };
+            let messages = intake.messages.iter().map(parts);
+            match self.shared.take_in(&right.topic, messages, &mut intake.scratch) {
+                Ok(backlog) => {
+                    let count = u64::try_from(intake.messages.len()).unwrap_or_default();
+                    add(&self.shared.counters.accepted, count);
+                    intake.messages.clear();
+                    intake.exact.clear();
+                    intake.down_since = None;
+                    if backlog == Backlog::High {
+                        intake.resume = Some(now + BEHIND);
+                    }
                 }
-                Ok(())
-            }
-            Err(down) => {
-                let since = *intake.down_since.get_or_insert(now);
-                if now.duration_since(since) > LOG_LIMIT {
-                    tracing::warn!(%down, "a client is cut off");
-                    return Err(Ending::Lost);
+                Err(down) => {
+                    let since = *intake.down_since.get_or_insert(now);
+                    if now.duration_since(since) > LOG_LIMIT {
+                        tracing::warn!(%down, "a client is cut off");
+                        return Err(Ending::Cut(Reason::ServerBusy));
+                    }
+                    intake.resume = Some(now + DOWN);
+                    return Ok(());
                 }
-                intake.resume = Some(now + DOWN);
-                Ok(())
             }
         }
+        if !intake.acks.is_empty() {
+            self.control.append(&mut intake.acks);
+            self.session.acknowledged();
+        }
+        Ok(())
     }
 
     /// Reads a device's rights again after a change.
     pub(super) async fn read_rights(&mut self) -> Result<(), Ending> {
         while std::mem::take(&mut self.stale_rights) {
-            let Principal::Device { device, .. } = self.principal else { return Ok(()) };
+            let Principal::Device { device, .. } = self.principal() else { return Ok(()) };
             *self.handle.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
             let shared = Arc::clone(&self.shared);
             self.rights_read = shared.changes.load(Ordering::Acquire);
             let rights = match self.ask(shared.ports.directory.publish_rights(device)).await? {
                 Ok(Some(rights)) => rights,
-                Ok(None) => return Err(Ending::Revoked),
+                Ok(None) => return Err(Ending::Cut(Reason::AdministrativeAction)),
                 Err(error) => {
                     tracing::warn!(%error, "rights could not be read");
-                    return Err(Ending::Revoked);
+                    return Err(Ending::Cut(Reason::ServerBusy));
                 }
             };
             let products = rights.iter().map(|right| right.product).collect();
             *self.handle.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(products);
-            self.session.set_rights(rights);
+            self.session.set_rights(Rights::new(rights));
         }
         Ok(())
     }

@@ -46,7 +46,21 @@ impl Ring {
 #[derive(Debug)]
 struct Place {
     next: AtomicU64,
+    /// How many messages at most are held for it.
+    most: AtomicU64,
     waker: Waker,
+}
+
+impl Place {
+    fn new(next: u64, waker: Waker) -> Arc<Self> {
+        Arc::new(Self { next: AtomicU64::new(next), most: AtomicU64::new(u64::MAX), waker })
+    }
+
+    /// The first message to hold for it, in a ring that ends here.
+    fn needs(&self, end: u64) -> u64 {
+        let most = self.most.load(Ordering::Acquire);
+        self.next.load(Ordering::Acquire).max(end.saturating_sub(most))
+    }
 }
 
 impl Feed {
@@ -58,11 +72,11 @@ impl Feed {
     /// Appends messages and wakes the readers.
     pub fn append(&self, messages: impl IntoIterator<Item = Message>) {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody goes back behind what it has read, except by a `rewind` that its own place covers.
-        let read = readers.iter().map(|reader| reader.next.load(Ordering::Acquire)).min();
         {
             let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-            let read = read.unwrap_or_else(|| ring.end());
+            let end = ring.end();
+            // Nobody goes back behind what it has read, except by a `rewind` that its own place covers.
+            let read = readers.iter().map(|reader| reader.needs(end)).min().unwrap_or(end);
             while ring.first < read && !ring.messages.is_empty() {
                 ring.drop_first();
             }
@@ -89,7 +103,7 @@ impl Feed {
     fn reader_with(self: &Arc<Self>, waker: Waker) -> Reader {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let end = self.ring.read().unwrap_or_else(PoisonError::into_inner).end();
-        let place = Arc::new(Place { next: AtomicU64::new(end), waker });
+        let place = Place::new(end, waker);
         readers.push(Arc::clone(&place));
         Reader { feed: Arc::clone(self), place, next: end, on_drop: None }
     }
@@ -121,7 +135,7 @@ pub struct Reader {
 impl Reader {
     /// The same reader, which wakes this when there is more to read.
     pub(crate) fn with_waker(mut self, waker: Waker) -> Self {
-        let place = Arc::new(Place { next: AtomicU64::new(self.next), waker });
+        let place = Place::new(self.next, waker);
         let mut readers = self.feed.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.retain(|other| !Arc::ptr_eq(other, &self.place));
         readers.push(Arc::clone(&place));
@@ -133,6 +147,21 @@ impl Reader {
     pub(super) fn with_on_drop(mut self, on_drop: OnDrop) -> Self {
         self.on_drop = Some(on_drop);
         self
+    }
+
+    /// The same reader, for which nobody waits: at most `most` messages are held for it, the newest.
+    pub(crate) fn parked(self, most: u64) -> Self {
+        let parked = self.with_waker(Waker::default());
+        parked.place.most.store(most, Ordering::Release);
+        parked
+    }
+
+    /// The same reader, which wakes this again; and how many messages it missed because more than `most` came.
+    pub(crate) fn unparked(mut self, most: u64, waker: Waker) -> (Self, u64) {
+        let end = self.feed.ring.read().unwrap_or_else(PoisonError::into_inner).end();
+        let missed = end.saturating_sub(most).saturating_sub(self.next);
+        self.next = self.next.saturating_add(missed);
+        (self.with_waker(waker), missed)
     }
 
     /// Jumps over what the ring no longer holds; how many messages that were, and how many wait.
@@ -188,11 +217,21 @@ impl Drop for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::MessageParts;
     use crate::wire::Qos;
     use proptest::prelude::*;
 
     fn message(number: u64) -> Message {
-        Message::new("i3/h/p", &number.to_be_bytes(), Qos::AtMostOnce).unwrap()
+        let parts = MessageParts {
+            qos: Qos::AtMostOnce,
+            retain: false,
+            sequence: number,
+            published: 0,
+            expiry: None,
+            properties: &[],
+            payload: &number.to_be_bytes(),
+        };
+        Message::new(&parts).unwrap()
     }
 
     fn number(message: &Message) -> u64 {
@@ -237,6 +276,20 @@ mod tests {
         feed.append((0..100).map(message));
         feed.append([message(100)]);
         assert_eq!(feed.ring.read().unwrap().messages.len(), 1);
+    }
+
+    #[test]
+    fn a_parked_reader_keeps_the_newest_messages_and_not_the_memory_of_more() {
+        let feed = Feed::new(1 << 20);
+        let reader = feed.reader().parked(3);
+        for number in 0..10 {
+            feed.append([message(number)]);
+        }
+        assert_eq!(feed.ring.read().unwrap().messages.len(), 4, "one more until the next append");
+        let (mut reader, missed) = reader.unparked(3, Waker::default());
+        assert_eq!((missed, reader.waiting()), (7, (0, 3)));
+        feed.append((10..20).map(message));
+        assert_eq!(reader.waiting(), (0, 13), "awake it is as any other");
     }
 
     proptest! {

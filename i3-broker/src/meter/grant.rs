@@ -1,7 +1,7 @@
 //! What all sessions of one grant share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ pub(crate) struct GrantHandle {
     stamp: AtomicU64,
     /// Raised by every change from outside: what was read before it is stale.
     changes: AtomicU64,
+    /// Whether the last change concerned more than the grant: a user or a hub was suspended or reinstated.
+    suspended: AtomicBool,
     sessions: Mutex<HashMap<u64, Arc<ConnHandle>>>,
     /// Wakes the keeper.
     pub(super) keeper: Notify,
@@ -58,6 +60,7 @@ impl GrantHandle {
             phase: watch::Sender::new(Phase::Waiting),
             stamp: AtomicU64::new(1),
             changes: AtomicU64::new(0),
+            suspended: AtomicBool::new(false),
             sessions: Mutex::default(),
             keeper: Notify::new(),
             total,
@@ -121,6 +124,11 @@ impl GrantHandle {
         self.changes.load(Ordering::Acquire)
     }
 
+    /// Whether an end is the work of an administrator, as far as is known.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Acquire)
+    }
+
     pub(crate) fn ask_for_quota(&self) {
         self.keeper.notify_one();
     }
@@ -145,7 +153,9 @@ impl GrantHandle {
 
     /// Stops deliveries: nothing is reserved after this. The sessions must be told to pause, and then
     /// [`Self::reread`] be called.
-    pub(crate) fn begin_change(&self) -> Vec<(Arc<ConnHandle>, Signals)> {
+    pub(crate) fn begin_change(&self, change: AccessChange) -> Vec<(Arc<ConnHandle>, Signals)> {
+        let suspended = matches!(change, AccessChange::User(_) | AccessChange::Hub(_));
+        self.suspended.store(suspended, Ordering::Release);
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.stop_reserving();
         self.to_pause()

@@ -35,7 +35,7 @@ async fn other_versions_are_told_so_in_their_own_words() {
         packet(0x10, &body)
     };
     for (bytes, answer) in [
-        (connect("MQTT", 5, &[0, 0, 1, b'a']), Some((0x20, vec![0, 0x84, 0]))),
+        (connect("MQTT", 6, &[0, 0, 1, b'a']), Some((0x20, vec![0, 0x84, 0]))),
         (connect("MQIsdp", 3, &[0, 1, b'a']), Some((0x20, vec![0, 1]))),
         (connect("MQTT", 3, &[0, 1, b'a']), Some((0x20, vec![0, 1]))),
         (connect("HTTP", 4, &[0, 1, b'a']), None),
@@ -72,9 +72,11 @@ async fn malformed_packets_end_the_connection_and_nothing_else() {
         packet(0x40, &[0, 0]),
         packet(0x40, &[0, 1, 2]),
         packet(0x41, &[0, 1]),
-        packet(0x50, &[0, 1]),
-        packet(0x62, &[0, 1]),
-        packet(0x70, &[0, 1]),
+        packet(0x51, &[0, 1]),
+        packet(0x60, &[0, 1]),
+        packet(0x72, &[0, 1]),
+        packet(0x62, &[0, 0]),
+        packet(0x70, &[0, 1, 0]),
         packet(0x80, &[0, 1, 0, 1, b'a', 0]),
         packet(0x82, &[0, 1]),
         packet(0x82, &[0, 0, 0, 1, b'a', 0]),

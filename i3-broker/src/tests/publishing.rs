@@ -40,16 +40,6 @@ async fn what_came_before_a_refused_publish_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_once_is_not_offered() {
-    let scene = Scene::in_memory(100, |_| {}).await;
-    let mut device = scene.device().await;
-    device.send(&publish(TOPIC, b"x", 2, false, 1)).await;
-    assert!(device.is_closed().await);
-    let mut buyer = scene.client("a", "order").await;
-    assert_eq!(buyer.subscribe(&[(TOPIC, 2)]).await, [1], "granted at least once");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publishes_right_behind_connect_are_taken() {
     let scene = Scene::new(100).await;
     let mut buyer = scene.buyer("a", 0).await;

@@ -1,6 +1,6 @@
 //! PUBLISH (3.3): what most of the bytes are.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::decode::Header;
 use super::packet::Parts;
@@ -38,25 +38,6 @@ pub(super) fn take(version: Version, buffer: &mut BytesMut, head: Header) -> Res
         alias: read.alias,
         expiry: read.expiry,
     })
-}
-
-impl Publish {
-    /// A PUBLISH of MQTT 3.1.1 from exactly its bytes.
-    pub(crate) fn from_frame(frame: Bytes) -> Result<Self, WireError> {
-        let head = Header::read(&frame)?.filter(|head| head.kind == 3 && head.total == frame.len());
-        let head = head.ok_or(WireError::Malformed("not one PUBLISH"))?;
-        let read = read(Version::V311, &frame, head)?;
-        Ok(Self {
-            frame,
-            parts: read.parts,
-            qos: read.qos,
-            dup: head.flags & 0x08 != 0,
-            retain: head.flags & 0x01 != 0,
-            packet_id: read.packet_id,
-            alias: None,
-            expiry: None,
-        })
-    }
 }
 
 /// Reads and checks everything but the payload.
