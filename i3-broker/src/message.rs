@@ -136,6 +136,15 @@ impl Message {
     }
 }
 
+#[cfg(test)]
+impl Message {
+    /// A message of which only this matters.
+    pub(crate) fn plain(payload: &[u8], qos: Qos) -> Self {
+        let (retain, sequence, published, expiry, properties) = (false, 1, 0, None, [].as_slice());
+        Self::new(&MessageParts { qos, retain, sequence, published, expiry, properties, payload }).unwrap()
+    }
+}
+
 /// The time within which a message was of use has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the message has expired")]

@@ -217,21 +217,11 @@ impl Drop for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::MessageParts;
     use crate::wire::Qos;
     use proptest::prelude::*;
 
     fn message(number: u64) -> Message {
-        let parts = MessageParts {
-            qos: Qos::AtMostOnce,
-            retain: false,
-            sequence: number,
-            published: 0,
-            expiry: None,
-            properties: &[],
-            payload: &number.to_be_bytes(),
-        };
-        Message::new(&parts).unwrap()
+        Message::plain(&number.to_be_bytes(), Qos::AtMostOnce)
     }
 
     fn number(message: &Message) -> u64 {

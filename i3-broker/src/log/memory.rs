@@ -62,7 +62,6 @@ impl TopicLog for MemoryLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::MessageParts;
     use crate::wire::Qos;
 
     #[tokio::test]
@@ -70,16 +69,7 @@ mod tests {
         let log = MemoryLog::default();
         let (a, b): (Topic, Topic) = ("i3/h/a".parse().unwrap(), "i3/h/b".parse().unwrap());
         let (mut at_a, mut at_b) = (log.subscribe(&a).await.unwrap(), log.subscribe(&b).await.unwrap());
-        let message = Message::new(&MessageParts {
-            qos: Qos::AtMostOnce,
-            retain: false,
-            sequence: 1,
-            published: 0,
-            expiry: None,
-            properties: &[],
-            payload: b"1",
-        });
-        let message = message.unwrap();
+        let message = Message::plain(b"1", Qos::AtMostOnce);
         log.publish(&a, &[message]).unwrap();
         assert_eq!((at_a.waiting(), at_b.waiting()), ((0, 1), (0, 0)));
         assert_eq!(log.feeds(), 2);

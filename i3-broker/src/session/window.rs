@@ -34,8 +34,15 @@ pub(crate) struct Window<M> {
 #[derive(Debug)]
 struct Slot<M> {
     phase: Phase,
-    kept: Option<M>,
-    weight: usize,
+    /// With its weight. Boxed, since most sessions keep nothing: theirs are to be small.
+    kept: Option<Box<(M, usize)>>,
+}
+
+impl<M> Slot<M> {
+    /// Forgets what was kept; its weight.
+    fn forget(&mut self) -> usize {
+        self.kept.take().map_or(0, |kept| kept.1)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,9 +97,8 @@ impl<M> Window<M> {
             return None;
         }
         let id = advance(self.first, self.slots.len());
-        let (kept, weight) = kept.map_or((None, 0), |(kept, weight)| (Some(kept), weight));
-        self.slots.push_back(Slot { phase: Phase::Sent(qos), kept, weight });
-        self.weight = self.weight.saturating_add(weight);
+        self.weight = self.weight.saturating_add(kept.as_ref().map_or(0, |(_, weight)| *weight));
+        self.slots.push_back(Slot { phase: Phase::Sent(qos), kept: kept.map(Box::new) });
         self.sent = self.slots.len();
         self.open += 1;
         Some(id)
@@ -101,9 +107,9 @@ impl<M> Window<M> {
     /// Takes back the last `count` messages that were taken, none of which was sent.
     pub(crate) fn take_back(&mut self, count: usize) {
         for _ in 0..count {
-            let Some(slot) = self.slots.pop_back() else { break };
+            let Some(mut slot) = self.slots.pop_back() else { break };
             self.open -= usize::from(slot.phase != Phase::Done);
-            self.weight = self.weight.saturating_sub(slot.weight);
+            self.weight = self.weight.saturating_sub(slot.forget());
         }
         self.sent = self.sent.min(self.slots.len());
         self.slide();
@@ -127,8 +133,7 @@ impl<M> Window<M> {
                 self.receipts += 1;
                 if let Some(slot) = self.slots.get_mut(place) {
                     slot.phase = Phase::Released(self.receipts);
-                    slot.kept = None;
-                    self.weight = self.weight.saturating_sub(std::mem::take(&mut slot.weight));
+                    self.weight = self.weight.saturating_sub(slot.forget());
                 }
                 Receipt::Release
             }
@@ -173,6 +178,7 @@ impl<M> Window<M> {
         }
         let slot = self.slots.get(self.sent)?;
         let (Phase::Sent(qos), Some(kept)) = (slot.phase, &slot.kept) else { return None };
+        let kept = &kept.0;
         let id = advance(self.first, self.sent);
         self.sent += 1;
         self.open += 1;
@@ -224,8 +230,7 @@ impl<M> Window<M> {
     fn done(&mut self, place: usize) {
         if let Some(slot) = self.slots.get_mut(place) {
             slot.phase = Phase::Done;
-            slot.kept = None;
-            self.weight = self.weight.saturating_sub(std::mem::take(&mut slot.weight));
+            self.weight = self.weight.saturating_sub(slot.forget());
             self.open -= usize::from(place < self.sent);
         }
         self.slide();

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use i3_core::gate::*;
 use i3_core::id::*;
 use i3_core::store::{StoreError, StoreErrorKind};
-use i3_core::time::Timestamp;
+use i3_core::time::{Clock, SystemClock, Timestamp};
 
 #[derive(Debug)]
 pub(super) struct Market {
@@ -33,6 +33,7 @@ struct Books {
     device: bool,
     listed: bool,
     until: Option<Timestamp>,
+    login_until: Option<Timestamp>,
     calls: u64,
 }
 
@@ -56,6 +57,7 @@ impl Market {
             device: true,
             listed: true,
             until: None,
+            login_until: None,
             calls: 0,
         };
         Self {
@@ -113,6 +115,11 @@ impl Market {
         self.change(AccessChange::Product(ProductId::from_bits(3)), |books| books.listed = listed).await;
     }
 
+    /// Lets logins from now on last so long from now.
+    pub(super) fn end_logins_in(&self, span: std::time::Duration) {
+        self.books.lock().unwrap().login_until = Some(SystemClock.now().plus(span));
+    }
+
     pub(super) fn set_until(&self, until: Timestamp) {
         self.books.lock().unwrap().until = Some(until);
     }
@@ -151,7 +158,8 @@ impl Authenticator for Market {
             }
             _ => return Err(LoginError::Refused),
         };
-        Ok(Admission { principal, credential, until: None })
+        let until = self.books.lock().unwrap().login_until;
+        Ok(Admission { principal, credential, until })
     }
 }
 

@@ -3,8 +3,12 @@
 mod abuse;
 mod client;
 mod delivery;
+mod exactly_once;
 mod failure;
+mod five;
 mod market;
+mod mqtt5;
+mod parking;
 mod publishing;
 mod revocation;
 

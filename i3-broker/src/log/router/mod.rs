@@ -300,8 +300,8 @@ mod tests {
         format!("i3/h/p{number}").parse().unwrap()
     }
 
-    fn message(topic: &Topic, text: &str) -> Message {
-        Message::new(topic.as_str(), text.as_bytes(), Qos::AtMostOnce).unwrap()
+    fn message(text: &str) -> Message {
+        Message::plain(text.as_bytes(), Qos::AtMostOnce)
     }
 
     async fn next(reader: &mut Reader) -> String {
@@ -330,11 +330,11 @@ mod tests {
             let topic = topic(round);
             let mut reader = log.subscribe(&topic).await.unwrap();
             if round % 10 == 0 {
-                log.publish(&topic, &[message(&topic, &round.to_string())]).unwrap();
+                log.publish(&topic, &[message(&round.to_string())]).unwrap();
                 assert_eq!(next(&mut reader).await, round.to_string());
             } else {
                 // Left in flight when its reader goes: must not reach the next topic.
-                log.publish(&topic, &[message(&topic, "stray")]).unwrap();
+                log.publish(&topic, &[message("stray")]).unwrap();
             }
         }
         assert_eq!(log.feeds(), 0);
@@ -350,7 +350,7 @@ mod tests {
         let mut reader = log.subscribe(&topic).await.unwrap();
         let mut refused = 0;
         for number in 0..5_000_u32 {
-            while log.publish(&topic, &[message(&topic, &number.to_string())]).is_err() {
+            while log.publish(&topic, &[message(&number.to_string())]).is_err() {
                 refused += 1;
                 tokio::task::yield_now().await;
             }
