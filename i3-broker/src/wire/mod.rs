@@ -18,8 +18,6 @@ mod property;
 mod publish;
 mod reader;
 mod reason;
-#[cfg(test)]
-mod tests;
 
 pub use connect::decode_connect;
 pub use decode::decode;
