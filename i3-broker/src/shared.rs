@@ -61,6 +61,7 @@ impl Shared {
     /// be retained. `scratch` is for use again. After an error the log took nothing and no number is used up.
     pub(crate) fn take_in<'a>(
         &self,
+        source: Principal,
         topic: &Topic,
         parts: impl Iterator<Item = MessageParts<'a>> + Clone,
         scratch: &mut Vec<Message>,
@@ -87,7 +88,7 @@ impl Shared {
         if let Some(message) = retained.and_then(|at| scratch.get(at)) {
             self.retained.put(topic, message);
         }
-        let backlog = self.log.publish(topic, scratch)?;
+        let backlog = self.log.publish(source, topic, scratch)?;
         *last = number;
         drop(last);
         scratch.clear();

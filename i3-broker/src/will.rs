@@ -41,7 +41,7 @@ pub(crate) async fn fire(shared: &Shared, principal: Principal, will: &Will) {
             properties: &will.properties,
             payload: &will.payload,
         };
-        if shared.take_in(&right.topic, std::iter::once(parts), &mut Vec::new()).is_ok() {
+        if shared.take_in(principal, &right.topic, std::iter::once(parts), &mut Vec::new()).is_ok() {
             shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
         }
         return;

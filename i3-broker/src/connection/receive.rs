@@ -224,7 +224,7 @@ impl Connection {
         if !intake.messages.is_empty() {
             let Some(right) = self.session.rights().get(intake.right) else { return Err(Ending::Lost) };
             let messages = intake.messages.iter().map(parts);
-            match self.shared.take_in(&right.topic, messages, &mut intake.scratch) {
+            match self.shared.take_in(self.admission.principal, &right.topic, messages, &mut intake.scratch) {
                 Ok(backlog) => {
                     let count = u64::try_from(intake.messages.len()).unwrap_or_default();
                     add(&self.shared.counters.accepted, count);

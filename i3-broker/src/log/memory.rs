@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use i3_core::gate::Principal;
 use i3_core::name::Topic;
 
 use super::feed::OnDrop;
@@ -33,7 +34,7 @@ impl Default for MemoryLog {
 
 #[async_trait]
 impl TopicLog for MemoryLog {
-    fn publish(&self, topic: &Topic, messages: &[Message]) -> Result<Backlog, LogDown> {
+    fn publish(&self, _: Principal, topic: &Topic, messages: &[Message]) -> Result<Backlog, LogDown> {
         let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(feed) = feeds.get(topic) {
             feed.append(messages.iter().cloned());
@@ -63,6 +64,7 @@ impl TopicLog for MemoryLog {
 mod tests {
     use super::*;
     use crate::wire::Qos;
+    use i3_core::id::{DeviceId, HubId, TypedId};
 
     #[tokio::test]
     async fn messages_reach_readers_of_their_topic_only_and_unread_feeds_go() {
@@ -70,7 +72,9 @@ mod tests {
         let (a, b): (Topic, Topic) = ("i3/h/a".parse().unwrap(), "i3/h/b".parse().unwrap());
         let (mut at_a, mut at_b) = (log.subscribe(&a).await.unwrap(), log.subscribe(&b).await.unwrap());
         let message = Message::plain(b"1", Qos::AtMostOnce);
-        log.publish(&a, &[message]).unwrap();
+        let device = DeviceId::from_bits(1);
+        let source = Principal::Device { device, hub: HubId::from_bits(1) };
+        log.publish(source, &a, &[message]).unwrap();
         assert_eq!((at_a.waiting(), at_b.waiting()), ((0, 1), (0, 0)));
         assert_eq!(log.feeds(), 2);
         drop((at_a, at_b));

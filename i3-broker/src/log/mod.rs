@@ -11,6 +11,7 @@ mod router;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use i3_core::gate::Principal;
 use i3_core::name::Topic;
 
 use crate::message::Message;
@@ -37,9 +38,12 @@ pub enum Backlog {
 /// published to it. Keeps nothing through a restart. Does not check rights: the gate does.
 #[async_trait]
 pub trait TopicLog: std::fmt::Debug + Send + Sync + 'static {
-    /// Takes messages, all to this topic. Does not wait for readers. After an error none may be lost
-    /// and some may be doubled by offering them again.
-    fn publish(&self, topic: &Topic, messages: &[Message]) -> Result<Backlog, LogDown>;
+    /// Takes messages of one publisher, all to this topic. Does not wait for readers. After an error none may be
+    /// lost and some may be doubled by offering them again.
+    ///
+    /// `source` is whom the messages come from. A log that reaches beyond this process keeps the publishers apart
+    /// by it; it decides nothing about rights.
+    fn publish(&self, source: Principal, topic: &Topic, messages: &[Message]) -> Result<Backlog, LogDown>;
 
     /// A reader of the messages that are published from now on.
     async fn subscribe(&self, topic: &Topic) -> Result<Reader, LogDown>;

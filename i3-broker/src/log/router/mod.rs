@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use i3_core::gate::Principal;
 use i3_core::name::Topic;
 use rumqttd::protocol::{Packet, Publish};
 use tokio::runtime::Handle;
@@ -147,7 +148,7 @@ impl Drop for RumqttdLog {
 
 #[async_trait]
 impl TopicLog for RumqttdLog {
-    fn publish(&self, topic: &Topic, messages: &[Message]) -> Result<Backlog, LogDown> {
+    fn publish(&self, _: Principal, topic: &Topic, messages: &[Message]) -> Result<Backlog, LogDown> {
         let Some((last, others)) = messages.split_last() else { return Ok(Backlog::Low) };
         let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
         // Nobody reads: nothing to carry.
@@ -295,6 +296,11 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::wire::Qos;
+    use i3_core::id::{DeviceId, HubId, TypedId};
+
+    fn source() -> Principal {
+        Principal::Device { device: DeviceId::from_bits(1), hub: HubId::from_bits(1) }
+    }
 
     fn topic(number: u32) -> Topic {
         format!("i3/h/p{number}").parse().unwrap()
@@ -330,11 +336,11 @@ mod tests {
             let topic = topic(round);
             let mut reader = log.subscribe(&topic).await.unwrap();
             if round % 10 == 0 {
-                log.publish(&topic, &[message(&round.to_string())]).unwrap();
+                log.publish(source(), &topic, &[message(&round.to_string())]).unwrap();
                 assert_eq!(next(&mut reader).await, round.to_string());
             } else {
                 // Left in flight when its reader goes: must not reach the next topic.
-                log.publish(&topic, &[message("stray")]).unwrap();
+                log.publish(source(), &topic, &[message("stray")]).unwrap();
             }
         }
         assert_eq!(log.feeds(), 0);
@@ -350,7 +356,7 @@ mod tests {
         let mut reader = log.subscribe(&topic).await.unwrap();
         let mut refused = 0;
         for number in 0..5_000_u32 {
-            while log.publish(&topic, &[message(&number.to_string())]).is_err() {
+            while log.publish(source(), &topic, &[message(&number.to_string())]).is_err() {
                 refused += 1;
                 tokio::task::yield_now().await;
             }
