@@ -7,6 +7,8 @@
 mod feed;
 mod memory;
 mod router;
+#[cfg(feature = "upstream")]
+mod upstream;
 
 use std::sync::Arc;
 
@@ -19,6 +21,11 @@ use crate::message::Message;
 pub use feed::{Feed, Reader};
 pub use memory::MemoryLog;
 pub use router::{RumqttdLog, RumqttdLogConfig};
+#[cfg(feature = "upstream")]
+pub use upstream::{
+    InvalidUpstreamName, InvalidUpstreamUrl, UpstreamConfig, UpstreamCounts, UpstreamKey, UpstreamLog,
+    UpstreamLogin, UpstreamUrl,
+};
 
 /// The log did not take the messages: they may be offered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +63,17 @@ pub trait TopicLog: std::fmt::Debug + Send + Sync + 'static {
     /// How often the log's engine died and was replaced since it was made.
     fn restarts(&self) -> u64 {
         0
+    }
+
+    /// Messages that were taken and are still on their way through the log's engine, as far as it can tell.
+    fn waiting(&self) -> usize {
+        0
+    }
+
+    /// Messages that came to the log and were not passed on, by reason, since it was made. The reasons are few and
+    /// stay the same: they become a label of a metric.
+    fn dropped(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
     }
 
     /// The feeds that this log holds open.

@@ -11,6 +11,8 @@ mod mqtt5;
 mod parking;
 mod publishing;
 mod revocation;
+#[cfg(feature = "upstream")]
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
