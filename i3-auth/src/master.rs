@@ -121,6 +121,12 @@ impl MasterKey {
         }
     }
 
+    /// The secret by which the gates of one marketplace know each other's messages at a broker between them:
+    /// HMAC-SHA256 under this key over the label `i3 gate messages`.
+    pub fn for_gates(&self) -> [u8; 32] {
+        self.mac("i3 gate messages", &[])
+    }
+
     /// HMAC-SHA256 under this key; see [`mac`](mac()).
     pub(crate) fn mac(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
         mac(&self.0, label, parts)

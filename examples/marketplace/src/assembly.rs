@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use i3_auth::api_token::ApiTokens;
 use i3_auth::broker_password::BrokerPasswords;
 use i3_auth::password::{PasswordError, PasswordSettings, Passwords};
 use i3_auth::{MarketAuthenticator, MasterKey, MasterKeyError, RolePolicy};
-use i3_broker::log::{RumqttdLog, RumqttdLogConfig};
+use i3_broker::log::{
+    InvalidUpstreamName, RumqttdLog, RumqttdLogConfig, TopicLog, UpstreamConfig, UpstreamKey, UpstreamLog,
+    UpstreamLogin, UpstreamUrl,
+};
 use i3_broker::{Gate, GateConfig, GateError, Ports};
 use i3_core::access::Actor;
 use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
@@ -35,6 +39,19 @@ pub struct AssemblyConfig {
     pub gate: String,
     /// How passwords are hashed and guessers are slowed down.
     pub passwords: PasswordSettings,
+    /// The broker that messages go through; without one they stay in this process.
+    pub upstream: Option<Upstream>,
+}
+
+/// A broker elsewhere that messages go through.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Where it listens.
+    pub url: UpstreamUrl,
+    /// The gate's own login there.
+    pub login: Option<UpstreamLogin>,
+    /// Whether messages are sold that others published there, past any gate.
+    pub accept_foreign: bool,
 }
 
 impl AssemblyConfig {
@@ -47,6 +64,7 @@ impl AssemblyConfig {
             audience: "i3".to_owned(),
             gate: "gate".to_owned(),
             passwords: PasswordSettings::default(),
+            upstream: None,
         }
     }
 
@@ -82,6 +100,9 @@ pub enum AssemblyError {
     /// The gate cannot be started.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// The gate's name does not fit into a client id at the upstream broker.
+    #[error(transparent)]
+    UpstreamName(#[from] InvalidUpstreamName),
 }
 
 impl From<NoEntropy> for AssemblyError {
@@ -100,6 +121,7 @@ impl AssemblyError {
             Self::Market(error) => error.code(),
             Self::Gate(GateError::AddressInUse(_)) => "address_in_use",
             Self::Gate(_) => "gate",
+            Self::UpstreamName(_) => "invalid_gate",
         }
     }
 }
@@ -111,7 +133,11 @@ pub struct Assembly {
     market: Marketplace,
     access: Access,
     reclaimed: Vec<(LeaseId, u64)>,
+    upstream_key: UpstreamKey,
 }
+
+/// How long the start of a gate waits for its upstream broker before it goes on without.
+const UPSTREAM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who checks and issues passwords and tokens. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -163,7 +189,8 @@ impl Assembly {
             authenticator: Arc::new(authenticator),
         };
         let reclaimed = market.reclaim(Actor::System, &config.gate).await?;
-        Ok(Self { config, market, access, reclaimed })
+        let upstream_key = UpstreamKey::from_bytes(master.for_gates());
+        Ok(Self { config, market, access, reclaimed, upstream_key })
     }
 
     /// The marketplace.
@@ -193,10 +220,31 @@ impl Assembly {
             metering: market,
             clock: self.market.clock().clone(),
         };
-        let log = RumqttdLog::start(RumqttdLogConfig::default()).await.map_err(GateError::from)?;
-        let gate = Gate::start(config, ports, Arc::new(log)).await?;
+        let gate = Gate::start(config, ports, self.log().await?).await?;
         self.market.listen(gate.listener());
         Ok(gate)
+    }
+
+    /// What messages go through.
+    async fn log(&self) -> Result<Arc<dyn TopicLog>, AssemblyError> {
+        let Some(upstream) = &self.config.upstream else {
+            let log = RumqttdLog::start(RumqttdLogConfig::default()).await.map_err(GateError::from)?;
+            return Ok(Arc::new(log));
+        };
+        let mut config = UpstreamConfig::new(upstream.url.clone(), self.upstream_key.clone());
+        config.login.clone_from(&upstream.login);
+        config.accept_foreign = upstream.accept_foreign;
+        config.gate.clone_from(&self.config.gate);
+        let log = UpstreamLog::start(config, self.market.clock().clone())?;
+        let up = async {
+            while !log.is_up() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(UPSTREAM_PATIENCE, up).await.is_err() {
+            tracing::warn!(url = %upstream.url, "the upstream broker is not reached; publishers wait until it is");
+        }
+        Ok(Arc::new(log))
     }
 
     /// The leases of this gate's earlier life that were reclaimed at the start, each with the number of

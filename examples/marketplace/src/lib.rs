@@ -10,7 +10,7 @@ mod serve;
 mod store;
 mod store_url;
 
-pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError};
+pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
 pub use demo::{DemoError, DemoOptions, demo};
 pub use failure::Failure;
 pub use reconcile::{Report, reconcile, report};

@@ -10,3 +10,4 @@ mod refusals;
 mod shared_store;
 mod story;
 mod support;
+mod upstream;
