@@ -17,6 +17,7 @@ use crate::connection;
 use crate::log::TopicLog;
 use crate::meter::Grants;
 use crate::parked::Parked;
+use crate::metrics::{GateMetrics, Meters};
 use crate::revoke::Listener;
 use crate::shared::{Connections, Ports, Retained, Sequences, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals, interrupt_all};
@@ -55,6 +56,7 @@ impl Gate {
             sequences: Sequences::default(),
             retained: Retained::default(),
             counters: Counters::default(),
+            meters: Meters::default(),
             changes: AtomicU64::new(0),
             closing: watch::Sender::new(false),
             nonce: RandomState::new().hash_one(address),
@@ -76,15 +78,12 @@ impl Gate {
 
     /// What it has done so far.
     pub fn stats(&self) -> GateStats {
-        let by_grant = self.shared.grants.delivered();
-        GateStats {
-            delivered: by_grant.iter().map(|(_, delivered)| delivered).sum(),
-            parked: u64::try_from(self.shared.parked.count()).unwrap_or(u64::MAX),
-            log_lost: self.shared.log.lost(),
-            log_restarts: self.shared.log.restarts(),
-            by_grant,
-            ..self.shared.counters.snapshot()
-        }
+        self.shared.stats()
+    }
+
+    /// The same and more for Prometheus. Stays valid for as long as it is held.
+    pub fn metrics(&self) -> GateMetrics {
+        GateMetrics::new(&self.shared)
     }
 
     /// Stops accepting, lets clients read what is in hand for a limited time, closes all connections, reports

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use i3_core::gate::{AccessChange, AccessListener};
+use tracing::Instrument as _;
 
 use crate::parked::Parked;
 use crate::shared::{Owner, Shared};
@@ -65,7 +66,10 @@ impl AccessListener for Listener {
                 target.1 = target.1.and(signal);
             }
         }
-        let forced = interrupt_all(targets.into_values().collect(), shared.config.revoke_limit).await;
+        let span =
+            tracing::info_span!("gate.revocation", changes = changes.len(), connections = targets.len());
+        let interrupting = interrupt_all(targets.into_values().collect(), shared.config.revoke_limit);
+        let forced = interrupting.instrument(span.clone()).await;
         for grant in grants {
             grant.reread();
         }
@@ -73,7 +77,10 @@ impl AccessListener for Listener {
         Parked::purge(shared, changes).await;
         add(&shared.counters.forced, forced);
         shared.counters.revocations.fetch_add(1, Ordering::Relaxed);
-        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let took = begun.elapsed();
+        span.in_scope(|| tracing::debug!(?took, forced, "a change of access is in effect"));
+        shared.meters.revocations.observe(took);
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         shared.counters.last_revocation.store(took.max(1), Ordering::Relaxed);
     }
 }

@@ -16,8 +16,9 @@ use crate::log::{Backlog, LogDown, TopicLog};
 use crate::message::{Batch, Message, MessageParts};
 use crate::meter::Grants;
 use crate::parked::Parked;
+use crate::metrics::Meters;
 use crate::signal::ConnHandle;
-use crate::stats::Counters;
+use crate::stats::{Counters, GateStats};
 
 /// What a gate asks of the marketplace.
 #[derive(Debug, Clone)]
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) sequences: Sequences,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
+    pub(crate) meters: Meters,
     /// Raised with every change of access: what was read before it may be stale.
     pub(crate) changes: AtomicU64,
     pub(crate) closing: watch::Sender<bool>,
@@ -107,6 +109,21 @@ impl Sequences {
             return Arc::clone(last);
         }
         Arc::clone(all.entry(topic.clone()).or_default())
+    }
+}
+
+impl Shared {
+    /// What the gate has done so far.
+    pub(crate) fn stats(&self) -> GateStats {
+        let by_grant = self.grants.delivered();
+        GateStats {
+            delivered: by_grant.iter().map(|(_, delivered)| delivered).sum(),
+            parked: u64::try_from(self.parked.count()).unwrap_or(u64::MAX),
+            log_lost: self.log.lost(),
+            log_restarts: self.log.restarts(),
+            by_grant,
+            ..self.counters.snapshot()
+        }
     }
 }
 

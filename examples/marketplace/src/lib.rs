@@ -4,17 +4,21 @@
 mod assembly;
 mod demo;
 mod failure;
+mod metrics;
 mod reconcile;
 mod rest;
 mod serve;
 mod store;
 mod store_url;
+mod upstream;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
 pub use demo::{DemoError, DemoOptions, demo};
 pub use failure::Failure;
+pub use metrics::{MetricsOptions, metrics_router};
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{AppState, router};
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
 pub use store::{StoreTask, store, store_contents};
 pub use store_url::{InvalidStoreUrl, ServerUrl, StoreUrl};
+pub use upstream::UpstreamOptions;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use i3_auth::Secret;
 use i3_broker::Gate;
-use i3_broker::log::{UpstreamLogin, UpstreamUrl};
 use i3_core::access::{Actor, Role};
 use i3_core::id::NoEntropy;
 use i3_core::market::{
@@ -20,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::{AppState, Assembly, AssemblyConfig, Failure, StoreUrl, Upstream, router};
+use crate::{AppState, Assembly, AssemblyConfig, Failure, MetricsOptions, StoreUrl, UpstreamOptions, router};
 
 /// Where the data are, for every command that uses them.
 #[derive(Debug, Clone, Args)]
@@ -82,20 +81,12 @@ pub struct ServeOptions {
     /// What this gate calls itself in its leases: the same in all its lives, and no other gate's name
     #[arg(long, env = "I3_GATE", value_name = "NAME", default_value = "gate")]
     pub gate: String,
-    /// A broker (MQTT 5) that messages go through, `mqtt://HOST:PORT`: its other clients see them, and several gates
-    /// share it. By default messages stay in this process
-    #[arg(long, env = "I3_UPSTREAM", value_name = "URL")]
-    pub upstream: Option<UpstreamUrl>,
-    /// The gate's own user there, who may publish and subscribe to `i3/#`
-    #[arg(long, env = "I3_UPSTREAM_USER", value_name = "NAME", requires_all = ["upstream", "upstream_password_file"])]
-    pub upstream_user: Option<String>,
-    /// The file that holds that user's password, in its first line
-    #[arg(long, env = "I3_UPSTREAM_PASSWORD_FILE", value_name = "FILE", requires = "upstream_user")]
-    pub upstream_password_file: Option<PathBuf>,
-    /// Also sells what others publish at the upstream broker, past any gate. Whoever may write there can then put
-    /// messages into what buyers pay for
-    #[arg(long, env = "I3_UPSTREAM_ACCEPT_FOREIGN", requires = "upstream")]
-    pub upstream_accept_foreign: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub upstream: UpstreamOptions,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub metrics: MetricsOptions,
 }
 
 /// How long requests in hand may take once the server ends.
@@ -121,29 +112,8 @@ impl ServeOptions {
             Settings::default().with_registration(registration).with_fee_points(self.fee_points);
         config.audience.clone_from(&self.audience);
         config.gate.clone_from(&self.gate);
-        config.upstream = self.upstream()?;
+        config.upstream = self.upstream.upstream()?;
         Ok(config)
-    }
-
-    fn upstream(&self) -> Result<Option<Upstream>, Failure> {
-        let Some(url) = self.upstream.clone() else { return Ok(None) };
-        let login = match (&self.upstream_user, &self.upstream_password_file) {
-            (Some(user), Some(file)) => Some(UpstreamLogin::new(user, first_line(file)?)),
-            _ => None,
-        };
-        Ok(Some(Upstream { url, login, accept_foreign: self.upstream_accept_foreign }))
-    }
-}
-
-/// A password's file: its first line.
-fn first_line(file: &Path) -> Result<String, Failure> {
-    let bad = |why: &dyn std::fmt::Display| {
-        Failure::usage("upstream_password", format!("{}: {why}", file.display()))
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| bad(&error))?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(bad(&"its first line is empty")),
     }
 }
 
@@ -161,6 +131,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let ended = signals()?;
     let http = listen(options.http).await?;
     let address = http.local_addr().unwrap_or(options.http);
+    let metrics = options.metrics.listen().await?;
 
     let assembly = Assembly::open(config).await?;
     for (lease, in_doubt) in assembly.reclaimed() {
@@ -175,6 +146,12 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     say(&format!("store {store} (survives: {})", assembly.market().store().durability()));
 
     let mut upkeep = JoinSet::new();
+    if let Some(listener) = metrics {
+        if let Ok(address) = listener.local_addr() {
+            say(&format!("metrics http://{address}/metrics"));
+        }
+        upkeep.spawn(crate::metrics::show(listener, gate.metrics()));
+    }
     upkeep.spawn(housekeeping(assembly.market().clone()));
     if let Some(follower) = follower {
         upkeep.spawn(follow(follower));
@@ -184,7 +161,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     served
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             Failure::new("address_in_use", format!("the address {address} is in use"))

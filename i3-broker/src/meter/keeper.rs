@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use i3_core::gate::{GrantView, LeaseRefusal, MeteringError};
 
+use tracing::Instrument as _;
+
 use super::grant::{GrantHandle, Phase, Stop};
 use super::lease::Lease;
+use crate::metrics::{LeaseEvent, NoQuota};
 use crate::shared::Shared;
 use crate::stats::add;
 
@@ -77,8 +80,9 @@ impl Keeper {
                     return;
                 }
             };
+            let span = tracing::info_span!("gate.lease", grant = %self.handle.grant, lease = %lease.id);
             let over = if self.handle.open(changes, &lease, view, &self.shared) {
-                self.serve(&lease, changes).await
+                self.serve(&lease, changes).instrument(span.clone()).await
             } else {
                 Over::Changed
             };
@@ -86,7 +90,7 @@ impl Keeper {
             let forced = self.handle.pause(self.shared.config.revoke_limit).await;
             add(&self.shared.counters.forced, forced);
             spent = lease.delivered() >= lease.granted();
-            self.close(&lease).await;
+            self.close(&lease).instrument(span).await;
             if matches!(over, Over::Idle) {
                 self.chunk = self.shared.config.first_lease;
             }
@@ -130,6 +134,7 @@ impl Keeper {
         }
         match ports.metering.open(self.handle.grant, &self.shared.config.holder, self.chunk).await {
             Ok(terms) => {
+                self.shared.meters.leases.one(LeaseEvent::Opened);
                 let lease = Arc::new(Lease::new(terms.lease, terms.epoch, terms.granted));
                 if terms.epoch != view.epoch {
                     lease.close();
@@ -138,8 +143,12 @@ impl Keeper {
                 }
                 Ok(Some((lease, view)))
             }
-            Err(MeteringError::Refused(refusal)) => Err(Stop::Refused(refusal)),
+            Err(MeteringError::Refused(refusal)) => {
+                self.shared.meters.no_quota.one(refusal.into());
+                Err(Stop::Refused(refusal))
+            }
             Err(error) => {
+                self.shared.meters.no_quota.one(NoQuota::Unavailable);
                 tracing::warn!(grant = %self.handle.grant, %error, "no quota could be taken");
                 Err(Stop::StoreDown)
             }
@@ -183,6 +192,7 @@ impl Keeper {
                 match self.shared.ports.metering.extend(lease.id, delivered, target).await {
                     Ok(terms) if terms.epoch != lease.epoch => return Over::Changed,
                     Ok(terms) => {
+                        self.shared.meters.leases.one(LeaseEvent::Extended);
                         reported = delivered;
                         retry = None;
                         dry = wanted && terms.granted <= lease.granted();
@@ -192,12 +202,19 @@ impl Keeper {
                         }
                         wanted = false;
                     }
-                    Err(MeteringError::Refused(LeaseRefusal::NotActive | LeaseRefusal::NoSuchLease)) => {
+                    Err(MeteringError::Refused(
+                        refusal @ (LeaseRefusal::NotActive | LeaseRefusal::NoSuchLease),
+                    )) => {
+                        self.shared.meters.no_quota.one(refusal.into());
                         return Over::Changed;
                     }
                     // What is held may still be delivered.
-                    Err(MeteringError::Refused(_)) => dry = true,
+                    Err(MeteringError::Refused(refusal)) => {
+                        self.shared.meters.no_quota.one(refusal.into());
+                        dry = true;
+                    }
                     Err(error) => {
+                        self.shared.meters.no_quota.one(NoQuota::Unavailable);
                         tracing::warn!(grant = %self.handle.grant, %error, "usage could not be reported");
                         let pause = retry.map_or(FIRST_RETRY, |(_, pause)| (pause * 2).min(LAST_RETRY));
                         retry = Some((Instant::now() + pause, pause));
@@ -251,12 +268,17 @@ impl Keeper {
         loop {
             let delivered = lease.delivered();
             match self.shared.ports.metering.close(lease.id, delivered).await {
-                Ok(()) => return,
+                Ok(()) => {
+                    self.shared.meters.leases.one(LeaseEvent::Closed);
+                    return;
+                }
                 Err(MeteringError::Refused(refusal)) => {
+                    self.shared.meters.leases.one(LeaseEvent::Gone);
                     tracing::warn!(grant = %self.handle.grant, lease = %lease.id, delivered, %refusal, "a lease was gone before it was closed");
                     return;
                 }
                 Err(error) if Instant::now() + pause > give_up => {
+                    self.shared.meters.leases.one(LeaseEvent::LeftOpen);
                     tracing::error!(grant = %self.handle.grant, lease = %lease.id, delivered, %error, "a lease stays open: its last messages are in doubt");
                     return;
                 }

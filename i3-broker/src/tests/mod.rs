@@ -9,6 +9,7 @@ mod five;
 mod market;
 mod mqtt5;
 mod parking;
+mod metrics;
 mod publishing;
 mod revocation;
 #[cfg(feature = "upstream")]

@@ -3,6 +3,7 @@
 
 mod crash;
 mod delivery;
+mod metrics;
 mod mqtt;
 mod process;
 mod purchase;

@@ -9,6 +9,7 @@ use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::v5::PubAckReason;
 use rumqttc::v5::{AsyncClient, Event, Incoming};
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use super::carry::{self, Stamp};
 use super::line::{Backoff, Ended, Line, Welcome};
@@ -134,6 +135,11 @@ impl Lane {
 
     /// Keeps the lane connected, and its queue flowing, until it closes.
     pub(super) async fn run(self: Arc<Self>, core: Arc<Core>) {
+        let span = tracing::info_span!("gate.upstream", client_id = self.client_id);
+        self.keep(core).instrument(span).await;
+    }
+
+    async fn keep(self: Arc<Self>, core: Arc<Core>) {
         let mut backoff = Backoff::new();
         let mut met = false;
         while !(self.state() == State::Closing && self.waiting() == 0) {
@@ -149,10 +155,10 @@ impl Lane {
                     if self.state() == State::Closing {
                         break;
                     }
-                    tracing::warn!(client_id = self.client_id, %ended, "a publishing connection to the upstream broker ended");
+                    tracing::warn!(%ended, "a publishing connection to the upstream broker ended");
                 }
                 Err(error) => {
-                    tracing::warn!(client_id = self.client_id, %error, "no publishing connection to the upstream broker");
+                    tracing::warn!(%error, "no publishing connection to the upstream broker");
                 }
             }
             self.set_state(State::Down);
@@ -233,7 +239,7 @@ impl Lane {
                 core.held.free(self.queue().acknowledged(ack.pkid));
                 if !matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers) {
                     add(&core.counters.lost, 1);
-                    tracing::warn!(client_id = self.client_id, reason = ?ack.reason, "the upstream broker refused a message");
+                    tracing::warn!(reason = ?ack.reason, "the upstream broker refused a message");
                 }
             }
             _ => {}

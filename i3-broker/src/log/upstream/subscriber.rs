@@ -10,6 +10,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Publish, RetainForwardRule, SubAck, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, Incoming};
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument as _;
 
 use super::carry::{Arrived, arrived};
 use super::line::{Backoff, Ended, Line};
@@ -146,7 +147,12 @@ impl Subscriber {
     }
 
     /// Keeps the connection, and all subscriptions on it, for ever.
-    pub(super) async fn run(self: Arc<Self>, core: Arc<Core>, mut left: mpsc::UnboundedReceiver<Topic>) {
+    pub(super) async fn run(self: Arc<Self>, core: Arc<Core>, left: mpsc::UnboundedReceiver<Topic>) {
+        let span = tracing::info_span!("gate.upstream", client_id = self.client_id);
+        self.keep(core, left).instrument(span).await;
+    }
+
+    async fn keep(self: Arc<Self>, core: Arc<Core>, mut left: mpsc::UnboundedReceiver<Topic>) {
         let mut backoff = Backoff::new();
         let mut met = false;
         let session = core.config.session_expiry;
@@ -162,10 +168,10 @@ impl Subscriber {
                         ended = self.follow(&core, &mut line) => ended,
                         ended = self.tend(&client, &mut left) => ended,
                     };
-                    tracing::warn!(client_id = self.client_id, %ended, "a subscribing connection to the upstream broker ended");
+                    tracing::warn!(%ended, "a subscribing connection to the upstream broker ended");
                 }
                 Err(error) => {
-                    tracing::warn!(client_id = self.client_id, %error, "no subscribing connection to the upstream broker");
+                    tracing::warn!(%error, "no subscribing connection to the upstream broker");
                 }
             }
             self.line.send_replace(None);
