@@ -15,8 +15,8 @@ use crate::config::GateConfig;
 use crate::log::{Backlog, LogDown, TopicLog};
 use crate::message::{Batch, Message, MessageParts};
 use crate::meter::Grants;
-use crate::parked::Parked;
 use crate::metrics::Meters;
+use crate::parked::Parked;
 use crate::signal::ConnHandle;
 use crate::stats::{Counters, GateStats};
 

@@ -7,9 +7,9 @@ mod exactly_once;
 mod failure;
 mod five;
 mod market;
+mod metrics;
 mod mqtt5;
 mod parking;
-mod metrics;
 mod publishing;
 mod revocation;
 #[cfg(feature = "upstream")]

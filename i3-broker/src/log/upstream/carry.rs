@@ -1,12 +1,12 @@
 //! From a gate's message to a PUBLISH of the upstream connection, and back.
 
-use bytes::Bytes;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
 
 use super::envelope::{Envelope, PROPERTY, Seal};
+use super::properties;
 use super::queue::Item;
-use crate::message::Message;
+use crate::message::{Message, MessageParts};
 use crate::wire::Qos;
 
 /// Who sends, and when.
@@ -18,30 +18,28 @@ pub(super) struct Stamp {
 }
 
 /// The PUBLISH that carries a message. It goes at `QoS` 1 whatever the message's own `QoS`, so that what the broker
-/// does not acknowledge is sent again.
-pub(super) fn publish(seal: &Seal, stamp: Stamp, item: &Item) -> Publish {
+/// does not acknowledge is sent again. `None` if the message's properties are none.
+pub(super) fn publish(seal: &Seal, stamp: Stamp, item: &Item) -> Option<Publish> {
     let (topic, message) = (item.topic.as_str(), &item.message);
     let envelope = Envelope {
         origin: stamp.origin,
         number: item.number,
         sent: stamp.now,
         qos: message.qos(),
-        retain: retained(message),
-        sequence: 0,
-        published: 0,
-        expiry: None,
+        retain: message.retain(),
+        sequence: message.sequence(),
+        published: message.published(),
+        expiry: message.expiry(),
     };
+    let mut properties = properties::read(message.properties())?;
     let payload = message.frame().slice_ref(message.payload());
-    let sealed = seal.seal(&envelope, topic, &[], &payload);
-    let properties =
-        PublishProperties { user_properties: vec![(PROPERTY.to_owned(), sealed)], ..Default::default() };
+    let sealed = seal.seal(&envelope, topic, &properties::write(&properties)?, &payload);
+    properties.user_properties.push((PROPERTY.to_owned(), sealed));
+    // What has expired goes on for a moment: the gates that read it count it as expired, not as lost.
+    properties.message_expiry_interval = message.expiry_at(stamp.now).unwrap_or(Some(1));
     let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload, Some(properties));
     publish.retain = envelope.retain;
-    publish
-}
-
-fn retained(message: &Message) -> bool {
-    message.frame().first().is_some_and(|first| first & 1 != 0)
+    Some(publish)
 }
 
 /// What came from the upstream broker.
@@ -55,30 +53,44 @@ pub(super) enum Arrived {
     Forged,
 }
 
-/// Reads a PUBLISH.
-pub(super) fn arrived(seal: &Seal, topic: &str, publish: &Publish) -> Arrived {
-    let properties =
-        publish.properties.as_ref().map(|all| all.user_properties.as_slice()).unwrap_or_default();
-    let mut claims = properties.iter().filter(|(name, _)| name == PROPERTY).map(|(_, text)| text);
+/// Reads a PUBLISH that came now (in milliseconds since 1970).
+pub(super) fn arrived(seal: &Seal, topic: &str, publish: &Publish, now: u64) -> Arrived {
+    let none = PublishProperties::default();
+    let all = publish.properties.as_ref().unwrap_or(&none);
+    let Some(properties) = properties::write(all) else { return Arrived::Forged };
+    let mut claims = all.user_properties.iter().filter(|(name, _)| name == PROPERTY).map(|(_, text)| text);
     match (claims.next(), claims.next()) {
         (None, _) => {
             let qos = match publish.qos {
                 QoS::AtMostOnce => Qos::AtMostOnce,
                 QoS::AtLeastOnce | QoS::ExactlyOnce => Qos::AtLeastOnce,
             };
-            message(topic, &publish.payload, qos).map_or(Arrived::Forged, Arrived::Foreign)
+            let parts = MessageParts {
+                qos,
+                retain: publish.retain,
+                sequence: 0,
+                published: now,
+                expiry: all.message_expiry_interval,
+                properties: &properties,
+                payload: &publish.payload,
+            };
+            Message::new(&parts).map_or(Arrived::Forged, Arrived::Foreign)
         }
         (Some(claim), None) => {
-            let Some(envelope) = seal.open(claim, topic, &[], &publish.payload) else {
+            let Some(envelope) = seal.open(claim, topic, &properties, &publish.payload) else {
                 return Arrived::Forged;
             };
-            message(topic, &publish.payload, envelope.qos)
-                .map_or(Arrived::Forged, |message| Arrived::Ours(envelope, message))
+            let parts = MessageParts {
+                qos: envelope.qos,
+                retain: envelope.retain,
+                sequence: envelope.sequence,
+                published: envelope.published,
+                expiry: envelope.expiry,
+                properties: &properties,
+                payload: &publish.payload,
+            };
+            Message::new(&parts).map_or(Arrived::Forged, |message| Arrived::Ours(envelope, message))
         }
         (Some(_), Some(_)) => Arrived::Forged,
     }
-}
-
-fn message(topic: &str, payload: &Bytes, qos: Qos) -> Option<Message> {
-    Message::new(topic, payload, qos).ok()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use i3_core::name::Topic;
 use rumqttc::Outgoing;
-use rumqttc::v5::mqttbytes::v5::PubAckReason;
+use rumqttc::v5::mqttbytes::v5::{PubAckReason, Publish};
 use rumqttc::v5::{AsyncClient, Event, Incoming};
 use tokio::sync::Notify;
 use tracing::Instrument as _;
@@ -196,15 +196,16 @@ impl Lane {
             let stamp = Stamp { origin: self.origin, now: milliseconds(core.clock.now()) };
             let publish = carry::publish(&core.seal, stamp, &item);
             // The packet identifier is not in it yet.
-            if publish.size().saturating_add(2) > welcome.max_packet {
+            let fits = |publish: &Publish| publish.size().saturating_add(2) <= welcome.max_packet;
+            let Some(publish) = publish.filter(fits) else {
                 tracing::warn!(
                     topic = item.topic.as_str(),
-                    "the upstream broker takes no messages of this size"
+                    "a message cannot go through the upstream broker"
                 );
                 core.held.free(self.queue().give_up_last());
                 add(&core.counters.lost, 1);
                 continue;
-            }
+            };
             let properties = publish.properties.unwrap_or_default();
             let sending = client.publish_with_properties(
                 item.topic.as_str(),

@@ -32,6 +32,7 @@ mod lane;
 mod lanes;
 mod line;
 mod origins;
+mod properties;
 mod queue;
 mod subscriber;
 

@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn messages(count: u64) -> Vec<Message> {
-        (0..count).map(|n| Message::new("i3/h/p", &n.to_be_bytes(), Qos::AtMostOnce).unwrap()).collect()
+        (0..count).map(|n| Message::plain(&n.to_be_bytes(), Qos::AtMostOnce)).collect()
     }
 
     #[test]

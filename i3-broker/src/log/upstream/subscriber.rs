@@ -249,9 +249,9 @@ impl Subscriber {
         // Nobody reads it any more.
         let Some(entry) = entry else { return };
         let counters = &core.counters;
-        let message = match arrived(&core.seal, topic.as_str(), publish) {
+        let now = milliseconds(core.clock.now());
+        let message = match arrived(&core.seal, topic.as_str(), publish, now) {
             Arrived::Ours(envelope, message) => {
-                let now = milliseconds(core.clock.now());
                 let verdict =
                     entry.origins.lock().unwrap_or_else(PoisonError::into_inner).judge(&envelope, now);
                 match verdict {

@@ -81,7 +81,7 @@ fn topic() -> Topic {
 }
 
 fn message(payload: &[u8]) -> Message {
-    Message::new(TOPIC, payload, Qos::AtLeastOnce).unwrap()
+    Message::plain(payload, Qos::AtLeastOnce)
 }
 
 /// Everything that has come to a reader.
