@@ -16,7 +16,7 @@ use crate::config::{GateConfig, GateError};
 use crate::connection;
 use crate::log::TopicLog;
 use crate::meter::Grants;
-use crate::metrics::{GateMetrics, Meters};
+use crate::metrics::{GateMetrics, Meters, TurnedAway};
 use crate::parked::Parked;
 use crate::revoke::Listener;
 use crate::shared::{Connections, Ports, Retained, Sequences, Shared, TaskCount};
@@ -143,6 +143,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
         if tasks.fetch_add(1, Ordering::AcqRel) >= shared.config.max_connections {
             tasks.fetch_sub(1, Ordering::AcqRel);
             shared.counters.logins_refused.fetch_add(1, Ordering::Relaxed);
+            shared.meters.turned_away.one(TurnedAway::Limit);
             continue;
         }
         let count = TaskCount(Arc::clone(&shared));

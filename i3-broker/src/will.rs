@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use i3_core::gate::{Admission, Principal};
 
 use crate::message::MessageParts;
+use crate::metrics::NotTaken;
 use crate::session::will_right;
 use crate::shared::{Connections, Owner, Shared};
 use crate::signal::ConnHandle;
@@ -27,6 +28,7 @@ pub(crate) async fn fire(shared: &Shared, principal: Principal, will: &Will) {
         let rights = rights.unwrap_or_default();
         let Some(right) = will_right(&rights, &will.topic) else {
             shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+            shared.meters.not_taken.one(NotTaken::Will);
             return;
         };
         if shared.changes.load(Ordering::Acquire) != changes {

@@ -32,7 +32,17 @@ impl Connection {
         self.intake.discard(&mut self.session);
         let last = self.last_words(ending);
         let Self {
-            outbox, subscription, mut stream, shared, admission, name, session, will, entered, ..
+            outbox,
+            subscription,
+            mut stream,
+            shared,
+            admission,
+            name,
+            session,
+            will,
+            present,
+            entered,
+            ..
         } = self;
         let version = session.version();
         let expiry = span(session.expiry());
@@ -71,7 +81,7 @@ impl Connection {
         }
         // What was handed to the system may still be on its way: closing at once, with input unread, would
         // cut it off.
-        drop((outbox, member, entered));
+        drop((outbox, member, present, entered));
         farewell(&mut stream, version, ending, &last).await;
     }
 

@@ -16,6 +16,7 @@ use super::outbox::Outbox;
 use super::receive::Intake;
 use super::{Connection, SMALL_READ};
 use crate::config::GateConfig;
+use crate::metrics::{NotTaken, Present, TurnedAway};
 use crate::parked::{self, Found, Kept, Key, ParkedSession, Standing};
 use crate::session::{Received, Rights, Session, Terms, Window, will_right};
 use crate::shared::{Connections, Entered, Owner, Shared};
@@ -37,6 +38,7 @@ pub(super) async fn login(
     let mut connect = match first_packet(&mut stream, &mut input, shared.config.max_packet).await {
         Ok(connect) => connect,
         Err(answer) => {
+            shared.meters.turned_away.one(TurnedAway::Protocol);
             if let Some(answer) = answer {
                 refuse(&mut stream, &answer).await;
             }
@@ -82,7 +84,11 @@ pub(super) async fn login(
             let subscription = standing.map(|standing| take_up(shared, handle, standing));
             // The timer is set where it is first waited for.
             let timer = Box::pin(tokio::time::sleep(Duration::from_hours(1)));
+            tracing::Span::current()
+                .record("version", tracing::field::debug(connect.version))
+                .record("principal", tracing::field::debug(admitted.admission.principal));
             Some(Connection {
+                present: Present::new(shared, connect.version),
                 outbox: Outbox::new(Arc::clone(shared)),
                 subscription,
                 stream,
@@ -108,6 +114,7 @@ pub(super) async fn login(
             })
         }
         Err(reason) => {
+            shared.meters.turned_away.one(reason.into());
             let mut answer = Vec::new();
             wire::connack(&mut answer, connect.version, &Connack::refused(reason));
             refuse(&mut stream, &answer).await;
@@ -268,6 +275,7 @@ async fn admit(
             && will_right(&rights, &will.topic).is_none()
         {
             shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+            shared.meters.not_taken.one(NotTaken::WillAtConnect);
             return Err(Reason::NotAuthorized);
         }
         let mut parked = shared.parked.take(&key);

@@ -20,10 +20,13 @@ use i3_core::gate::{Admission, Principal};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use self::deliver::Subscription;
 use self::outbox::Outbox;
 use self::receive::Intake;
+use crate::metrics::{Present, TurnedAway};
 use crate::session::{Ending, Session};
 use crate::shared::{Entered, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals};
@@ -65,6 +68,7 @@ struct Connection {
     /// The number of the last change of access before the rights were read.
     rights_read: u64,
     timer: Pin<Box<Sleep>>,
+    present: Present,
     entered: Entered,
 }
 
@@ -76,14 +80,29 @@ pub(crate) async fn run(
     handle: Arc<ConnHandle>,
     count: TaskCount,
 ) {
+    let span = tracing::debug_span!("gate.connection", id = handle.id, version = Empty, principal = Empty);
+    live(shared, stream, peer, handle, count).instrument(span).await;
+}
+
+async fn live(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: IpAddr,
+    handle: Arc<ConnHandle>,
+    count: TaskCount,
+) {
     let mut closing = shared.closing.subscribe();
+    let turned_away = |why| {
+        shared.meters.turned_away.one(why);
+        None
+    };
     let login = tokio::select! {
         biased;
-        _ = closing.wait_for(|closing| *closing) => None,
+        _ = closing.wait_for(|closing| *closing) => turned_away(TurnedAway::Closing),
         login = tokio::time::timeout(
             shared.config.connect_limit,
             login::login(&shared, stream, peer, &handle),
-        ) => login.ok().flatten(),
+        ) => login.unwrap_or_else(|_| turned_away(TurnedAway::Timeout)),
     };
     match login {
         Some(connection) => connection.live().await,

@@ -108,6 +108,7 @@ impl Outbox {
 
     /// So many bytes were handed to the socket.
     pub(super) fn wrote(&mut self, count: usize) {
+        add(&self.shared.meters.written, u64::try_from(count).unwrap_or_default());
         self.written = self.written.saturating_add(count).min(self.bytes.len());
         let begun = if self.is_empty() {
             self.frames.len()

@@ -10,6 +10,7 @@ use i3_core::gate::Principal;
 use super::{Connection, LARGE_READ, MOST_CONTROL, SMALL_READ};
 use crate::log::Backlog;
 use crate::message::{Message, MessageParts};
+use crate::metrics::NotTaken;
 use crate::session::{Ending, Event, Rights, Session};
 use crate::stats::add;
 use crate::wire::{self, Packet, Publish, Qos, Reason};
@@ -126,6 +127,7 @@ impl Connection {
                 Err(_) => return Err(Ending::Lost),
             };
             self.heard = now;
+            add(&self.shared.meters.read, u64::try_from(count).unwrap_or_default());
         }
         if count >= intake.chunk {
             intake.chunk = (intake.chunk * 2).min(LARGE_READ);
@@ -184,6 +186,7 @@ impl Connection {
             }
             Ok(Event::Refused(publish)) => {
                 self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                self.shared.meters.not_taken.one(NotTaken::Publish);
                 tracing::debug!("a publish is refused");
                 self.session.refuse(&publish, &mut self.intake.acks)
             }

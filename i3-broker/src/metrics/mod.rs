@@ -6,15 +6,17 @@ mod exposition;
 mod tally;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use i3_core::gate::LeaseRefusal;
 
 use self::exposition::Exposition;
-use self::tally::{Histogram, Tally, label};
+use self::tally::{Histogram, Label, Tally, label};
 use crate::log::TopicLog;
 use crate::meter::{Grants, Phase};
 use crate::shared::Shared;
 use crate::stats::GateStats;
+use crate::wire::{Reason, Version};
 
 pub use exposition::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 
@@ -54,6 +56,95 @@ label! {
     }
 }
 
+label! {
+    /// Why a connection was turned away.
+    TurnedAway {
+        /// The gate has as many as it takes.
+        Limit = "limit",
+        /// The first packet is no CONNECT that this gate takes, or none came.
+        Protocol = "protocol",
+        /// The client took too long, or the login's check did.
+        Timeout = "timeout",
+        /// Wrong credentials, or no right to what it asks.
+        NotAuthorized = "not_authorized",
+        /// The client identifier is not allowed.
+        ClientId = "client_id",
+        /// It asks for another way to log in.
+        Method = "method",
+        /// Too many logins are being checked.
+        Busy = "busy",
+        /// The store does not answer, or access changed too often meanwhile.
+        Unavailable = "unavailable",
+        /// The gate stops.
+        Closing = "closing",
+    }
+}
+
+impl From<Reason> for TurnedAway {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::NotAuthorized => Self::NotAuthorized,
+            Reason::ClientIdentifierNotValid => Self::ClientId,
+            Reason::BadAuthenticationMethod => Self::Method,
+            Reason::ServerBusy => Self::Busy,
+            Reason::ServerUnavailable => Self::Unavailable,
+            _ => Self::Protocol,
+        }
+    }
+}
+
+label! {
+    /// What was refused of a publisher.
+    NotTaken {
+        /// A publish to a topic that is not its own.
+        Publish = "publish",
+        /// A will, at CONNECT.
+        WillAtConnect = "will_at_connect",
+        /// A will whose right had ended when it was due.
+        Will = "will",
+    }
+}
+
+label! {
+    /// The protocol that a client speaks.
+    Spoken {
+        /// MQTT 3.1.1.
+        V311 = "3.1.1",
+        /// MQTT 5.
+        V5 = "5",
+    }
+}
+
+impl From<Version> for Spoken {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::V311 => Self::V311,
+            Version::V5 => Self::V5,
+        }
+    }
+}
+
+/// A client that is counted among the sessions.
+#[derive(Debug)]
+pub(crate) struct Present {
+    shared: Arc<Shared>,
+    spoken: Spoken,
+}
+
+impl Present {
+    pub(crate) fn new(shared: &Arc<Shared>, version: Version) -> Self {
+        let spoken = Spoken::from(version);
+        shared.meters.sessions.one(spoken);
+        Self { shared: Arc::clone(shared), spoken }
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.shared.meters.sessions.less(self.spoken);
+    }
+}
+
 impl From<LeaseRefusal> for NoQuota {
     fn from(refusal: LeaseRefusal) -> Self {
         match refusal {
@@ -70,6 +161,13 @@ impl From<LeaseRefusal> for NoQuota {
 /// What is counted for the metrics alone. The rest is in [`crate::stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
+    /// Those that are there now.
+    pub(crate) sessions: Tally<Spoken>,
+    pub(crate) turned_away: Tally<TurnedAway>,
+    pub(crate) not_taken: Tally<NotTaken>,
+    /// Bytes of MQTT that logged-in clients sent, and that were handed to their sockets.
+    pub(crate) read: AtomicU64,
+    pub(crate) written: AtomicU64,
     pub(crate) leases: Tally<LeaseEvent>,
     pub(crate) no_quota: Tally<NoQuota>,
     /// From the call to the last byte.
@@ -95,18 +193,29 @@ impl GateMetrics {
 
 fn exposition(stats: &GateStats, meters: &Meters, grants: &Grants, log: &dyn TopicLog) -> String {
     let mut out = Exposition::default();
-    out.gauge("i3_gate_sessions", "Clients that are logged in.", stats.sessions);
-    out.counter("i3_gate_logins_total", "Logins that were accepted.", stats.logins);
+    let present: Vec<_> =
+        meters.sessions.read().map(|(spoken, count)| (Label::text(spoken), count)).collect();
+    out.gauges("i3_gate_sessions", "Clients that are logged in.", "version", &present);
+    out.gauge("i3_gate_sessions_parked", "Sessions that wait for their clients to come back.", stats.parked);
+    out.counter("i3_gate_sessions_resumed_total", "Sessions that were taken up again.", stats.resumed);
     out.counter(
+        "i3_gate_sessions_parked_ended_total",
+        "Sessions that ended while nobody was there.",
+        stats.parked_ended,
+    );
+    out.counter("i3_gate_logins_total", "Logins that were accepted.", stats.logins);
+    out.tally(
         "i3_gate_logins_refused_total",
         "Connections that were turned away before or at login.",
-        stats.logins_refused,
+        "reason",
+        &meters.turned_away,
     );
     out.counter("i3_gate_publishes_total", "Messages taken from devices.", stats.publishes_accepted);
-    out.counter(
+    out.tally(
         "i3_gate_publishes_refused_total",
         "Publishes and wills that were refused.",
-        stats.publishes_refused,
+        "what",
+        &meters.not_taken,
     );
     out.counter(
         "i3_gate_subscriptions_refused_total",
@@ -118,10 +227,23 @@ fn exposition(stats: &GateStats, meters: &Meters, grants: &Grants, log: &dyn Top
         "Messages handed to sockets: the ones that are charged.",
         stats.delivered,
     );
+    out.counters(
+        "i3_gate_missed_total",
+        "Messages that sessions did not get; not charged.",
+        "reason",
+        &[("slow", stats.gaps), ("expired", stats.expired), ("too_large", stats.too_large)],
+    );
     out.counter(
-        "i3_gate_gaps_total",
-        "Messages that sessions missed because they read too slowly; not charged.",
-        stats.gaps,
+        "i3_gate_redelivered_total",
+        "Messages that were sent again after a reconnect; not charged again.",
+        stats.redelivered,
+    );
+    let bytes = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    out.counter("i3_gate_read_bytes_total", "Bytes that logged-in clients sent.", bytes(&meters.read));
+    out.counter(
+        "i3_gate_written_bytes_total",
+        "Bytes handed to logged-in clients' sockets.",
+        bytes(&meters.written),
     );
     out.counter(
         "i3_gate_unwritten_total",

@@ -68,6 +68,13 @@ impl<L: Label> Tally<L> {
         self.add(label, 1);
     }
 
+    /// One less, where what is counted can go.
+    pub(crate) fn less(&self, label: L) {
+        if let Some(counter) = self.counts.get(label.place()) {
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// All values with their counts.
     pub(crate) fn read(&self) -> impl Iterator<Item = (L, u64)> {
         L::ALL.iter().copied().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
@@ -151,6 +158,8 @@ mod tests {
         tally.one(Colour::Green);
         tally.add(Colour::Green, 2);
         tally.add(Colour::Red, 0);
+        tally.one(Colour::Red);
+        tally.less(Colour::Red);
         let read: Vec<_> = tally.read().map(|(label, count)| (label.text(), count)).collect();
         assert_eq!(read, [("red", 0), ("green", 3)]);
     }

@@ -105,6 +105,16 @@ async fn the_metrics_tell_what_happened_and_name_nobody() {
     assert_eq!(of(&samples, "i3_gate_publishes_total", &[]), 7);
     assert_eq!(of(&samples, "i3_gate_deliveries_total", &[]), 7);
     assert_eq!(of(&samples, "i3_gate_logins_total", &[]), 2);
+    assert_eq!(of(&samples, "i3_gate_logins_refused_total", &[("reason", "not_authorized")]), 1);
+    assert_eq!(of(&samples, "i3_gate_publishes_refused_total", &[("what", "publish")]), 1);
+    let (one, five) = ([("version", "3.1.1")], [("version", "5")]);
+    eventually("the device is gone", || {
+        of(&parse(&scene.gate.metrics().text()), "i3_gate_sessions", &one) == 1
+    })
+    .await;
+    assert_eq!(of(&samples, "i3_gate_sessions", &five), 0);
+    assert!(of(&samples, "i3_gate_written_bytes_total", &[]) > 7 * 17);
+    assert!(of(&samples, "i3_gate_read_bytes_total", &[]) > 7 * 17);
     assert_eq!(of(&samples, "i3_gate_log_feeds", &[]), 1);
     assert_eq!(of(&samples, "i3_gate_grants", &[("phase", "open")]), 1);
     assert_eq!(of(&samples, "i3_gate_leases_total", &[("event", "opened")]), 1);

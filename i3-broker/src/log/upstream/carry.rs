@@ -94,3 +94,49 @@ pub(super) fn arrived(seal: &Seal, topic: &str, publish: &Publish, now: u64) -> 
         (Some(_), Some(_)) => Arrived::Forged,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::UpstreamKey;
+
+    /// MQTT 5 form: a content type, and a user property.
+    const PROPERTIES: &[u8] = b"\x03\0\x04json\x26\0\x01a\0\x01b";
+
+    #[test]
+    fn a_message_comes_back_as_it_went_with_all_that_belongs_to_it() {
+        let seal = Seal::new(&UpstreamKey::from_bytes([1; 32]));
+        let parts = MessageParts {
+            qos: Qos::ExactlyOnce,
+            retain: true,
+            sequence: 42,
+            published: 1_000_000,
+            expiry: Some(60),
+            properties: PROPERTIES,
+            payload: b"17.5",
+        };
+        let mut queue = super::super::queue::Queue::default();
+        queue.take(&"i3/h/p".parse().unwrap(), &[Message::new(&parts).unwrap()]);
+        let item = queue.hand_over().unwrap();
+        let stamp = Stamp { origin: 5, now: 1_010_000 };
+        let publish = publish(&seal, stamp, &item).unwrap();
+        assert_eq!((publish.qos, publish.retain), (QoS::AtLeastOnce, true));
+        assert_eq!(publish.payload[..], *b"17.5", "others read it as it is");
+        let properties = publish.properties.as_ref().unwrap();
+        assert_eq!(properties.content_type.as_deref(), Some("json"));
+        assert_eq!(properties.user_properties[0], ("a".to_owned(), "b".to_owned()));
+        assert_eq!(properties.message_expiry_interval, Some(50), "what is left");
+
+        let Arrived::Ours(envelope, message) = arrived(&seal, "i3/h/p", &publish, 1_010_001) else {
+            panic!()
+        };
+        assert_eq!((envelope.origin, envelope.number, envelope.sent), (5, 1, 1_010_000));
+        assert_eq!((message.qos(), message.retain(), message.sequence()), (Qos::ExactlyOnce, true, 42));
+        assert_eq!((message.published(), message.expiry()), (1_000_000, Some(60)));
+        assert_eq!((message.properties(), message.payload()), (PROPERTIES, b"17.5".as_slice()));
+
+        let mut changed = publish.clone();
+        changed.properties.as_mut().unwrap().content_type = Some("text".to_owned());
+        assert!(matches!(arrived(&seal, "i3/h/p", &changed, 1_010_001), Arrived::Forged));
+    }
+}
