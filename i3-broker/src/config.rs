@@ -38,12 +38,14 @@ pub struct GateConfig {
     pub session_expiry_max: Duration,
     /// The most messages that wait for a session without a connection; of more, the newest. Default 1,000.
     pub max_offline: u64,
+    /// About the most bytes of them. At most as many as the log holds of a topic. Default 256 KiB.
+    pub max_offline_bytes: usize,
     /// The most sessions without a connection; for one more, the one that waits longest ends. Default 10,000.
     pub max_parked: usize,
     /// The same for each principal. Default 16.
     pub max_parked_per_principal: usize,
-    /// The most bytes that sessions without a connection hold for themselves. The messages that wait for them are in
-    /// the log. Default 64 MiB.
+    /// The most bytes that sessions without a connection may hold: what each has for itself, and
+    /// [`Self::max_offline_bytes`] for each that is subscribed, whether messages wait for it or not. Default 512 MiB.
     pub max_parked_bytes: usize,
     /// How long a client may take to send its CONNECT, and the login to be checked. Default 10 s.
     pub connect_limit: Duration,
@@ -83,9 +85,10 @@ impl GateConfig {
             max_refused: 16,
             session_expiry_max: Duration::from_hours(24),
             max_offline: 1_000,
+            max_offline_bytes: 256 * 1_024,
             max_parked: 10_000,
             max_parked_per_principal: 16,
-            max_parked_bytes: 64 * 1_024 * 1_024,
+            max_parked_bytes: 512 * 1_024 * 1_024,
             connect_limit: Duration::from_secs(10),
             packet_limit: Duration::from_secs(30),
             write_limit: Duration::from_mins(1),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use i3_core::gate::{AccessChange, Admission, GrantView, Principal};
+use i3_core::gate::{AccessChange, Admission, GrantView};
 use i3_core::name::Topic;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -50,6 +50,8 @@ pub(crate) struct Kept {
 /// A session without a connection.
 #[derive(Debug)]
 pub(crate) struct ParkedSession {
+    /// The bytes that may come to wait for it.
+    pub(crate) offline: usize,
     pub(crate) kept: Kept,
     /// The login that the session had last.
     pub(crate) admission: Admission,
@@ -70,7 +72,11 @@ impl ParkedSession {
             will.topic.len().saturating_add(will.payload.len()).saturating_add(will.properties.len())
         });
         let kept = self.kept.window.weight().saturating_add(self.kept.received.weight());
-        OVERHEAD.saturating_add(will).saturating_add(kept)
+        OVERHEAD.saturating_add(self.offline).saturating_add(will).saturating_add(kept)
+    }
+
+    fn take_will(&mut self) -> Option<(Admission, Will)> {
+        self.will.take().map(|(will, _)| (self.admission, will))
     }
 
     /// Whether a change may end its subscription. Which hub that rests on is not known here.
@@ -186,7 +192,7 @@ impl Inner {
             self.due.remove(&(due, place));
             if let Some((_, session)) = self.sessions.get_mut(&place) {
                 let before = session.weight();
-                wills.extend(session.will.take().map(|(will, _)| (session.admission, will)));
+                wills.extend(session.take_will());
                 self.bytes = self.bytes.saturating_sub(before.saturating_sub(session.weight()));
                 self.due.insert((session.due(), place));
             }
@@ -247,21 +253,14 @@ impl Parked {
     /// Puts changes of access into effect: sessions of logins that are no longer good go with their wills, and
     /// so do those whose grant is not open any more, with all that waits for them.
     pub(crate) async fn purge(shared: &Arc<Shared>, changes: &[AccessChange]) {
-        let mut gone = Vec::new();
-        let mut doubtful: HashMap<_, Vec<(u64, u32)>> = HashMap::new();
-        {
-            let mut inner = shared.parked.inner();
-            let mut places = Vec::new();
-            for (place, (_, session)) in &inner.sessions {
-                if changes.iter().any(|change| session.goes_with(*change)) {
-                    places.push(*place);
-                } else if changes.iter().any(|change| session.concerns(*change))
-                    && let Some(Standing { view, .. }) = &session.kept.subscription
-                {
-                    doubtful.entry(view.grant).or_default().push((*place, view.epoch));
-                }
+        Self::purge_logins(shared, changes);
+        let mut doubtful: HashMap<_, Vec<u64>> = HashMap::new();
+        for (place, (_, session)) in &shared.parked.inner().sessions {
+            if changes.iter().any(|change| session.concerns(*change))
+                && let Some(Standing { view, .. }) = &session.kept.subscription
+            {
+                doubtful.entry(view.grant).or_default().push(*place);
             }
-            gone.extend(places.into_iter().filter_map(|place| inner.remove(place)));
         }
         let mut asked = JoinSet::new();
         let mut grants = doubtful.keys().copied().collect::<Vec<_>>().into_iter();
@@ -284,7 +283,7 @@ impl Parked {
             if view.open && view.until.is_none_or(|until| until > shared.ports.clock.now()) {
                 let view = Arc::new(view);
                 let mut inner = shared.parked.inner();
-                for (place, _) in doubtful.remove(&grant).unwrap_or_default() {
+                for place in doubtful.remove(&grant).unwrap_or_default() {
                     if let Some((_, ParkedSession { kept: Kept { subscription: Some(standing), .. }, .. })) =
                         inner.sessions.get_mut(&place)
                     {
@@ -293,15 +292,29 @@ impl Parked {
                 }
             }
         }
-        {
+        Self::discard(shared, doubtful.into_values().flatten());
+    }
+
+    /// Ends the sessions of logins that are no longer good, and their wills.
+    pub(crate) fn purge_logins(shared: &Arc<Shared>, changes: &[AccessChange]) {
+        let gone: Vec<_> = {
+            let inner = shared.parked.inner();
+            let gone = |session: &ParkedSession| changes.iter().any(|change| session.goes_with(*change));
+            let sessions = inner.sessions.iter().filter(|(_, (_, session))| gone(session));
+            sessions.map(|(place, _)| *place).collect()
+        };
+        Self::discard(shared, gone.into_iter());
+    }
+
+    /// Ends sessions; their wills do not fire.
+    fn discard(shared: &Arc<Shared>, places: impl Iterator<Item = u64>) {
+        let gone: Vec<_> = {
             let mut inner = shared.parked.inner();
-            let places = doubtful.into_values().flatten();
-            gone.extend(places.filter_map(|(place, _)| inner.remove(place)));
-        }
+            places.filter_map(|place| inner.remove(place)).collect()
+        };
         add(&shared.counters.parked_ended, u64::try_from(gone.len()).unwrap_or_default());
-        for ParkedSession { kept, .. } in gone {
-            drop(kept);
-        }
+        // Readers say good-bye to the log, outside the lock.
+        drop(gone);
     }
 
     /// Does what is due at its time, until the gate stops.
@@ -309,14 +322,17 @@ impl Parked {
         let parked = &shared.parked;
         loop {
             let now = Instant::now();
-            let ((wills, ended), next) = {
+            let (gone, next) = {
                 let mut inner = parked.inner();
-                (inner.take_due(now), inner.due.first().map(|(due, _)| *due))
+                let (mut wills, mut gone) = inner.take_due(now);
+                wills.extend(gone.iter_mut().filter_map(ParkedSession::take_will));
+                // Before the lock goes: a change of access finds a will either here or on its way.
+                for (admission, will) in wills {
+                    will::fire_alone(&shared, admission, will);
+                }
+                (gone, inner.due.first().map(|(due, _)| *due))
             };
-            for (admission, will) in wills {
-                will::fire_alone(&shared, admission, will);
-            }
-            for session in ended {
+            for session in gone {
                 end(&shared, session);
             }
             let next = next.unwrap_or(now + Duration::from_hours(1));
@@ -329,13 +345,9 @@ impl Parked {
 }
 
 /// A session that is not taken up again: its will fires now at the latest (MQTT 5, 3.1.2-8).
-pub(crate) fn end(shared: &Arc<Shared>, session: ParkedSession) {
-    shared.counters.parked_ended.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let ParkedSession { kept, admission, will, .. } = session;
-    drop(kept);
-    if let Some((will, _)) = will
-        && matches!(admission.principal, Principal::Device { .. })
-    {
+pub(crate) fn end(shared: &Arc<Shared>, mut session: ParkedSession) {
+    add(&shared.counters.parked_ended, 1);
+    if let Some((admission, will)) = session.take_will() {
         will::fire_alone(shared, admission, will);
     }
 }
@@ -344,6 +356,7 @@ pub(crate) fn end(shared: &Arc<Shared>, session: ParkedSession) {
 mod tests {
     use super::*;
     use crate::wire::Qos;
+    use i3_core::gate::Principal;
     use i3_core::id::{DeviceId, HubId, TypedId};
     use proptest::prelude::*;
 
@@ -370,6 +383,7 @@ mod tests {
             (will, fires)
         });
         ParkedSession {
+            offline: 0,
             kept: Kept { received: Received::default(), window: Window::new(1, 1), subscription: None },
             admission: Admission { principal, credential: None, until: None },
             will,

@@ -28,6 +28,8 @@ impl AccessListener for Listener {
         let begun = Instant::now();
         // Logins and wills in hand look at this.
         shared.changes.fetch_add(1, Ordering::AcqRel);
+        // First, so that none of their wills sets out unseen.
+        Parked::purge_logins(shared, changes);
         let mut targets = HashMap::new();
         let mut grants = Vec::new();
         for change in changes {

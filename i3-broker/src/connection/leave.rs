@@ -57,7 +57,7 @@ impl Connection {
             let now = Instant::now();
             let (received, window) = session.into_kept();
             let subscription = standing.map(|Standing { reader, topic, options, view, retained }| Standing {
-                reader: reader.parked(shared.config.max_offline),
+                reader: reader.parked(shared.config.max_offline, shared.config.max_offline_bytes),
                 topic,
                 options,
                 view,
@@ -65,7 +65,9 @@ impl Connection {
             });
             // MQTT 5, 3.1.3.2.2: the session's end is the latest.
             let later = will.take_if(|will| will.delay > 0);
+            let offline = subscription.as_ref().map_or(0, |_| shared.config.max_offline_bytes);
             let parked = ParkedSession {
+                offline,
                 kept: Kept { received, window, subscription },
                 admission,
                 will: later.map(|will| {

@@ -1,7 +1,7 @@
 //! The recent messages of one topic, and those who read them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Waker;
@@ -46,20 +46,45 @@ impl Ring {
 #[derive(Debug)]
 struct Place {
     next: AtomicU64,
-    /// How many messages at most are held for it.
+    /// How many messages, and how many bytes, are held for it at most: no limits of its own while it is awake.
     most: AtomicU64,
+    most_bytes: AtomicUsize,
     waker: Waker,
 }
 
 impl Place {
     fn new(next: u64, waker: Waker) -> Arc<Self> {
-        Arc::new(Self { next: AtomicU64::new(next), most: AtomicU64::new(u64::MAX), waker })
+        Arc::new(Self {
+            next: AtomicU64::new(next),
+            most: AtomicU64::new(u64::MAX),
+            most_bytes: AtomicUsize::new(usize::MAX),
+            waker,
+        })
     }
+}
 
-    /// The first message to hold for it, in a ring that ends here.
-    fn needs(&self, end: u64) -> u64 {
-        let most = self.most.load(Ordering::Acquire);
-        self.next.load(Ordering::Acquire).max(end.saturating_sub(most))
+/// What the readers of a ring need of it.
+struct Needs {
+    /// All before this may be dropped.
+    first: u64,
+    /// So may all before this, as far as the ring has more than `bytes`: readers that are awake need none of it.
+    awake: u64,
+    bytes: usize,
+}
+
+impl Needs {
+    fn of(readers: &[Arc<Place>], end: u64) -> Self {
+        let mut needs = Self { first: end, awake: end, bytes: 0 };
+        for reader in readers {
+            let next = reader.next.load(Ordering::Acquire);
+            let most = reader.most.load(Ordering::Acquire);
+            needs.first = needs.first.min(next.max(end.saturating_sub(most)));
+            match reader.most_bytes.load(Ordering::Acquire) {
+                usize::MAX => needs.awake = needs.awake.min(next),
+                bytes => needs.bytes = needs.bytes.max(bytes),
+            }
+        }
+        needs
     }
 }
 
@@ -74,10 +99,11 @@ impl Feed {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-            let end = ring.end();
             // Nobody goes back behind what it has read, except by a `rewind` that its own place covers.
-            let read = readers.iter().map(|reader| reader.needs(end)).min().unwrap_or(end);
-            while ring.first < read && !ring.messages.is_empty() {
+            let needs = Needs::of(&readers, ring.end());
+            while !ring.messages.is_empty()
+                && (ring.first < needs.first || (ring.first < needs.awake && ring.bytes > needs.bytes))
+            {
                 ring.drop_first();
             }
             for message in messages {
@@ -149,10 +175,11 @@ impl Reader {
         self
     }
 
-    /// The same reader, for which nobody waits: at most `most` messages are held for it, the newest.
-    pub(crate) fn parked(self, most: u64) -> Self {
+    /// The same reader, for which nobody waits: about so many messages and bytes are held for it at most, the newest.
+    pub(crate) fn parked(self, most: u64, bytes: usize) -> Self {
         let parked = self.with_waker(Waker::default());
         parked.place.most.store(most, Ordering::Release);
+        parked.place.most_bytes.store(bytes, Ordering::Release);
         parked
     }
 
@@ -271,7 +298,7 @@ mod tests {
     #[test]
     fn a_parked_reader_keeps_the_newest_messages_and_not_the_memory_of_more() {
         let feed = Feed::new(1 << 20);
-        let reader = feed.reader().parked(3);
+        let reader = feed.reader().parked(3, 1 << 20);
         for number in 0..10 {
             feed.append([message(number)]);
         }
@@ -280,6 +307,23 @@ mod tests {
         assert_eq!((missed, reader.waiting()), (7, (0, 3)));
         feed.append((10..20).map(message));
         assert_eq!(reader.waiting(), (0, 13), "awake it is as any other");
+    }
+
+    #[test]
+    fn parked_readers_hold_so_many_bytes_and_those_awake_what_they_need() {
+        let size = message(0).frame().len();
+        let feed = Feed::new(1 << 20);
+        let parked = feed.reader().parked(1_000, 5 * size);
+        for number in 0..20 {
+            feed.append([message(number)]);
+        }
+        assert_eq!(feed.ring.read().unwrap().messages.len(), 6);
+        let mut awake = feed.reader();
+        feed.append((20..40).map(message));
+        feed.append([message(40)]);
+        assert_eq!(awake.waiting(), (0, 21), "nothing is taken from who is awake");
+        let (mut parked, missed) = parked.unparked(1_000, Waker::default());
+        assert_eq!((missed, parked.waiting()), (0, (20, 21)));
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use i3_core::time::{Clock, SystemClock};
 
 use super::client::{Client, publish};
+use super::five::Hello5;
 use super::market::{device_principal, grant};
 use super::*;
 
@@ -48,6 +49,38 @@ async fn nothing_is_written_after_a_revocation_even_to_a_client_that_does_not_re
     assert_eq!(received + 1, delivered, "the frame that was begun is not finished");
     assert_eq!((stats.forced, stats.revocations), (0, 1));
     assert!(stats.last_revocation.unwrap() < Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reason_is_not_told_in_the_middle_of_a_message() {
+    let scene = Scene::in_memory(1_000_000, |_| {}).await;
+    let mut blocked = Client::open_small(scene.gate.local_addr()).await;
+    assert_eq!(blocked.hello5(&Hello5::lasting("blocked", "order", 60)).await.reason, 0);
+    assert_eq!(blocked.subscribe5(&[(TOPIC, 1)], 0).await, [1]);
+    let mut device = scene.device().await;
+    for number in 0..300 {
+        device.send(&large(number)).await;
+    }
+    let mut last = 0;
+    eventually("the socket is full", || {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = scene.gate.stats().delivered;
+        now > 0 && std::mem::replace(&mut last, now) == now
+    })
+    .await;
+    scene.market.set_open(false).await;
+    let delivered = scene.gate.stats().delivered;
+    let mut received = 0;
+    while let Some((first, _)) = blocked.packet().await {
+        assert_eq!(first >> 4, 3, "nothing but messages");
+        received += 1;
+    }
+    assert_eq!(
+        (received + 1, scene.gate.stats().delivered),
+        (delivered, delivered),
+        "the last one is cut off"
+    );
+    assert_eq!(scene.gate.stats().parked, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
