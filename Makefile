@@ -1,5 +1,5 @@
 # The same commands on a laptop and in CI.
-.PHONY: all fmt lint doc test traces soak golden deny graph demo story bench
+.PHONY: all fmt lint doc test traces soak golden deny graph fuzz demo story bench
 
 all: fmt lint doc graph test demo
 
@@ -35,6 +35,10 @@ golden:
 # Licences, sources and bans; needs cargo-deny.
 deny:
 	cargo deny --all-features check bans licenses sources
+
+# Each fuzz target of the gate for I3_FUZZ_SECONDS (20); needs a C++ compiler, installs cargo-fuzz.
+fuzz:
+	.ci/fuzz
 
 # Who may depend on whom.
 graph:

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    i3_broker_fuzz::stream(i3_broker::wire::Version::V311, data);
+});
