@@ -46,6 +46,8 @@
 mod config;
 mod connection;
 mod gate;
+mod limits;
+mod listener;
 pub mod log;
 mod message;
 mod meter;
@@ -56,10 +58,12 @@ mod signal;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod transport;
 pub mod wire;
 
 pub use config::{GateConfig, GateError};
 pub use gate::Gate;
+pub use listener::{CertificateError, Certificates, ClientCertificates, Listener, Tls, Transport};
 pub use message::{InvalidMessage, Message};
 pub use shared::Ports;
 pub use stats::GateStats;

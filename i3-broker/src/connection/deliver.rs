@@ -18,9 +18,8 @@ use crate::signal::ConnHandle;
 use crate::stats::add;
 use crate::wire::{self, Qos, Subscribe, Unsubscribe};
 
-/// The most messages, and about the most bytes, that are put into the outbox at a time.
+/// The most messages that are put into the outbox at a time.
 const BATCH: u64 = 1_024;
-const BATCH_BYTES: usize = 64 * 1_024;
 
 /// A session's place among those of its grant.
 #[derive(Debug)]
@@ -114,6 +113,7 @@ impl Connection {
         }
         if want == 0 {
             subscription.waiting = None;
+            self.outbox.rest_from_work();
             return Ok(());
         }
         let Some(lease) = &subscription.lease else {
@@ -136,16 +136,18 @@ impl Connection {
         subscription.waiting = None;
         let lease = Arc::clone(lease);
         self.outbox.set_quota(&subscription.member.grant, &lease);
-        let put = self.put(count);
+        let put = self.put(count, now);
+        self.outbox.count();
         lease.unreserve(count.saturating_sub(put));
         Ok(())
     }
 
     /// Puts up to `count` reserved frames; how many it put.
-    fn put(&mut self, count: u64) -> u64 {
+    fn put(&mut self, count: u64, now: Instant) -> u64 {
         let Some(subscription) = &mut self.subscription else { return 0 };
         let (outbox, window) = (&mut self.outbox, &mut self.window);
         let mut left = count;
+        let room = outbox.room(now);
         if let Some(message) = subscription.retained.take() {
             let id =
                 if message.qos().min(subscription.qos) == Qos::AtMostOnce { None } else { window.take() };
@@ -154,7 +156,7 @@ impl Connection {
         }
         let qos = subscription.qos;
         let (_, missed) = subscription.reader.read(|number, message| {
-            if left == 0 || outbox.len() >= BATCH_BYTES {
+            if left == 0 || outbox.len() >= room {
                 return false;
             }
             let id = if message.qos().min(qos) == Qos::AtMostOnce { None } else { window.take() };

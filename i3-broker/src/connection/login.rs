@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use i3_core::gate::{Admission, Login, LoginError, Principal, PublishRight};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::outbox::Outbox;
 use super::receive::Intake;
 use super::{Connection, SMALL_READ, linger};
+use crate::limits::Claim;
 use crate::session::{Session, Window, will_right};
 use crate::shared::{Connections, Entered, Owner, Shared};
 use crate::signal::{ConnHandle, Signals, interrupt_all};
 use crate::stats::add;
+use crate::transport::Stream;
 use crate::wire::{self, Connack, Connect, Packet, Qos, UNSUPPORTED_VERSION_V5, WireError};
 
 /// How often a login is checked again because access changed while it was checked.
@@ -25,12 +25,14 @@ const TRIES: usize = 3;
 /// Logs a client in; `None` if it was turned away, which it has then been told where MQTT allows it.
 pub(super) async fn login(
     shared: &Arc<Shared>,
-    mut stream: TcpStream,
+    mut stream: Stream,
     peer: IpAddr,
     handle: &Arc<ConnHandle>,
 ) -> Option<Connection> {
     let mut input = BytesMut::with_capacity(SMALL_READ);
-    let connect = match first_packet(&mut stream, &mut input, shared.config.max_packet).await {
+    let mut claim = shared.input.claim(&handle.wake);
+    let reading = first_packet(&mut stream, &mut input, &mut claim, handle, shared.config.max_packet);
+    let connect = match reading.await {
         Ok(connect) => connect,
         Err(Turned::Away(answer)) => {
             refuse(&mut stream, &answer).await;
@@ -47,7 +49,7 @@ pub(super) async fn login(
             // The timer is set where it is first waited for.
             let timer = Box::pin(tokio::time::sleep(Duration::from_hours(1)));
             Some(Connection {
-                outbox: Outbox::new(Arc::clone(shared)),
+                outbox: Outbox::new(Arc::clone(shared), &handle.wake),
                 subscription: None,
                 stream,
                 shared: Arc::clone(shared),
@@ -55,7 +57,7 @@ pub(super) async fn login(
                 principal: admission.principal,
                 session: Session::new(rights),
                 window: Window::new(shared.config.max_inflight),
-                intake: Intake::new(input),
+                intake: Intake::new(input, claim),
                 control,
                 keep_alive: (connect.keep_alive > 0)
                     .then(|| Duration::from_millis(u64::from(connect.keep_alive) * 1_500)),
@@ -85,7 +87,13 @@ enum Turned {
     Silently,
 }
 
-async fn first_packet(stream: &mut TcpStream, input: &mut BytesMut, limit: usize) -> Result<Connect, Turned> {
+async fn first_packet(
+    stream: &mut Stream,
+    input: &mut BytesMut,
+    claim: &mut Claim,
+    handle: &ConnHandle,
+    limit: usize,
+) -> Result<Connect, Turned> {
     loop {
         match wire::decode(input, limit) {
             Ok(Some(Packet::Connect(connect))) => return Ok(*connect),
@@ -103,15 +111,27 @@ async fn first_packet(stream: &mut TcpStream, input: &mut BytesMut, limit: usize
         if input.first().is_some_and(|first| first >> 4 != 1) {
             return Err(Turned::Silently);
         }
+        let now = Instant::now();
+        // Strangers with large packets do not wait for memory. A buffer that has to grow may double.
+        claim.unfinished(input.capacity(), false, now);
+        if !claim.cover((2 * input.len() + SMALL_READ).max(input.capacity()), now) {
+            return Err(Turned::Silently);
+        }
         input.reserve(SMALL_READ);
-        match stream.read_buf(input).await {
-            Ok(1..) => {}
-            _ => return Err(Turned::Silently),
+        loop {
+            tokio::select! {
+                biased;
+                () = handle.wake.notified() => if claim.evicted() { return Err(Turned::Silently) },
+                read = stream.read_buf(input) => match read {
+                    Ok(1..) => break,
+                    _ => return Err(Turned::Silently),
+                },
+            }
         }
     }
 }
 
-async fn refuse(stream: &mut TcpStream, answer: &[u8]) {
+async fn refuse(stream: &mut Stream, answer: &[u8]) {
     if stream.write_all(answer).await.is_ok() {
         linger(stream).await;
     }

@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use i3_core::gate::Principal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
+use tokio::io::Interest;
 use tokio::time::Sleep;
 
 use self::deliver::Subscription;
@@ -27,6 +26,7 @@ use crate::message::Message;
 use crate::session::{Session, Window, will_right};
 use crate::shared::{Entered, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals};
+use crate::transport::Stream;
 use crate::wire::{Qos, Will};
 
 /// The smallest piece that is read at a time, and the largest.
@@ -59,7 +59,7 @@ enum Ending {
 struct Connection {
     outbox: Outbox,
     subscription: Option<Subscription>,
-    stream: TcpStream,
+    stream: Stream,
     shared: Arc<Shared>,
     handle: Arc<ConnHandle>,
     principal: Principal,
@@ -88,7 +88,7 @@ struct Connection {
 /// The whole life of a connection.
 pub(crate) async fn run(
     shared: Arc<Shared>,
-    stream: TcpStream,
+    stream: Stream,
     peer: IpAddr,
     handle: Arc<ConnHandle>,
     count: TaskCount,
@@ -320,7 +320,7 @@ impl Connection {
 }
 
 /// Says that nothing more comes, and reads until the client has closed its side too.
-async fn linger(stream: &mut TcpStream) {
+async fn linger(stream: &mut Stream) {
     let farewell = async {
         if stream.shutdown().await.is_ok() {
             let mut rest = BytesMut::with_capacity(SMALL_READ);
