@@ -94,6 +94,7 @@ async fn first_packet(
     handle: &ConnHandle,
     limit: usize,
 ) -> Result<Connect, Turned> {
+    let begun = Instant::now();
     loop {
         match wire::decode(input, limit) {
             Ok(Some(Packet::Connect(connect))) => return Ok(*connect),
@@ -111,10 +112,9 @@ async fn first_packet(
         if input.first().is_some_and(|first| first >> 4 != 1) {
             return Err(Turned::Silently);
         }
-        let now = Instant::now();
         // Strangers with large packets do not wait for memory. A buffer that has to grow may double.
-        claim.unfinished(input.capacity(), false, now);
-        if !claim.cover((2 * input.len() + SMALL_READ).max(input.capacity()), now) {
+        claim.unfinished(input.capacity(), Some(begun));
+        if !claim.cover((2 * input.len() + SMALL_READ).max(input.capacity()), Instant::now()) {
             return Err(Turned::Silently);
         }
         input.reserve(SMALL_READ);

@@ -82,10 +82,10 @@ impl Intake {
     }
 
     /// Counts what is held between two reads. Messages that the log has not taken are in the same memory.
-    fn count(&mut self, complete: bool, now: Instant) {
+    fn count(&mut self) {
         if self.messages.is_empty() {
             let held = if self.bytes.is_empty() { 0 } else { self.bytes.capacity() };
-            self.claim.unfinished(held, complete, now);
+            self.claim.unfinished(held, self.partial);
         }
     }
 
@@ -147,7 +147,7 @@ impl Connection {
                         // Whoever is idle holds nothing.
                         intake.bytes = BytesMut::new();
                     }
-                    intake.count(false, now);
+                    intake.count();
                     return Ok(false);
                 }
                 Err(_) => return Err(Ending::Lost),
@@ -181,7 +181,7 @@ impl Connection {
             self.intake.partial = Some(now);
         }
         self.hand_over(now)?;
-        self.intake.count(complete, now);
+        self.intake.count();
         Ok(true)
     }
 

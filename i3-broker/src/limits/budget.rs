@@ -28,17 +28,19 @@ pub(crate) struct Budget {
     unfinished: Mutex<Unfinished>,
 }
 
+/// Since when a packet is unfinished, and a number to tell it from others.
+type Place = (Instant, u64);
+
 /// Who holds part of a packet, the oldest first.
 #[derive(Debug, Default)]
 struct Unfinished {
-    queue: BTreeMap<u64, Arc<Holder>>,
+    queue: BTreeMap<Place, Arc<Holder>>,
     next: u64,
     last_eviction: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Holder {
-    since: Instant,
     evicted: AtomicBool,
     wake: Arc<Notify>,
 }
@@ -85,7 +87,7 @@ impl Budget {
             return;
         }
         let Some(oldest) = unfinished.queue.first_entry() else { return };
-        if now.saturating_duration_since(oldest.get().since) < GRACE {
+        if now.saturating_duration_since(oldest.key().0) < GRACE {
             return;
         }
         let holder = oldest.remove();
@@ -103,7 +105,7 @@ pub(crate) struct Claim {
     budget: Arc<Budget>,
     wake: Arc<Notify>,
     bytes: usize,
-    place: Option<(u64, Arc<Holder>)>,
+    place: Option<(Place, Arc<Holder>)>,
 }
 
 impl Claim {
@@ -136,25 +138,23 @@ impl Claim {
         }
     }
 
-    /// Says what is held of a packet that is not complete, and whether it is another one than the last time.
-    /// Nothing is claimed: it was covered before it came.
-    pub(crate) fn unfinished(&mut self, bytes: usize, another: bool, now: Instant) {
+    /// Says what is held of a packet that is not complete, and since when; `None` if there is none. Nothing is
+    /// claimed: it was covered before it came.
+    pub(crate) fn unfinished(&mut self, bytes: usize, since: Option<Instant>) {
         self.shrink(bytes.saturating_sub(FREE));
-        if self.bytes == 0 {
-            self.leave();
-        } else if another || self.place.is_none() {
-            self.leave();
-            let holder = Arc::new(Holder {
-                since: now,
-                evicted: AtomicBool::new(false),
-                wake: Arc::clone(&self.wake),
-            });
+        let since = since.filter(|_| self.bytes > 0);
+        if self.place.as_ref().map(|(place, _)| place.0) == since {
+            return;
+        }
+        self.leave();
+        if let Some(since) = since {
+            let holder = Arc::new(Holder { evicted: AtomicBool::new(false), wake: Arc::clone(&self.wake) });
             let mut unfinished = self.budget.unfinished();
-            let number = unfinished.next;
+            let place = (since, unfinished.next);
             unfinished.next += 1;
-            unfinished.queue.insert(number, Arc::clone(&holder));
+            unfinished.queue.insert(place, Arc::clone(&holder));
             drop(unfinished);
-            self.place = Some((number, holder));
+            self.place = Some((place, holder));
         }
     }
 
@@ -172,8 +172,8 @@ impl Claim {
     }
 
     fn leave(&mut self) {
-        if let Some((number, _)) = self.place.take() {
-            self.budget.unfinished().queue.remove(&number);
+        if let Some((place, _)) = self.place.take() {
+            self.budget.unfinished().queue.remove(&place);
         }
     }
 }
@@ -194,7 +194,7 @@ mod tests {
     fn holder(budget: &Arc<Budget>, bytes: usize, now: Instant) -> Claim {
         let mut claim = budget.claim(&Arc::default());
         assert!(claim.cover(bytes, now));
-        claim.unfinished(bytes, true, now);
+        claim.unfinished(bytes, Some(now));
         claim
     }
 
@@ -238,7 +238,7 @@ mod tests {
         let begun = Instant::now();
         let mut claims: Vec<_> = (0..4).map(|_| holder(&budget, MUCH / 4, begun)).collect();
         let old = begun + 2 * GRACE;
-        claims[0].unfinished(MUCH / 5, true, old);
+        claims[0].unfinished(MUCH / 5, Some(old));
         let mut wants = budget.claim(&Arc::default());
         for _ in 0..10 {
             assert!(!wants.cover(MUCH, old));
@@ -247,9 +247,22 @@ mod tests {
         assert_eq!(evicted(&claims), [false, true, false, false]);
         assert!(!wants.cover(MUCH, old + PAUSE));
         assert_eq!(evicted(&claims), [false, true, true, false]);
-        claims[3].unfinished(0, true, old);
+        claims[3].unfinished(0, None);
         assert!(!wants.cover(MUCH, old + 2 * PAUSE));
         assert_eq!(evicted(&claims), [false, true, true, false], "nobody else is old");
+    }
+
+    #[test]
+    fn age_counts_from_when_a_packet_began_not_from_when_it_got_memory() {
+        let budget = Budget::new(MUCH);
+        let begun = Instant::now();
+        let mut waiting = budget.claim(&Arc::default());
+        waiting.unfinished(FREE, Some(begun));
+        let second = holder(&budget, MUCH / 2, begun + GRACE / 2);
+        assert!(waiting.cover(MUCH / 2, begun + GRACE));
+        waiting.unfinished(MUCH / 2, Some(begun));
+        assert!(!budget.claim(&Arc::default()).cover(MUCH, begun + 2 * GRACE));
+        assert!(waiting.evicted() && !second.evicted());
     }
 
     #[test]
