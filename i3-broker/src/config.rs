@@ -55,8 +55,13 @@ pub struct GateConfig {
 impl GateConfig {
     /// The defaults, listening at this address, over plain TCP, under the name `gate`.
     pub fn new(listen: SocketAddr) -> Self {
+        Self::over(vec![Listener::tcp(listen)])
+    }
+
+    /// The defaults with these listeners, under the name `gate`.
+    pub fn over(listeners: Vec<Listener>) -> Self {
         Self {
-            listeners: vec![Listener::tcp(listen)],
+            listeners,
             holder: "gate".to_owned(),
             max_connections: 10_000,
             max_connections_per_address: 1_024,

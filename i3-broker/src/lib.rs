@@ -19,6 +19,14 @@
 //! - **It fails closed.** Without the store nobody logs in and no new quota is taken; what a lease still holds is
 //!   delivered, then sessions end.
 //!
+//! - **Strangers cannot take it all.** Handshakes, CONNECT and packets have deadlines, and none holds up another.
+//!   Connections are limited in all and by address, and so is the memory for packets that have not come whole and for
+//!   what clients have not read: see [`GateConfig`]. Besides that memory, a connection over TLS or WebSocket holds at
+//!   most one record or frame of 16 KiB in each direction, and what TLS needs for itself.
+//!
+//! Over TLS and WebSocket, what counts as handed to the socket is what was encrypted or framed: at most one record or
+//! frame more than the system has taken. It still goes out after a revocation, as does what the system holds.
+//!
 //! # Who may do what
 //!
 //! A device publishes to the exact topics of its products and receives nothing. An order receives the exact topic of
@@ -31,8 +39,8 @@
 //!
 //! # What of MQTT is here, and what is not
 //!
-//! - MQTT 3.1.1 over TCP. MQTT 5 clients are refused with reason code 0x84 in their own packet form, MQTT 3.1 clients
-//!   with return code 1. TLS and WebSocket are not here.
+//! - MQTT 3.1.1 over TCP, TLS, WebSocket, and WebSocket over TLS: see [`Listener`]. MQTT 5 clients are refused with reason code 0x84 in their own packet form, MQTT 3.1 clients
+//!   with return code 1.
 //! - `QoS` 0 and 1 in both directions, `QoS` of a delivery being the lower of published and subscribed. A SUBSCRIBE for
 //!   `QoS` 2 is granted 1; a PUBLISH or will at `QoS` 2 is refused. PUBACK to a publisher means that the log took the
 //!   message, in memory: it does not survive a crash of the process.
