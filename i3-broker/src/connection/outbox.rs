@@ -75,9 +75,9 @@ impl Outbox {
         self.claim.owe(self.bytes.capacity());
     }
 
-    /// Gives back the memory of a large batch. Only while empty.
+    /// Gives back the memory of a large batch, if nothing is to be written.
     pub(super) fn rest_from_work(&mut self) {
-        if self.bytes.capacity() > KEPT {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
             self.bytes = Vec::new();
         }
         self.count();
