@@ -126,8 +126,8 @@ impl Connection {
         }
         // What was handed to the system may still be on its way: closing at once, with input unread, would
         // cut it off.
-        let Self { outbox, subscription, mut stream, entered, .. } = self;
-        drop((outbox, subscription, entered));
+        let Self { outbox, subscription, intake, mut stream, entered, .. } = self;
+        drop((outbox, subscription, intake, entered));
         if ending != Ending::Lost {
             linger(&mut stream).await;
         }
