@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::GateConfig;
+use crate::limits::{Addresses, Budget};
 use crate::log::{Backlog, LogDown, TopicLog};
 use crate::message::{Batch, Message, MessageParts};
 use crate::meter::Grants;
@@ -44,6 +45,10 @@ pub(crate) struct Shared {
     pub(crate) sequences: Sequences,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
+    /// Memory for what comes in and for what goes out.
+    pub(crate) input: Arc<Budget>,
+    pub(crate) output: Arc<Budget>,
+    pub(crate) addresses: Arc<Addresses>,
     /// Raised with every change of access: what was read before it may be stale.
     pub(crate) changes: AtomicU64,
     pub(crate) closing: watch::Sender<bool>,

@@ -4,6 +4,7 @@
 mod assembly;
 mod demo;
 mod failure;
+mod listeners;
 mod reconcile;
 mod rest;
 mod serve;
@@ -13,6 +14,7 @@ mod store_url;
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError};
 pub use demo::{DemoError, DemoOptions, demo};
 pub use failure::Failure;
+pub use listeners::{ClientCertificateOption, MqttOptions};
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{AppState, router};
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};

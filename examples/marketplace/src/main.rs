@@ -26,7 +26,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Runs the marketplace
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Plays a sale from the first account to the last message, with this machine as the sensor
     Demo(DemoOptions),
     /// Adds up what was delivered, metered and billed; the exit status is 1 if something differs
@@ -60,7 +60,7 @@ async fn run(task: Task) -> Result<ExitCode, Failure> {
     match task {
         Task::Serve(options) => {
             let password = std::env::var("I3_ADMIN_PASSWORD").ok().map(Secret::new);
-            serve(options, password).await?;
+            serve(*options, password).await?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Demo(options) => {

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use i3_core::gate::{Admission, Principal};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use self::deliver::Subscription;
@@ -27,6 +26,7 @@ use self::receive::Intake;
 use crate::session::{Ending, Session};
 use crate::shared::{Entered, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals};
+use crate::transport::Stream;
 use crate::wire::{Reason, Will};
 
 /// The smallest piece that is read at a time, and the largest.
@@ -41,7 +41,7 @@ const MOST_CONTROL: usize = 64 * 1_024;
 struct Connection {
     outbox: Outbox,
     subscription: Option<Subscription>,
-    stream: TcpStream,
+    stream: Stream,
     shared: Arc<Shared>,
     handle: Arc<ConnHandle>,
     admission: Admission,
@@ -71,7 +71,7 @@ struct Connection {
 /// The whole life of a connection.
 pub(crate) async fn run(
     shared: Arc<Shared>,
-    stream: TcpStream,
+    stream: Stream,
     peer: IpAddr,
     handle: Arc<ConnHandle>,
     count: TaskCount,

@@ -10,3 +10,5 @@ mod refusals;
 mod shared_store;
 mod story;
 mod support;
+#[cfg(unix)]
+mod tls;
