@@ -3,18 +3,27 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::listener::Listener;
 use crate::log::LogDown;
 
 /// The gate's settings. [`GateConfig::new`] gives defaults that suit one machine.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GateConfig {
-    /// Where to listen. Port 0 lets the system choose; see [`crate::Gate::local_addr`].
-    pub listen: SocketAddr,
+    /// Where to listen, and what carries MQTT there. At least one.
+    pub listeners: Vec<Listener>,
     /// The name under which this process takes leases: unique among the gates of one marketplace.
     pub holder: String,
     /// The most connections at a time; more are closed at once. Default 10,000.
     pub max_connections: usize,
+    /// The most connections at a time from one IPv4 address or one IPv6 /64; more are closed at once. Raise it
+    /// behind something that hides its clients' addresses. Default 1,024.
+    pub max_connections_per_address: usize,
+    /// The most memory, in bytes, for packets that have not come whole and for what clients have not read yet, half
+    /// for each. Every connection has 4 KiB of each besides. When the first half is used up, clients with large
+    /// packets wait, and those that have kept one unfinished for longest are closed; when the second is, each client
+    /// gets one message at a time. Default 256 MiB.
+    pub memory: usize,
     /// The longest packet taken, in bytes. Default 256 KiB.
     pub max_packet: usize,
     /// The most messages of `QoS` 1 and 2 sent to a client and not acknowledged by it, unless the client takes fewer.
@@ -47,7 +56,9 @@ pub struct GateConfig {
     /// The most bytes that sessions without a connection may hold: what each has for itself, and
     /// [`Self::max_offline_bytes`] for each that is subscribed, whether messages wait for it or not. Default 512 MiB.
     pub max_parked_bytes: usize,
-    /// How long a client may take to send its CONNECT, and the login to be checked. Default 10 s.
+    /// How long a TLS handshake and a WebSocket upgrade may take together. Default 10 s.
+    pub handshake_limit: Duration,
+    /// How long a client may then take to send its CONNECT, and the login to be checked. Default 10 s.
     pub connect_limit: Duration,
     /// How long a client may take to send the rest of a packet that it began. Default 30 s.
     pub packet_limit: Duration,
@@ -70,12 +81,19 @@ pub struct GateConfig {
 }
 
 impl GateConfig {
-    /// The defaults, listening at this address under the name `gate`.
+    /// The defaults, listening at this address, over plain TCP, under the name `gate`.
     pub fn new(listen: SocketAddr) -> Self {
+        Self::over(vec![Listener::tcp(listen)])
+    }
+
+    /// The defaults with these listeners, under the name `gate`.
+    pub fn over(listeners: Vec<Listener>) -> Self {
         Self {
-            listen,
+            listeners,
             holder: "gate".to_owned(),
             max_connections: 10_000,
+            max_connections_per_address: 1_024,
+            memory: 256 * 1_024 * 1_024,
             max_packet: 256 * 1_024,
             max_inflight: 1_024,
             max_inflight_bytes: 1_024 * 1_024,
@@ -89,6 +107,7 @@ impl GateConfig {
             max_parked: 10_000,
             max_parked_per_principal: 16,
             max_parked_bytes: 512 * 1_024 * 1_024,
+            handshake_limit: Duration::from_secs(10),
             connect_limit: Duration::from_secs(10),
             packet_limit: Duration::from_secs(30),
             write_limit: Duration::from_mins(1),
@@ -117,6 +136,9 @@ impl GateConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GateError {
+    /// [`GateConfig::listeners`] is empty.
+    #[error("the gate has nowhere to listen")]
+    NoListener,
     /// Another process (or gate) listens there.
     #[error("the address {0} is in use")]
     AddressInUse(SocketAddr),

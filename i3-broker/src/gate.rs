@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use i3_core::gate::AccessListener;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::config::{GateConfig, GateError};
-use crate::connection;
+use crate::limits::{Addresses, Budget};
+use crate::listener;
 use crate::log::TopicLog;
 use crate::meter::Grants;
-use crate::metrics::{GateMetrics, Meters, TurnedAway};
+use crate::metrics::{GateMetrics, Meters};
 use crate::parked::Parked;
-use crate::revoke::Listener;
-use crate::shared::{Connections, Ports, Retained, Sequences, Shared, TaskCount};
-use crate::signal::{ConnHandle, Signals, interrupt_all};
+use crate::revoke;
+use crate::shared::{Connections, Ports, Retained, Sequences, Shared};
+use crate::signal::{Signals, interrupt_all};
 use crate::stats::{Counters, GateStats, add};
 
 /// A running MQTT gate. Dropping it stops accepting connections and leaves those that exist alone; call
@@ -28,24 +28,28 @@ use crate::stats::{Counters, GateStats, add};
 #[derive(Debug)]
 pub struct Gate {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    accepting: AbortHandle,
+    first: SocketAddr,
+    addresses: Vec<SocketAddr>,
+    accepting: Vec<AbortHandle>,
     /// Sees to the sessions without a connection.
     keeping: AbortHandle,
 }
 
 impl Gate {
-    /// Starts listening. Must be called within a tokio runtime, which runs the gate from then on.
+    /// Starts listening, at all addresses or at none. Must be called within a tokio runtime, which runs the gate
+    /// from then on.
     pub async fn start(config: GateConfig, ports: Ports, log: Arc<dyn TopicLog>) -> Result<Self, GateError> {
         let config = config.in_range();
-        let address = config.listen;
-        let failed = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::AddrInUse => GateError::AddressInUse(address),
-            _ => GateError::Listen { address, source },
-        };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let mut listening = Vec::with_capacity(config.listeners.len());
+        for listener in &config.listeners {
+            listening.push(listener::bind(listener.clone()).await?);
+        }
+        let addresses: Vec<_> = listening.iter().map(|listening| listening.address).collect();
+        let first = *addresses.first().ok_or(GateError::NoListener)?;
         let shared = Arc::new(Shared {
+            input: Budget::new(config.memory / 2),
+            output: Budget::new(config.memory / 2),
+            addresses: Addresses::new(config.max_connections_per_address),
             config,
             ports,
             log,
@@ -59,21 +63,35 @@ impl Gate {
             meters: Meters::default(),
             changes: AtomicU64::new(0),
             closing: watch::Sender::new(false),
-            nonce: RandomState::new().hash_one(address),
+            nonce: RandomState::new().hash_one(first),
         });
         let keeping = tokio::spawn(Parked::keep(Arc::clone(&shared))).abort_handle();
-        let accepting = tokio::spawn(accept(Arc::clone(&shared), listener)).abort_handle();
-        Ok(Self { shared, address, accepting, keeping })
+        let accept =
+            |listening: listener::Listening| tokio::spawn(listening.run(Arc::clone(&shared))).abort_handle();
+        let accepting = listening.into_iter().map(accept).collect();
+        Ok(Self { shared, first, addresses, accepting, keeping })
     }
 
-    /// Where it listens.
+    /// Where the first of its listeners listens.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.first
+    }
+
+    /// Where it listens, in the order of [`GateConfig::listeners`].
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    fn stop(&self) {
+        for accepting in &self.accepting {
+            accepting.abort();
+        }
+        self.keeping.abort();
     }
 
     /// What must be told of changes of access. Stays valid for as long as it is held.
     pub fn listener(&self) -> Arc<dyn AccessListener> {
-        Arc::new(Listener(Arc::clone(&self.shared)))
+        Arc::new(revoke::Listener(Arc::clone(&self.shared)))
     }
 
     /// What it has done so far.
@@ -89,9 +107,8 @@ impl Gate {
     /// Stops accepting, lets clients read what is in hand for a limited time, closes all connections, reports
     /// all usage and closes all leases. Wills do not fire, and sessions without a connection end.
     pub async fn shutdown(self) {
+        self.stop();
         let shared = &self.shared;
-        self.accepting.abort();
-        self.keeping.abort();
         shared.closing.send_replace(true);
         for connection in shared.connections.all() {
             connection.signal(Signals::SHUTDOWN);
@@ -113,8 +130,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.accepting.abort();
-        self.keeping.abort();
+        self.stop();
     }
 }
 
@@ -126,33 +142,4 @@ async fn wait_for(limit: Duration, mut come: impl FnMut() -> bool) -> bool {
         }
     };
     tokio::time::timeout(limit, wait).await.is_ok()
-}
-
-async fn accept(shared: Arc<Shared>, listener: TcpListener) {
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Mostly: no file descriptor is free. One may be soon.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let tasks = &shared.connections.tasks;
-        if tasks.fetch_add(1, Ordering::AcqRel) >= shared.config.max_connections {
-            tasks.fetch_sub(1, Ordering::AcqRel);
-            shared.counters.logins_refused.fetch_add(1, Ordering::Relaxed);
-            shared.meters.turned_away.one(TurnedAway::Limit);
-            continue;
-        }
-        let count = TaskCount(Arc::clone(&shared));
-        // Without this, small windows wait for delayed acknowledgements. Failing that, it is only slower.
-        let _ = stream.set_nodelay(true);
-        let handle = ConnHandle::new(shared.connections.fresh_id());
-        let task =
-            tokio::spawn(connection::run(Arc::clone(&shared), stream, peer.ip(), Arc::clone(&handle), count));
-        // Set once, here.
-        let _ = handle.task.set(task.abort_handle());
-    }
 }

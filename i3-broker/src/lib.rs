@@ -22,6 +22,14 @@
 //! - **It fails closed.** Without the store nobody logs in and no new quota is taken; what a lease still holds is
 //!   delivered, then connections end.
 //!
+//! - **Strangers cannot take it all.** Handshakes, CONNECT and packets have deadlines, and none holds up another.
+//!   Connections are limited in all and by address, and so is the memory for packets that have not come whole and for
+//!   what clients have not read: see [`GateConfig`]. Besides that memory, a connection over TLS or WebSocket holds at
+//!   most one record or frame of 16 KiB in each direction, and what TLS needs for itself.
+//!
+//! Over TLS and WebSocket, what counts as handed to the socket is what was encrypted or framed: at most one record or
+//! frame more than the system has taken. It still goes out after a revocation, as does what the system holds.
+//!
 //! # Who may do what
 //!
 //! A device publishes to the exact topics of its products and receives nothing. An order receives the exact topic of
@@ -67,6 +75,8 @@
 mod config;
 mod connection;
 mod gate;
+mod limits;
+mod listener;
 pub mod log;
 mod message;
 mod meter;
@@ -79,11 +89,13 @@ mod signal;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod will;
 pub mod wire;
 
 pub use config::{GateConfig, GateError};
 pub use gate::Gate;
+pub use listener::{CertificateError, Certificates, ClientCertificates, Listener, Tls, Transport};
 pub use message::{Expired, InvalidMessage, Message, MessageParts};
 pub use metrics::{GateMetrics, METRICS_CONTENT_TYPE};
 pub use shared::Ports;

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::GateConfig;
+use crate::limits::{Addresses, Budget};
 use crate::log::{Backlog, LogDown, TopicLog};
 use crate::message::{Batch, Message, MessageParts};
 use crate::meter::Grants;
@@ -46,6 +47,10 @@ pub(crate) struct Shared {
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
     pub(crate) meters: Meters,
+    /// Memory for what comes in and for what goes out.
+    pub(crate) input: Arc<Budget>,
+    pub(crate) output: Arc<Budget>,
+    pub(crate) addresses: Arc<Addresses>,
     /// Raised with every change of access: what was read before it may be stale.
     pub(crate) changes: AtomicU64,
     pub(crate) closing: watch::Sender<bool>,
@@ -119,6 +124,8 @@ impl Shared {
         GateStats {
             delivered: by_grant.iter().map(|(_, delivered)| delivered).sum(),
             parked: u64::try_from(self.parked.count()).unwrap_or(u64::MAX),
+            memory: u64::try_from(self.input.used() + self.output.used()).unwrap_or(u64::MAX),
+            given_up: u64::try_from(self.input.evicted()).unwrap_or(u64::MAX),
             log_lost: self.log.lost(),
             log_restarts: self.log.restarts(),
             by_grant,

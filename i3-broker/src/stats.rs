@@ -49,6 +49,11 @@ pub struct GateStats {
     pub last_revocation: Option<Duration>,
     /// Connections that did not act on a change in time and were ended by force.
     pub forced: u64,
+    /// Bytes held for packets that have not come whole and for what clients have not read yet, as counted against
+    /// [`crate::GateConfig::memory`].
+    pub memory: u64,
+    /// Connections that kept a packet unfinished and were closed because memory was short.
+    pub given_up: u64,
     /// Messages delivered per grant.
     pub by_grant: Vec<(GrantId, u64)>,
 }

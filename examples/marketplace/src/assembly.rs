@@ -13,7 +13,7 @@ use i3_broker::log::{
     InvalidUpstreamName, RumqttdLog, RumqttdLogConfig, TopicLog, UpstreamConfig, UpstreamKey, UpstreamLog,
     UpstreamLogin, UpstreamUrl,
 };
-use i3_broker::{Gate, GateConfig, GateError, Ports};
+use i3_broker::{Gate, GateConfig, GateError, Listener, Ports};
 use i3_core::access::Actor;
 use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
 use i3_core::market::{MarketError, Marketplace, Settings};
@@ -208,10 +208,16 @@ impl Assembly {
         &self.config
     }
 
-    /// Starts the MQTT gate at this address. From then on it is told of all changes of access that are made
-    /// in this process; for those of other processes over the same store, see [`Marketplace::follow`]. End it with [`Gate::shutdown`], which bills what was delivered.
+    /// As [`start_gate_at`](Self::start_gate_at), over plain TCP at one address.
     pub async fn start_gate(&self, listen: SocketAddr) -> Result<Gate, AssemblyError> {
-        let mut config = GateConfig::new(listen);
+        self.start_gate_at(vec![Listener::tcp(listen)]).await
+    }
+
+    /// Starts the MQTT gate with these listeners. From then on it is told of all changes of access that are made
+    /// in this process; for those of other processes over the same store, see [`Marketplace::follow`]. End it
+    /// with [`Gate::shutdown`], which bills what was delivered.
+    pub async fn start_gate_at(&self, listeners: Vec<Listener>) -> Result<Gate, AssemblyError> {
+        let mut config = GateConfig::over(listeners);
         config.holder.clone_from(&self.config.gate);
         let market = Arc::new(self.market.clone());
         let ports = Ports {

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use i3_broker::CertificateError;
 use i3_core::market::MarketError;
 use i3_core::portable::PortError;
 use i3_core::store::StoreError;
@@ -73,6 +74,12 @@ impl Error for Failure {}
 impl From<AssemblyError> for Failure {
     fn from(error: AssemblyError) -> Self {
         Self::of(error.code(), &error)
+    }
+}
+
+impl From<CertificateError> for Failure {
+    fn from(error: CertificateError) -> Self {
+        Self::of("certificates", &error)
     }
 }
 

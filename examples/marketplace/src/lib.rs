@@ -4,6 +4,7 @@
 mod assembly;
 mod demo;
 mod failure;
+mod listeners;
 mod metrics;
 mod reconcile;
 mod rest;
@@ -15,6 +16,7 @@ mod upstream;
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
 pub use demo::{DemoError, DemoOptions, demo};
 pub use failure::Failure;
+pub use listeners::{ClientCertificateOption, MqttOptions};
 pub use metrics::{MetricsOptions, metrics_router};
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{AppState, router};

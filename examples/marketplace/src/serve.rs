@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use crate::listeners::{MqttOptions, spoken};
 use crate::{AppState, Assembly, AssemblyConfig, Failure, MetricsOptions, StoreUrl, UpstreamOptions, router};
 
 /// Where the data are, for every command that uses them.
@@ -61,9 +62,9 @@ pub struct ServeOptions {
     /// Where the REST interface listens
     #[arg(long, env = "I3_HTTP", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub http: SocketAddr,
-    /// Where the MQTT gate listens
-    #[arg(long, env = "I3_MQTT", value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
-    pub mqtt: SocketAddr,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub mqtt: MqttOptions,
     /// The marketplace's share of what buyers pay, in hundredths of a percent
     #[arg(long, env = "I3_FEE_POINTS", value_name = "POINTS", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=10_000))]
@@ -127,6 +128,7 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
 /// delivered and closes the store. `admin_password` is for the first administrator, if one is made.
 pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Result<(), Failure> {
     let config = options.assembly()?;
+    let tls = options.mqtt.tls()?;
     let store = config.store.clone();
     let ended = signals()?;
     let http = listen(options.http).await?;
@@ -139,10 +141,13 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     }
     // From before the gate reads anything: what it reads is changed either before this or told to it.
     let follower = if store.is_shared() { Some(assembly.market().follow().await?) } else { None };
-    let gate = assembly.start_gate(options.mqtt).await?;
+    let listeners = options.mqtt.listeners(tls.as_ref());
+    let gate = assembly.start_gate_at(listeners.clone()).await?;
     first_administrator(&assembly, &options.admin_name, admin_password).await?;
     say(&format!("REST  http://{address}/api/v1"));
-    say(&format!("MQTT  {}", gate.local_addr()));
+    for (address, listener) in gate.local_addrs().iter().zip(&listeners) {
+        say(&format!("MQTT  {address}{}", spoken(&listener.transport)));
+    }
     say(&format!("store {store} (survives: {})", assembly.market().store().durability()));
 
     let mut upkeep = JoinSet::new();
@@ -153,6 +158,10 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
         upkeep.spawn(crate::metrics::show(listener, gate.metrics()));
     }
     upkeep.spawn(housekeeping(assembly.market().clone()));
+    #[cfg(unix)]
+    if let Some(files) = tls {
+        upkeep.spawn(files.reload_when_told()?);
+    }
     if let Some(follower) = follower {
         upkeep.spawn(follow(follower));
     }

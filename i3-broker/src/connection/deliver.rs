@@ -18,9 +18,8 @@ use crate::signal::ConnHandle;
 use crate::stats::add;
 use crate::wire::{self, Delivery, Qos, Reason, Version};
 
-/// The most messages, and about the most bytes, that are put into the outbox at a time.
+/// The most messages that are put into the outbox at a time.
 const BATCH: u64 = 1_024;
-const BATCH_BYTES: usize = 64 * 1_024;
 
 /// A session's place among those of its grant.
 #[derive(Debug)]
@@ -227,7 +226,7 @@ impl Connection {
                 subscription.waiting.get_or_insert(now);
                 return Ok(());
             }
-            self.put_again();
+            self.put_again(now);
             if self.session.window.owes() {
                 return Ok(());
             }
@@ -242,6 +241,7 @@ impl Connection {
         }
         if want == 0 {
             subscription.waiting = None;
+            self.outbox.rest_from_work();
             return Ok(());
         }
         let Some(lease) = &subscription.lease else {
@@ -264,13 +264,14 @@ impl Connection {
         subscription.waiting = None;
         let lease = Arc::clone(lease);
         self.outbox.set_quota(&subscription.member.grant, &lease);
-        let put = self.put(count);
+        let put = self.put(count, now);
+        self.outbox.count();
         lease.unreserve(count.saturating_sub(put));
         Ok(())
     }
 
     /// Puts up to `count` reserved frames; how many it put.
-    fn put(&mut self, count: u64) -> u64 {
+    fn put(&mut self, count: u64, now: Instant) -> u64 {
         let keeps = self.session.expiry() > 0;
         let (version, longest) = (self.session.version(), self.session.longest());
         let Some(Subscription { standing, .. }) = &mut self.subscription else { return 0 };
@@ -279,6 +280,7 @@ impl Connection {
         let (shared, topic, options) = (&*self.shared, topic.as_str(), *options);
         let mut writer = Writer { shared, version, topic, options, longest, now: None };
         let mut left = count;
+        let room = outbox.room(now);
         // Whether it was taken, be it only to be passed over.
         let mut put = |source: Source, message: &Message| {
             let mut delivery = match writer.delivery(message, source == Source::Retained) {
@@ -288,7 +290,7 @@ impl Connection {
                     return true;
                 }
             };
-            if left == 0 || outbox.len() >= BATCH_BYTES {
+            if left == 0 || outbox.len() >= room {
                 return false;
             }
             let has_id = delivery.qos != Qos::AtMostOnce;
@@ -320,14 +322,15 @@ impl Connection {
     }
 
     /// Puts messages that were sent on an earlier connection and not acknowledged, as many as the client takes.
-    fn put_again(&mut self) {
+    fn put_again(&mut self, instant: Instant) {
         let (version, longest) = (self.session.version(), self.session.longest());
         let Some(Subscription { standing, .. }) = &self.subscription else { return };
         let shared = &*self.shared;
         let (topic, options) = (standing.topic.as_str(), standing.options);
         let writer = Writer { shared, version, topic, options, longest, now: None };
         let now = shared.now();
-        while self.outbox.len() < BATCH_BYTES {
+        let room = self.outbox.room(instant);
+        while self.outbox.len() < room {
             let Some((id, qos, sent)) = self.session.window.resend() else { break };
             match writer.again(sent, qos, id, now) {
                 Ok(delivery) => self.outbox.put_again(id, |out| {
@@ -339,6 +342,7 @@ impl Connection {
                 }
             }
         }
+        self.outbox.count();
     }
 
     /// Takes back what was not written. The messages are not lost: should the grant stay open, they are

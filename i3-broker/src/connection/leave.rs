@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use i3_core::id::GrantId;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
+use tokio::io::Interest;
 
 use super::deliver::{Membership, Subscription};
 use super::{Connection, SMALL_READ};
 use crate::parked::{Kept, Parked, ParkedSession, Standing};
 use crate::session::Ending;
 use crate::shared::{Owner, Shared};
+use crate::transport::Stream;
 use crate::will;
 use crate::wire::{self, Reason, Version};
 
@@ -34,6 +34,7 @@ impl Connection {
         let Self {
             outbox,
             subscription,
+            intake,
             mut stream,
             shared,
             admission,
@@ -44,6 +45,8 @@ impl Connection {
             entered,
             ..
         } = self;
+        // Others may be waiting for its memory.
+        drop(intake);
         let version = session.version();
         let expiry = span(session.expiry());
         let mut will = will.filter(|_| ending.fires_will());
@@ -173,7 +176,7 @@ fn words(reason: Reason) -> Option<&'static str> {
 }
 
 /// Says the last words where there are some, and closes.
-async fn farewell(stream: &mut TcpStream, version: Version, ending: Ending, last: &[u8]) {
+async fn farewell(stream: &mut Stream, version: Version, ending: Ending, last: &[u8]) {
     let gone = match version {
         Version::V311 => matches!(ending, Ending::Lost | Ending::Violation(_)),
         Version::V5 => ending == Ending::Lost,
@@ -188,7 +191,7 @@ async fn farewell(stream: &mut TcpStream, version: Version, ending: Ending, last
 }
 
 /// Says that nothing more comes, and reads until the client has closed its side too.
-pub(super) async fn linger(stream: &mut TcpStream) {
+pub(super) async fn linger(stream: &mut Stream) {
     let farewell = async {
         if stream.shutdown().await.is_ok() {
             let mut rest = BytesMut::with_capacity(SMALL_READ);

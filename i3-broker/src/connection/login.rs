@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use i3_core::gate::{Admission, GrantView, Login, LoginError, Principal, PublishRight};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::deliver::{Membership, Subscription};
 use super::leave::linger;
@@ -16,12 +14,14 @@ use super::outbox::Outbox;
 use super::receive::Intake;
 use super::{Connection, SMALL_READ};
 use crate::config::GateConfig;
+use crate::limits::Claim;
 use crate::metrics::{NotTaken, Present, TurnedAway};
 use crate::parked::{self, Found, Kept, Key, ParkedSession, Standing};
 use crate::session::{Received, Rights, Session, Terms, Window, will_right};
 use crate::shared::{Connections, Entered, Owner, Shared};
 use crate::signal::{ConnHandle, Signals, interrupt_all};
 use crate::stats::add;
+use crate::transport::Stream;
 use crate::wire::{self, Connack, Connect, Reason, Version};
 
 /// How often a login is checked again because access changed while it was checked.
@@ -30,12 +30,14 @@ const TRIES: usize = 3;
 /// Logs a client in; `None` if it was turned away, which it has then been told where MQTT allows it.
 pub(super) async fn login(
     shared: &Arc<Shared>,
-    mut stream: TcpStream,
+    mut stream: Stream,
     peer: IpAddr,
     handle: &Arc<ConnHandle>,
 ) -> Option<Connection> {
     let mut input = BytesMut::with_capacity(SMALL_READ);
-    let mut connect = match first_packet(&mut stream, &mut input, shared.config.max_packet).await {
+    let mut claim = shared.input.claim(&handle.wake);
+    let reading = first_packet(&mut stream, &mut input, &mut claim, handle, shared.config.max_packet);
+    let mut connect = match reading.await {
         Ok(connect) => connect,
         Err(answer) => {
             shared.meters.turned_away.one(TurnedAway::Protocol);
@@ -89,7 +91,7 @@ pub(super) async fn login(
                 .record("principal", tracing::field::debug(admitted.admission.principal));
             Some(Connection {
                 present: Present::new(shared, connect.version),
-                outbox: Outbox::new(Arc::clone(shared)),
+                outbox: Outbox::new(Arc::clone(shared), &handle.wake),
                 subscription,
                 stream,
                 shared: Arc::clone(shared),
@@ -97,7 +99,7 @@ pub(super) async fn login(
                 admission: admitted.admission,
                 name,
                 session,
-                intake: Intake::new(input),
+                intake: Intake::new(input, claim),
                 control,
                 // 3.1.2-24: one and a half times.
                 keep_alive: (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500)),
@@ -125,10 +127,13 @@ pub(super) async fn login(
 
 /// The client's CONNECT; an error is what to answer, if anything.
 async fn first_packet(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     input: &mut BytesMut,
+    claim: &mut Claim,
+    handle: &ConnHandle,
     limit: usize,
 ) -> Result<Connect, Option<Vec<u8>>> {
+    let begun = Instant::now();
     loop {
         match wire::decode_connect(input, limit) {
             Ok(Some(connect)) => return Ok(connect),
@@ -142,15 +147,26 @@ async fn first_packet(
                 }));
             }
         }
+        // Strangers with large packets do not wait for memory. A buffer that has to grow may double.
+        claim.unfinished(input.capacity(), Some(begun));
+        if !claim.cover((2 * input.len() + SMALL_READ).max(input.capacity()), Instant::now()) {
+            return Err(None);
+        }
         input.reserve(SMALL_READ);
-        match stream.read_buf(input).await {
-            Ok(1..) => {}
-            _ => return Err(None),
+        loop {
+            tokio::select! {
+                biased;
+                () = handle.wake.notified() => if claim.evicted() { return Err(None) },
+                read = stream.read_buf(input) => match read {
+                    Ok(1..) => break,
+                    _ => return Err(None),
+                },
+            }
         }
     }
 }
 
-async fn refuse(stream: &mut TcpStream, answer: &[u8]) {
+async fn refuse(stream: &mut Stream, answer: &[u8]) {
     if stream.write_all(answer).await.is_ok() {
         linger(stream).await;
     }

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use i3_core::gate::{Admission, Principal};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tracing::Instrument as _;
 use tracing::field::Empty;
@@ -30,6 +29,7 @@ use crate::metrics::{Present, TurnedAway};
 use crate::session::{Ending, Session};
 use crate::shared::{Entered, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals};
+use crate::transport::Stream;
 use crate::wire::{Reason, Will};
 
 /// The smallest piece that is read at a time, and the largest.
@@ -44,7 +44,7 @@ const MOST_CONTROL: usize = 64 * 1_024;
 struct Connection {
     outbox: Outbox,
     subscription: Option<Subscription>,
-    stream: TcpStream,
+    stream: Stream,
     shared: Arc<Shared>,
     handle: Arc<ConnHandle>,
     admission: Admission,
@@ -75,7 +75,7 @@ struct Connection {
 /// The whole life of a connection.
 pub(crate) async fn run(
     shared: Arc<Shared>,
-    stream: TcpStream,
+    stream: Stream,
     peer: IpAddr,
     handle: Arc<ConnHandle>,
     count: TaskCount,
@@ -84,13 +84,7 @@ pub(crate) async fn run(
     live(shared, stream, peer, handle, count).instrument(span).await;
 }
 
-async fn live(
-    shared: Arc<Shared>,
-    stream: TcpStream,
-    peer: IpAddr,
-    handle: Arc<ConnHandle>,
-    count: TaskCount,
-) {
+async fn live(shared: Arc<Shared>, stream: Stream, peer: IpAddr, handle: Arc<ConnHandle>, count: TaskCount) {
     let mut closing = shared.closing.subscribe();
     let turned_away = |why| {
         shared.meters.turned_away.one(why);

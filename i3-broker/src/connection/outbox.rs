@@ -1,10 +1,18 @@
 //! The bytes on their way to one socket, and the quota that they hold.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use tokio::sync::Notify;
+
+use crate::limits::Claim;
 use crate::meter::{GrantHandle, Lease};
 use crate::shared::Shared;
 use crate::stats::add;
+
+/// About the most bytes that are put at a time, and what an idle client's buffer may keep.
+const BATCH_BYTES: usize = 64 * 1_024;
+const KEPT: usize = 16 * 1_024;
 
 /// Where a frame's message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +60,7 @@ pub(super) struct TakenBack {
 pub(super) struct Outbox {
     shared: Arc<Shared>,
     bytes: Vec<u8>,
+    claim: Claim,
     written: usize,
     frames: Vec<Frame>,
     /// How many of the frames, which are the first, are free.
@@ -63,13 +72,42 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, bytes: Vec::new(), written: 0, frames: Vec::new(), free: 0, begun: 0, quota: None }
+    pub(super) fn new(shared: Arc<Shared>, wake: &Arc<Notify>) -> Self {
+        let claim = shared.output.claim(wake);
+        Self {
+            shared,
+            bytes: Vec::new(),
+            claim,
+            written: 0,
+            frames: Vec::new(),
+            free: 0,
+            begun: 0,
+            quota: None,
+        }
     }
 
     /// Whether all has been written.
     pub(super) fn is_empty(&self) -> bool {
         self.written == self.bytes.len()
+    }
+
+    /// About how many bytes may be put in a batch. Any batch may have one message.
+    pub(super) fn room(&mut self, now: Instant) -> usize {
+        let most = BATCH_BYTES.max(self.bytes.capacity());
+        if self.claim.cover(most, now) { BATCH_BYTES } else { 1 }
+    }
+
+    /// Counts what a batch turned out to need.
+    pub(super) fn count(&mut self) {
+        self.claim.owe(self.bytes.capacity());
+    }
+
+    /// Gives back the memory of a large batch, if nothing is to be written.
+    pub(super) fn rest_from_work(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
+            self.bytes = Vec::new();
+        }
+        self.count();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -129,7 +167,7 @@ impl Outbox {
             self.frames.clear();
             (self.written, self.begun, self.free) = (0, 0, 0);
             // One burst of large messages must not hold memory for ever.
-            self.bytes.shrink_to(256 * 1_024);
+            self.bytes.shrink_to(4 * BATCH_BYTES);
         }
     }
 

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use i3_core::gate::Principal;
 
 use super::{Connection, LARGE_READ, MOST_CONTROL, SMALL_READ};
+use crate::limits::{Claim, FREE};
 use crate::log::Backlog;
 use crate::message::{Message, MessageParts};
 use crate::metrics::NotTaken;
@@ -22,6 +23,9 @@ const BATCH: usize = 1_024;
 const BEHIND: Duration = Duration::from_millis(1);
 const DOWN: Duration = Duration::from_millis(10);
 
+/// How long to stop reading when the gate has no memory left for large packets.
+const SHORT: Duration = Duration::from_millis(10);
+
 /// How long the log may not answer before the client is sent away with its messages unacknowledged.
 const LOG_LIMIT: Duration = Duration::from_secs(3);
 
@@ -29,6 +33,7 @@ const LOG_LIMIT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Intake {
     bytes: BytesMut,
+    claim: Claim,
     chunk: usize,
     /// Since when a packet is incomplete.
     partial: Option<Instant>,
@@ -45,10 +50,11 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Begins with what came after CONNECT.
-    pub(super) fn new(bytes: BytesMut) -> Self {
+    /// Begins with what came after CONNECT, and with what was claimed for it.
+    pub(super) fn new(bytes: BytesMut, claim: Claim) -> Self {
         Self {
             bytes,
+            claim,
             chunk: SMALL_READ,
             partial: None,
             messages: Vec::new(),
@@ -58,6 +64,34 @@ impl Intake {
             resume: None,
             down_since: None,
             scratch: Vec::new(),
+        }
+    }
+
+    /// Makes room to read into; false if the gate has no memory for that now.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
+        // A buffer that has to grow may double.
+        let wanted = if capacity - length >= self.chunk { capacity } else { 2 * length + self.chunk };
+        if self.claim.cover(wanted, now) {
+            self.bytes.reserve(self.chunk);
+            return true;
+        }
+        self.chunk = SMALL_READ;
+        if length == 0 {
+            self.bytes = BytesMut::new();
+        } else if length < capacity {
+            return true;
+        }
+        let little = FREE.saturating_sub(length).min(SMALL_READ);
+        self.bytes.reserve(little);
+        little > 0
+    }
+
+    /// Counts what is held between two reads. Messages that the log has not taken are in the same memory.
+    fn count(&mut self) {
+        if self.messages.is_empty() {
+            let held = if self.bytes.is_empty() { 0 } else { self.bytes.capacity() };
+            self.claim.unfinished(held, self.partial);
         }
     }
 
@@ -111,6 +145,10 @@ impl Connection {
             // Its acknowledgements are to be written now.
             return Ok(!self.intake.holds_messages());
         }
+        if self.intake.claim.evicted() {
+            tracing::debug!("a client is cut off: memory is short and its packet unfinished");
+            return Err(Ending::Cut(Reason::QuotaExceeded));
+        }
         if !self.may_read(now) {
             return Ok(false);
         }
@@ -119,11 +157,21 @@ impl Connection {
         // CONNECT may have come with company.
         let mut count = 0;
         if intake.partial.is_some() || intake.bytes.is_empty() {
-            intake.bytes.reserve(intake.chunk);
+            if !intake.make_room(now) {
+                intake.resume = Some(now + SHORT);
+                return Ok(false);
+            }
             count = match self.stream.try_read_buf(&mut intake.bytes) {
                 Ok(0) => return Err(Ending::Lost),
                 Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    if intake.bytes.is_empty() {
+                        // Whoever is idle holds nothing.
+                        intake.bytes = BytesMut::new();
+                    }
+                    intake.count();
+                    return Ok(false);
+                }
                 Err(_) => return Err(Ending::Lost),
             };
             self.heard = now;
@@ -157,6 +205,7 @@ impl Connection {
             self.intake.partial = Some(now);
         }
         self.hand_over(now)?;
+        self.intake.count();
         Ok(true)
     }
 

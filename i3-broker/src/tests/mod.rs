@@ -6,6 +6,7 @@ mod delivery;
 mod exactly_once;
 mod failure;
 mod five;
+mod listeners;
 mod market;
 mod metrics;
 mod mqtt5;
@@ -36,12 +37,7 @@ const TOPIC: &str = "i3/hub/product";
 impl Scene {
     async fn with(quota: u64, log: Arc<dyn TopicLog>, set: impl FnOnce(&mut GateConfig)) -> Self {
         let market = Arc::new(Market::new(quota));
-        let ports = Ports {
-            authenticator: Arc::clone(&market) as _,
-            directory: Arc::clone(&market) as _,
-            metering: Arc::clone(&market) as _,
-            clock: Arc::new(SystemClock),
-        };
+        let ports = ports(&market);
         let mut config = GateConfig::new("127.0.0.1:0".parse().unwrap());
         set(&mut config);
         let gate = Gate::start(config, ports, log).await.unwrap();
@@ -74,6 +70,15 @@ impl Scene {
         let mut client = self.client(id, "order").await;
         assert_eq!(client.subscribe(&[(TOPIC, qos)]).await, [qos]);
         client
+    }
+}
+
+fn ports(market: &Arc<Market>) -> Ports {
+    Ports {
+        authenticator: Arc::clone(market) as _,
+        directory: Arc::clone(market) as _,
+        metering: Arc::clone(market) as _,
+        clock: Arc::new(SystemClock),
     }
 }
 

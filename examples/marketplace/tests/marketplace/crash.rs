@@ -112,6 +112,7 @@ fn what_keeps_it_from_starting_is_said_in_one_line_with_a_code() {
     let text = format!("sqlite:{}", path("text"));
     let folder_missing = format!("sqlite:{}", path("no/such/folder/db"));
     let none = format!("sled:{}", path("none"));
+    let readme = path("text");
     let free = ["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"];
     let serve = |more: &[&str]| {
         let mut arguments = vec!["serve", "--data-dir", &data];
@@ -128,6 +129,13 @@ fn what_keeps_it_from_starting_is_said_in_one_line_with_a_code() {
         (serve(&["--store", &text]), 1, "[store_corrupt]"),
         (serve(&["--store", &folder_missing]), 1, "[store_misconfigured]"),
         (serve(&["--admin-name", "Not A Slug", "--store", "memory:"]), 2, "[invalid_admin]"),
+        (serve(&["--mqtt-tls", "127.0.0.1:0"]), 2, "[usage]"),
+        (serve(&["--mqtt-tls", "127.0.0.1:0", "--tls-cert", &none, "--tls-key", &none]), 1, "[certificates]"),
+        (
+            serve(&["--mqtt-wss", "127.0.0.1:0", "--tls-cert", &readme, "--tls-key", &readme]),
+            1,
+            "[certificates]",
+        ),
         (serve(&["--fee-points", "10001"]), 2, "[usage]"),
         (fails(&["reconcile", "--store", &none]), 1, "[store_misconfigured]"),
         (fails(&["reconcile", "--store", "memory:"]), 1, "[store_misconfigured]"),

@@ -11,4 +11,6 @@ mod refusals;
 mod shared_store;
 mod story;
 mod support;
+#[cfg(unix)]
+mod tls;
 mod upstream;
