@@ -66,6 +66,7 @@
 
 mod config;
 mod connection;
+pub mod dialect;
 mod gate;
 pub mod log;
 mod message;
