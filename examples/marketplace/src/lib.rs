@@ -2,7 +2,9 @@
 //! of the binary `i3-marketplace`.
 
 mod assembly;
+mod brokers;
 mod demo;
+mod explain;
 mod failure;
 mod reconcile;
 mod rest;
@@ -11,7 +13,9 @@ mod store;
 mod store_url;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError};
+pub use brokers::{BrokerOptions, PlainHttp, broker_router};
 pub use demo::{DemoError, DemoOptions, demo};
+pub use explain::{ExplainAccess, ExplainCharge, ExplainTask, explain};
 pub use failure::Failure;
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{AppState, router};

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::Router;
 use clap::{Args, ValueEnum};
 use i3_auth::Secret;
 use i3_broker::Gate;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::{AppState, Assembly, AssemblyConfig, Failure, StoreUrl, router};
+use crate::{AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, StoreUrl, router};
 
 /// Where the data are, for every command that uses them.
 #[derive(Debug, Clone, Args)]
@@ -81,6 +82,9 @@ pub struct ServeOptions {
     /// What this gate calls itself in its leases: the same in all its lives, and no other gate's name
     #[arg(long, env = "I3_GATE", value_name = "NAME", default_value = "gate")]
     pub gate: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub brokers: BrokerOptions,
 }
 
 /// How long requests in hand may take once the server ends.
@@ -133,7 +137,11 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let follower = if store.is_shared() { Some(assembly.market().follow().await?) } else { None };
     let gate = assembly.start_gate(options.mqtt).await?;
     first_administrator(&assembly, &options.admin_name, admin_password).await?;
+    let brokers = options.brokers.start(&assembly)?;
     say(&format!("REST  http://{address}/api/v1"));
+    if brokers.is_some() {
+        say(&format!("other brokers ask at http://{address}/broker"));
+    }
     say(&format!("MQTT  {}", gate.local_addr()));
     say(&format!("store {store} (survives: {})", assembly.market().store().durability()));
 
@@ -142,7 +150,11 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     if let Some(follower) = follower {
         upkeep.spawn(follow(follower));
     }
-    let served = answer(http, AppState::from(&assembly), ended).await;
+    let mut app = router(AppState::from(&assembly));
+    if let Some(brokers) = brokers {
+        app = app.merge(brokers);
+    }
+    let served = answer(http, app, ended).await;
     end(assembly, gate, upkeep).await;
     served
 }
@@ -157,8 +169,8 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Answers requests until the signal, and those in hand for a limited time after it.
-async fn answer(http: TcpListener, state: AppState, mut ended: watch::Receiver<bool>) -> Result<(), Failure> {
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+async fn answer(http: TcpListener, app: Router, mut ended: watch::Receiver<bool>) -> Result<(), Failure> {
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
     let mut told = ended.clone();
     let server = axum::serve(http, service).with_graceful_shutdown(async move {
         let _ = told.wait_for(|ended| *ended).await;

@@ -21,6 +21,7 @@
 //!   are a refusal in the words of the dialect: some brokers take an HTTP error for "ask the next one".
 
 mod decide;
+pub mod dynsec;
 mod emqx;
 mod go_auth;
 mod hooks;
