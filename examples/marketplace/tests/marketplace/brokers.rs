@@ -237,4 +237,25 @@ async fn clients_of_emqx_are_gone_when_the_command_that_ends_their_access_return
     let disabled = json!({"state": "disabled"});
     shop.rest.put(&shop.seller, format!("/devices/{}/state", shop.device), disabled).await.ok();
     assert_eq!(emqx.connected(), [""; 0]);
+
+    // Whole accounts and hubs.
+    let active = json!({"state": "active"});
+    shop.rest.put(&shop.seller, format!("/devices/{}/state", shop.device), active).await.ok();
+    let all = || {
+        emqx.connect("others", &other);
+        emqx.connect("sensor", DEVICE_LOGIN);
+    };
+    all();
+    let user = format!("/users/{}", shop.buyer_id);
+    shop.rest.ask("POST", format!("{user}/suspend")).token(&shop.admin).send().await.ok();
+    assert_eq!(emqx.connected(), ["sensor"]);
+    shop.rest.ask("POST", format!("{user}/reinstate")).token(&shop.admin).send().await.ok();
+    all();
+    let hub = format!("/hubs/{}/state", shop.hub);
+    shop.rest.put(&shop.admin, &hub, json!({"state": "suspended"})).await.ok();
+    assert_eq!(emqx.connected(), [""; 0]);
+    shop.rest.put(&shop.admin, &hub, json!({"state": "active"})).await.ok();
+    all();
+    shop.rest.ask("POST", format!("/orders/{other}/password")).token(&shop.buyer).send().await.ok();
+    assert_eq!(emqx.connected(), ["sensor"], "who has the old password is out");
 }

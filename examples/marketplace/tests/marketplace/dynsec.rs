@@ -16,7 +16,7 @@ use i3_core::gate::Principal;
 use i3_core::market::Marketplace;
 use i3_core::order::Order;
 use i3_core::store::{StoreError, StoreExt};
-use i3_marketplace::StoreUrl;
+use i3_marketplace::{Assembly, StoreUrl};
 use rumqttc::{ConnectReturnCode, QoS};
 use serde_json::json;
 use tempfile::TempDir;
@@ -105,59 +105,115 @@ impl DynsecControl for Admin {
     }
 }
 
-/// Orders' passwords are computed; the test's device has one that is known.
+/// Orders' passwords are computed; a device's is known or not.
 #[derive(Debug)]
-struct Known(BrokerPasswords, Marketplace);
+struct Known {
+    orders: BrokerPasswords,
+    market: Marketplace,
+    device: Option<&'static str>,
+}
 
 #[async_trait]
 impl DynsecPasswords for Known {
     async fn password(&self, principal: Principal) -> Result<Option<String>, StoreError> {
-        Ok(match principal {
-            Principal::Device { .. } => Some(PASSWORD.to_owned()),
-            Principal::Order { order, .. } => {
-                let order = self.1.store().get::<Order>(&order).await?;
-                order.map(|order| {
-                    self.0.of(order.entity.id, order.entity.password_generation).expose().to_owned()
-                })
-            }
-        })
+        let Principal::Order { order, .. } = principal else { return Ok(self.device.map(str::to_owned)) };
+        let order = self.market.store().get::<Order>(&order).await?;
+        let of = |order: Order| self.orders.of(order.id, order.password_generation).expose().to_owned();
+        Ok(order.map(|order| of(order.entity)))
+    }
+}
+
+/// A marketplace with a seller, and a Mosquitto that is kept in line with it.
+struct World {
+    assembly: Assembly,
+    shop: Shop,
+    control: Arc<Admin>,
+    mirror: Arc<DynsecMirror>,
+    broker: SocketAddr,
+    _mosquitto: Mosquitto,
+}
+
+impl World {
+    async fn start(device: Option<&'static str>) -> Option<Self> {
+        let mosquitto = Mosquitto::start().await?;
+        let (assembly, rest) = assemble(config(StoreUrl::Memory)).await;
+        let shop = Shop::open(rest, json!({"kind": "free"}), 0).await;
+        let market = Arc::new(assembly.market().clone());
+        let admin = Client::connect(mosquitto.address, "i3", ADMIN, Some(RESPONSE_TOPIC)).await;
+        let access = assembly.access();
+        let decider = Decider::new(
+            access.authenticator.clone(),
+            market.clone(),
+            market.clone(),
+            market.clock().clone(),
+            DeciderConfig::default(),
+        );
+        let orders = access.broker_passwords.clone();
+        let passwords = Known { orders, market: assembly.market().clone(), device };
+        let control = Arc::new(Admin(Mutex::new(admin)));
+        let mirror = DynsecMirror::new(control.clone(), Arc::new(passwords), decider, market.clone());
+        let mirror = Arc::new(mirror);
+        mirror.close().await.unwrap();
+        market.listen(mirror.clone());
+        let broker = mosquitto.address;
+        Some(Self { assembly, shop, control, mirror, broker, _mosquitto: mosquitto })
+    }
+
+    async fn let_in(&self, name: &str) {
+        let principal = self.assembly.market().principal(name).await.unwrap().unwrap();
+        self.mirror.bring_in_line(principal).await.unwrap();
+    }
+
+    async fn is_refused(&self, login: (&str, &str)) -> bool {
+        let refused = [ConnectReturnCode::NotAuthorized, ConnectReturnCode::BadUserNamePassword];
+        refused.contains(&connack(self.broker, login).await)
+    }
+
+    async fn set(&self, what: String, state: &str) {
+        self.shop.rest.put(&self.shop.seller, what, json!({"state": state})).await.ok();
     }
 }
 
 #[tokio::test]
-async fn mosquitto_allows_what_was_sold_and_disconnects_whose_access_ends() {
-    let Some(mosquitto) = Mosquitto::start().await else { return };
-    let (assembly, rest) = assemble(config(StoreUrl::Memory)).await;
-    let shop = Shop::open(rest, json!({"kind": "free"}), 0).await;
-    let market = Arc::new(assembly.market().clone());
-    let admin = Client::connect(mosquitto.address, "i3", ADMIN, Some(RESPONSE_TOPIC)).await;
-    let decider = Decider::new(
-        assembly.access().authenticator.clone(),
-        market.clone(),
-        market.clone(),
-        market.clock().clone(),
-        DeciderConfig::default(),
-    );
-    let passwords = Known(assembly.access().broker_passwords.clone(), assembly.market().clone());
-    let mirror =
-        DynsecMirror::new(Arc::new(Admin(Mutex::new(admin))), Arc::new(passwords), decider, market.clone());
-    let mirror = Arc::new(mirror);
-    mirror.close().await.unwrap();
-    market.listen(mirror.clone());
-    let let_in = async |name: &str| {
-        let principal = market.principal(name).await.unwrap().unwrap();
-        mirror.bring_in_line(principal).await.unwrap();
-    };
+async fn a_device_whose_password_only_mosquitto_knows_gets_its_topics_and_loses_them() {
+    let Some(world) = World::start(None).await else { return };
+    let device = (DEVICE_LOGIN, "only mosquitto knows");
+    let topic = world.shop.topic.as_str();
+    let client = json!({"command": "createClient", "username": device.0, "password": device.1});
+    let made = world.control.send(json!({"commands": [client]}).to_string()).await.unwrap();
+    i3_broker::dialect::dynsec::check(&made).unwrap();
+    // Twice: the second time all is there already.
+    world.let_in(DEVICE_LOGIN).await;
+    world.let_in(DEVICE_LOGIN).await;
+    let (order, password) = world.shop.buy().await;
+    world.let_in(&order).await;
+    let mut screen = Client::connect(world.broker, "screen", (&order, &password), Some(topic)).await;
+    let sensor = Client::connect(world.broker, "sensor", device, None).await;
+    sensor.requests.publish(topic, QoS::AtLeastOnce, false, "21.5").await.unwrap();
+    let first = tokio::time::timeout(LIMIT, screen.arrived.recv()).await.unwrap();
+    assert_eq!(first.unwrap(), b"21.5");
 
+    let state = format!("/devices/{}/state", world.shop.device);
+    world.set(state.clone(), "disabled").await;
+    assert!(eventually(LIMIT, async || !sensor.is_connected()).await, "the device is still connected");
+    assert!(world.is_refused(device).await);
+    world.set(state, "active").await;
+    assert!(!world.is_refused(device).await, "the operator's client is the same as before");
+}
+
+#[tokio::test]
+async fn mosquitto_allows_what_was_sold_and_disconnects_whose_access_ends() {
+    let Some(world) = World::start(Some(PASSWORD)).await else { return };
+    let World { shop, broker, .. } = &world;
+    let broker = *broker;
     let device = (DEVICE_LOGIN, PASSWORD);
-    let refused = [ConnectReturnCode::NotAuthorized, ConnectReturnCode::BadUserNamePassword];
-    assert!(refused.contains(&connack(mosquitto.address, device).await), "nobody has told mosquitto yet");
-    let_in(DEVICE_LOGIN).await;
+    assert!(world.is_refused(device).await, "nobody has told mosquitto yet");
+    world.let_in(DEVICE_LOGIN).await;
     let (order, password) = shop.buy().await;
-    let_in(&order).await;
+    world.let_in(&order).await;
     let buyer = (order.as_str(), password.as_str());
-    let sensor = Client::connect(mosquitto.address, "sensor", device, None).await;
-    let mut screen = Client::connect(mosquitto.address, "screen", buyer, Some(&shop.topic)).await;
+    let sensor = Client::connect(broker, "sensor", device, None).await;
+    let mut screen = Client::connect(broker, "screen", buyer, Some(&shop.topic)).await;
 
     // A device's other topics reach nobody, the administrator included; a buyer has one topic.
     let publish = async |topic: &str, payload: &str| {
@@ -168,10 +224,10 @@ async fn mosquitto_allows_what_was_sold_and_disconnects_whose_access_ends() {
     let first = tokio::time::timeout(LIMIT, screen.arrived.recv()).await.unwrap();
     assert_eq!(first.unwrap(), b"21.5");
     for foreign in ["i3/acme/other", "i3/#", "#", "i3/acme/+", "$CONTROL/#"] {
-        assert!(!subscribed(mosquitto.address, "other-screen", buyer, foreign).await, "{foreign}");
-        assert!(!subscribed(mosquitto.address, "other-sensor", device, foreign).await, "{foreign}");
+        assert!(!subscribed(broker, "other-screen", buyer, foreign).await, "{foreign}");
+        assert!(!subscribed(broker, "other-sensor", device, foreign).await, "{foreign}");
     }
-    assert!(!subscribed(mosquitto.address, "other-sensor", device, &shop.topic).await);
+    assert!(!subscribed(broker, "other-sensor", device, &shop.topic).await);
     screen.requests.publish(shop.topic.as_str(), QoS::AtLeastOnce, false, "forged").await.unwrap();
     publish(&shop.topic, "21.6").await;
     let second = tokio::time::timeout(LIMIT, screen.arrived.recv()).await.unwrap();
@@ -180,27 +236,23 @@ async fn mosquitto_allows_what_was_sold_and_disconnects_whose_access_ends() {
     // The command returns when mosquitto has been told, and told means disconnected.
     shop.rest.ask("POST", format!("/orders/{order}/revoke")).token(&shop.seller).send().await.ok();
     assert!(eventually(LIMIT, async || !screen.is_connected()).await, "the buyer is still connected");
-    assert!(refused.contains(&connack(mosquitto.address, buyer).await));
+    assert!(world.is_refused(buyer).await);
     publish(&shop.topic, "21.7").await;
 
     // Paused: still there, but without the topic; listed again: as before.
-    let state = async |state: &str| {
-        let body = json!({"state": state});
-        shop.rest.put(&shop.seller, format!("/products/{}/state", shop.product), body).await.ok();
-    };
+    let state = async |state: &str| world.set(format!("/products/{}/state", shop.product), state).await;
     let (order, password) = shop.buy().await;
-    let_in(&order).await;
+    world.let_in(&order).await;
     let buyer = (order.as_str(), password.as_str());
-    assert!(subscribed(mosquitto.address, "screen", buyer, &shop.topic).await);
+    assert!(subscribed(broker, "screen", buyer, &shop.topic).await);
     state("paused").await;
-    assert!(refused.contains(&connack(mosquitto.address, buyer).await));
+    assert!(world.is_refused(buyer).await);
     state("listed").await;
-    assert!(subscribed(mosquitto.address, "screen", buyer, &shop.topic).await);
+    assert!(subscribed(broker, "screen", buyer, &shop.topic).await);
 
-    let disabled = json!({"state": "disabled"});
-    shop.rest.put(&shop.seller, format!("/devices/{}/state", shop.device), disabled).await.ok();
+    world.set(format!("/devices/{}/state", shop.device), "disabled").await;
     assert!(eventually(LIMIT, async || !sensor.is_connected()).await, "the device is still connected");
-    assert!(refused.contains(&connack(mosquitto.address, device).await));
+    assert!(world.is_refused(device).await);
     let left = std::iter::from_fn(|| screen.arrived.try_recv().ok()).count();
     assert_eq!(left, 0, "nothing arrived after the access had ended");
 }

@@ -1,14 +1,15 @@
 //! Why: asked over REST by those who may, and at the console.
 
-use i3_core::gate::Metering;
+use i3_core::access::Actor;
+use i3_core::gate::{Authenticator, Login, Metering};
 use i3_core::id::{GrantId, OrderId};
-use i3_marketplace::StoreUrl;
+use i3_marketplace::{Assembly, StoreUrl};
 use serde_json::{Value, json};
 
 use crate::process::program;
-use crate::support::{DEVICE_LOGIN, Shop, assemble, config};
+use crate::support::{DEVICE_LOGIN, PASSWORD, Shop, assemble, config};
 
-async fn open(store: StoreUrl) -> (i3_marketplace::Assembly, Shop) {
+async fn open(store: StoreUrl) -> (Assembly, Shop) {
     let (assembly, rest) = assemble(config(store)).await;
     let plan = json!({"kind": "fixed_count", "messages": 10, "price": 50});
     let shop = Shop::open(rest, plan, 1_000).await;
@@ -101,4 +102,65 @@ async fn the_console_explains_what_is_in_a_closed_store() {
         let (got, said) = explain(arguments);
         assert!(got == status && said.contains(code), "{arguments:?}: {got} {said}");
     }
+}
+
+/// Whether they are let in, asked of who lets in; and what the explanation says.
+async fn logins(assembly: &Assembly, shop: &Shop, order: &(String, String)) -> [(bool, bool); 2] {
+    let market = assembly.market();
+    let authenticator = &assembly.access().authenticator;
+    let enters = async |name: &str, password: &str| {
+        let (username, password) = (Some(name), Some(password.as_bytes()));
+        let login = Login { client_id: "any", username, password, peer: None };
+        authenticator.authenticate(login).await.is_ok()
+    };
+    let device = shop.device.parse().unwrap();
+    let device = market.explain_publish(Actor::System, device, &shop.topic).await.unwrap();
+    let explained = market.explain_receive(Actor::System, order.0.parse().unwrap(), None).await.unwrap();
+    [
+        (enters(DEVICE_LOGIN, PASSWORD).await, device.may_log_in),
+        (enters(&order.0, &order.1).await, explained.may_log_in),
+    ]
+}
+
+#[tokio::test]
+async fn who_may_log_in_by_the_explanation_is_let_in() {
+    let (assembly, shop) = open(StoreUrl::Memory).await;
+    let order = shop.buy().await;
+    let put = async |token: &str, path: String, state: &str| {
+        shop.rest.put(token, path, json!({"state": state})).await.ok();
+    };
+    let (product, device, hub) = (
+        format!("/products/{}/state", shop.product),
+        format!("/devices/{}/state", shop.device),
+        format!("/hubs/{}/state", shop.hub),
+    );
+    let both = |device: bool, order: bool| [(device, device), (order, order)];
+    assert_eq!(logins(&assembly, &shop, &order).await, both(true, true));
+    put(&shop.seller, product, "paused").await;
+    assert_eq!(logins(&assembly, &shop, &order).await, both(true, true), "there is nothing to do for them");
+    put(&shop.seller, device.clone(), "disabled").await;
+    assert_eq!(logins(&assembly, &shop, &order).await, both(false, true));
+    put(&shop.seller, device, "active").await;
+    put(&shop.admin, hub.clone(), "suspended").await;
+    assert_eq!(logins(&assembly, &shop, &order).await, both(false, true));
+    put(&shop.admin, hub, "active").await;
+    let user = format!("/users/{}", shop.buyer_id);
+    shop.rest.ask("POST", format!("{user}/suspend")).token(&shop.admin).send().await.ok();
+    assert_eq!(logins(&assembly, &shop, &order).await, both(true, false));
+    shop.rest.ask("POST", format!("{user}/reinstate")).token(&shop.admin).send().await.ok();
+    assert_eq!(logins(&assembly, &shop, &order).await, both(true, true));
+    shop.rest.ask("POST", format!("/orders/{}/cancel", order.0)).token(&shop.buyer).send().await.ok();
+    assert_eq!(logins(&assembly, &shop, &order).await, both(true, false));
+
+    let key = json!({"credential": {"kind": "password", "password": "another password"}});
+    let path = format!("/devices/{}", shop.device);
+    let first = shop.rest.get(&shop.seller, &path).await.ok()["credentials"][0]["id"].clone();
+    let gone = format!("{path}/credentials/{}", first.as_str().unwrap());
+    let added = shop.rest.post(&shop.seller, format!("{path}/credentials"), key).await.ok();
+    shop.rest.ask("DELETE", gone).token(&shop.seller).send().await.ok();
+    let [device, _] = logins(&assembly, &shop, &order).await;
+    assert_eq!(device, (false, true), "another password is good: the explanation does not look at passwords");
+    let gone = format!("{path}/credentials/{}", added["id"].as_str().unwrap());
+    shop.rest.ask("DELETE", gone).token(&shop.seller).send().await.ok();
+    assert_eq!(logins(&assembly, &shop, &order).await, both(false, false));
 }
