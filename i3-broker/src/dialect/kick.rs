@@ -9,7 +9,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use i3_core::gate::{AccessChange, AccessListener, Directory, Principal};
 use i3_core::id::GrantId;
-use i3_core::store::StoreError;
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
@@ -165,7 +164,7 @@ impl Kicker for EmqxKicker {
 /// How often clients were disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KickStats {
-    /// User names whose clients were disconnected.
+    /// User names whose clients were disconnected; once more for the second look.
     pub kicked: u64,
     /// User names that were given up: their clients may go on until the broker asks again.
     pub failed: u64,
@@ -174,6 +173,9 @@ pub struct KickStats {
 /// Kicks clients whose access a change ended. As listener of a marketplace it makes a command that takes
 /// access away return after the clients are disconnected. If the broker does not answer, the command returns
 /// after a limited time all the same, and what is left is tried in the background, not for ever.
+///
+/// A client that was let in a moment before the change may turn up at the broker a moment after the kick. So all
+/// are looked at again a little later, and who still has no access is kicked again.
 #[derive(Debug)]
 pub struct KickingListener {
     kicker: Arc<dyn Kicker>,
@@ -181,7 +183,16 @@ pub struct KickingListener {
     roster: Arc<dyn Roster>,
     pace: Pace,
     limit: Duration,
+    again: Duration,
     counts: Arc<Counts>,
+}
+
+/// Somebody whose connections end, and why.
+#[derive(Debug, Clone)]
+struct Ended {
+    name: String,
+    principal: Principal,
+    change: AccessChange,
 }
 
 /// How often one name is tried.
@@ -212,7 +223,8 @@ impl KickingListener {
     /// between them.
     pub fn new(kicker: Arc<dyn Kicker>, directory: Arc<dyn Directory>, roster: Arc<dyn Roster>) -> Self {
         let pace = Pace { tries: 3, pause: Duration::from_millis(100), patience: Duration::from_secs(2) };
-        Self { kicker, directory, roster, pace, limit: Duration::from_secs(10), counts: Arc::default() }
+        let (limit, again) = (Duration::from_secs(10), Duration::from_secs(10));
+        Self { kicker, directory, roster, pace, limit, again, counts: Arc::default() }
     }
 
     /// With so many tries for each name (at least one), each limited to `patience`, and `pause` after the first,
@@ -228,6 +240,13 @@ impl KickingListener {
         self
     }
 
+    /// All are looked at again after this time, 10 seconds by default: longer than the broker waits for an answer
+    /// about a login.
+    pub fn with_second_look(mut self, again: Duration) -> Self {
+        self.again = again;
+        self
+    }
+
     /// What was done so far.
     pub fn stats(&self) -> KickStats {
         KickStats {
@@ -236,53 +255,53 @@ impl KickingListener {
         }
     }
 
-    /// Whether the connections of a principal have to end after this change.
-    async fn ends(&self, change: &AccessChange, principal: Principal) -> Result<bool, StoreError> {
-        if matches!(change, AccessChange::Login { .. }) {
-            return Ok(true);
-        }
-        Ok(match principal {
-            Principal::Device { device, .. } => {
-                match (self.directory.publish_rights(device).await?, change) {
-                    (None, _) => true,
-                    // The broker may have been told at the login that it may publish this one.
-                    (Some(rights), AccessChange::Product(product)) => {
-                        rights.iter().all(|right| right.product != *product)
-                    }
-                    (Some(_), _) => false,
-                }
-            }
-            Principal::Order { order, .. } => {
-                self.directory.grant(GrantId::of(order)).await?.is_none_or(|grant| !grant.open)
-            }
-        })
-    }
-
-    /// The user names whose connections have to end.
-    async fn names(&self, change: &AccessChange) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
+    /// Those whose connections have to end.
+    async fn ended(&self, change: &AccessChange) -> Vec<Ended> {
+        let mut all = Vec::new();
         let concerned = match self.roster.concerned(change).await {
             Ok(concerned) => concerned,
             Err(error) => {
                 self.counts.note(false);
                 tracing::error!(code = error.kind().code(), "nobody was kicked for {change:?}: {error}");
-                return names;
+                return all;
             }
         };
         for principal in concerned {
-            // Whose rights cannot be read is kicked: it may ask again.
-            if self.ends(change, principal).await.unwrap_or(true) {
-                match self.roster.username(principal).await {
-                    Ok(name) => names.extend(name),
-                    Err(error) => {
-                        self.counts.note(false);
-                        let code = error.kind().code();
-                        tracing::error!(code, "{principal:?} was not kicked: {error}");
-                    }
+            if !ends(&*self.directory, change, principal).await {
+                continue;
+            }
+            match self.roster.username(principal).await {
+                Ok(Some(name)) => all.push(Ended { name, principal, change: *change }),
+                Ok(None) => {}
+                Err(error) => {
+                    self.counts.note(false);
+                    tracing::error!(code = error.kind().code(), "{principal:?} was not kicked: {error}");
                 }
             }
         }
-        names
+        all
+    }
+}
+
+/// Whether the connections of a principal have to end after this change. Whose rights cannot be read is out: it may
+/// ask again.
+async fn ends(directory: &dyn Directory, change: &AccessChange, principal: Principal) -> bool {
+    if matches!(change, AccessChange::Login { .. }) {
+        return true;
+    }
+    match principal {
+        Principal::Device { device, .. } => match (directory.publish_rights(device).await, change) {
+            (Err(_) | Ok(None), _) => true,
+            // The broker may have been told at the login that it may publish this one.
+            (Ok(Some(rights)), AccessChange::Product(product)) => {
+                rights.iter().all(|right| right.product != *product)
+            }
+            (Ok(Some(_)), _) => false,
+        },
+        Principal::Order { order, .. } => {
+            let grant = directory.grant(GrantId::of(order)).await;
+            !grant.is_ok_and(|grant| grant.is_some_and(|grant| grant.open))
+        }
     }
 }
 
@@ -324,16 +343,29 @@ async fn kick_all(kicker: Arc<dyn Kicker>, names: BTreeSet<String>, pace: Pace, 
 #[async_trait]
 impl AccessListener for KickingListener {
     async fn access_changed(&self, changes: &[AccessChange]) {
-        let mut names = BTreeSet::new();
+        let mut all = Vec::new();
         for change in changes {
-            names.extend(self.names(change).await);
+            all.extend(self.ended(change).await);
         }
-        if names.is_empty() {
+        if all.is_empty() {
             return;
         }
-        // In a task of its own, which goes on if the wait for it ends.
-        let task = tokio::spawn(kick_all(self.kicker.clone(), names, self.pace, self.counts.clone()));
-        if tokio::time::timeout(self.limit, task).await.is_err() {
+        let names = all.iter().map(|ended| ended.name.clone()).collect();
+        // In tasks of their own, which go on if the wait for them ends.
+        let (kicker, pace, counts) = (self.kicker.clone(), self.pace, self.counts.clone());
+        let kicked = tokio::spawn(kick_all(kicker.clone(), names, pace, counts.clone()));
+        let (directory, again) = (self.directory.clone(), self.again);
+        tokio::spawn(async move {
+            tokio::time::sleep(again).await;
+            let mut names = BTreeSet::new();
+            for Ended { name, principal, change } in all {
+                if ends(&*directory, &change, principal).await {
+                    names.insert(name);
+                }
+            }
+            kick_all(kicker, names, pace, counts).await;
+        });
+        if tokio::time::timeout(self.limit, kicked).await.is_err() {
             tracing::warn!("clients whose access ended are still being kicked");
         }
     }

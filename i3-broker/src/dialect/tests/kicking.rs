@@ -70,6 +70,23 @@ async fn who_loses_the_access_is_kicked_before_the_command_returns() {
     assert_eq!(listener.stats(), KickStats { kicked: 3, failed: 0 });
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_turns_up_after_the_kick_is_kicked_by_the_second_look_unless_let_in_again() {
+    let (market, boots) = (Market::new(World::open()), Arc::new(Boots::default()));
+    let listener = listener(&market, &boots).with_second_look(Duration::from_secs(10));
+    let name = order().to_string();
+    market.world.lock().unwrap().order = Some((AIR, false));
+    listener.access_changed(&[AccessChange::Grant(GrantId::of(order()))]).await;
+    assert_eq!(*boots.kicked.lock().unwrap(), std::slice::from_ref(&name));
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(*boots.kicked.lock().unwrap(), [name.as_str(); 2]);
+
+    listener.access_changed(&[AccessChange::Grant(GrantId::of(order()))]).await;
+    market.world.lock().unwrap().order = Some((AIR, true));
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(boots.kicked.lock().unwrap().len(), 3, "it was let in again: it stays");
+}
+
 #[tokio::test]
 async fn a_changed_password_kicks_though_the_access_goes_on() {
     let (market, boots) = (Market::new(World::open()), Arc::new(Boots::default()));
