@@ -74,6 +74,7 @@
 
 mod config;
 mod connection;
+pub mod dialect;
 mod gate;
 mod limits;
 mod listener;

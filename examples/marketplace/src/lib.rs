@@ -2,7 +2,9 @@
 //! of the binary `i3-marketplace`.
 
 mod assembly;
+mod brokers;
 mod demo;
+mod explain;
 mod failure;
 mod listeners;
 mod metrics;
@@ -14,7 +16,9 @@ mod store_url;
 mod upstream;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
+pub use brokers::{BrokerOptions, PlainHttp, broker_router};
 pub use demo::{DemoError, DemoOptions, demo};
+pub use explain::{ExplainAccess, ExplainCharge, ExplainTask, explain};
 pub use failure::Failure;
 pub use listeners::{ClientCertificateOption, MqttOptions};
 pub use metrics::{MetricsOptions, metrics_router};

@@ -7,7 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use i3_auth::Secret;
 use i3_marketplace::{
-    DemoOptions, Failure, ServeOptions, StoreOptions, StoreTask, demo, reconcile, serve, store,
+    DemoOptions, ExplainTask, Failure, ServeOptions, StoreOptions, StoreTask, demo, explain, reconcile,
+    serve, store,
 };
 use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
@@ -31,6 +32,10 @@ enum Task {
     Demo(DemoOptions),
     /// Adds up what was delivered, metered and billed; the exit status is 1 if something differs
     Reconcile(StoreOptions),
+    /// Says why a client may or may not do something, and why messages were or were not charged; the store is
+    /// not changed
+    #[command(subcommand)]
+    Explain(ExplainTask),
     /// Moves whole stores and checks them; no server has them open meanwhile
     #[command(subcommand)]
     Store(StoreTask),
@@ -41,7 +46,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
-    let usual = if matches!(cli.command, Task::Demo(_) | Task::Store(_)) { "warn" } else { "info" };
+    let usual = if matches!(cli.command, Task::Demo(_) | Task::Explain(_) | Task::Store(_)) {
+        "warn"
+    } else {
+        "info"
+    };
     let filter = log_filter(std::env::var("RUST_LOG").ok(), usual);
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
@@ -69,6 +78,11 @@ async fn run(task: Task) -> Result<ExitCode, Failure> {
         }
         Task::Store(task) => {
             let (said, well) = store(task).await?;
+            let _ = write!(std::io::stdout(), "{said}");
+            Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Task::Explain(task) => {
+            let (said, well) = explain(&task).await?;
             let _ = write!(std::io::stdout(), "{said}");
             Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

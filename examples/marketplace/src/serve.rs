@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::Router;
 use clap::{Args, ValueEnum};
 use i3_auth::Secret;
 use i3_broker::Gate;
@@ -20,7 +21,10 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::listeners::{MqttOptions, spoken};
-use crate::{AppState, Assembly, AssemblyConfig, Failure, MetricsOptions, StoreUrl, UpstreamOptions, router};
+use crate::{
+    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MetricsOptions, StoreUrl, UpstreamOptions,
+    router,
+};
 
 /// Where the data are, for every command that uses them.
 #[derive(Debug, Clone, Args)]
@@ -84,6 +88,9 @@ pub struct ServeOptions {
     pub gate: String,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub brokers: BrokerOptions,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
     pub upstream: UpstreamOptions,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text in its help")]
@@ -144,7 +151,11 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let listeners = options.mqtt.listeners(tls.as_ref());
     let gate = assembly.start_gate_at(listeners.clone()).await?;
     first_administrator(&assembly, &options.admin_name, admin_password).await?;
+    let brokers = options.brokers.start(&assembly)?;
     say(&format!("REST  http://{address}/api/v1"));
+    if brokers.is_some() {
+        say(&format!("other brokers ask at http://{address}/broker"));
+    }
     for (address, listener) in gate.local_addrs().iter().zip(&listeners) {
         say(&format!("MQTT  {address}{}", spoken(&listener.transport)));
     }
@@ -165,7 +176,11 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     if let Some(follower) = follower {
         upkeep.spawn(follow(follower));
     }
-    let served = answer(http, AppState::from(&assembly), ended).await;
+    let mut app = router(AppState::from(&assembly));
+    if let Some(brokers) = brokers {
+        app = app.merge(brokers);
+    }
+    let served = answer(http, app, ended).await;
     end(assembly, gate, upkeep).await;
     served
 }
@@ -180,8 +195,8 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
 }
 
 /// Answers requests until the signal, and those in hand for a limited time after it.
-async fn answer(http: TcpListener, state: AppState, mut ended: watch::Receiver<bool>) -> Result<(), Failure> {
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+async fn answer(http: TcpListener, app: Router, mut ended: watch::Receiver<bool>) -> Result<(), Failure> {
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
     let mut told = ended.clone();
     let server = axum::serve(http, service).with_graceful_shutdown(async move {
         let _ = told.wait_for(|ended| *ended).await;

@@ -14,7 +14,7 @@ use crate::grant::{Grant, GrantState};
 use crate::hub::{Hub, HubState};
 use crate::id::{GrantId, LeaseId, TypedId};
 use crate::ledger::{Account, Holder, Memo};
-use crate::money::Amount;
+use crate::money::{Amount, AmountOverflow};
 use crate::offer::Plan;
 use crate::order::{Order, OrderState};
 use crate::outbox::Event;
@@ -61,18 +61,27 @@ fn is_open(context: &mut Context<'_, '_>, order: &Order, grant: &Grant) -> Decid
         && buyer.is_some_and(|buyer| buyer.state == UserState::Active))
 }
 
+/// As many of the wanted messages as this balance pays for, beside what the order holds already.
+pub(super) fn payable(
+    order: &Order,
+    usage: &Usage,
+    balance: Amount,
+    wanted: u64,
+) -> Result<u64, AmountOverflow> {
+    let (plan, currency) = (&order.terms.plan, order.terms.currency);
+    let Plan::PerMessage { .. } = plan else { return Ok(wanted) };
+    let taken = usage.delivered.saturating_add(usage.open);
+    let budget = usage.captured.plus(usage.held)?.plus(balance)?;
+    Ok(plan.affordable(budget, taken.saturating_add(wanted), currency).saturating_sub(taken))
+}
+
 /// As many of the wanted messages as the buyer's balance pays for now.
 fn affordable(context: &mut Context<'_, '_>, order: &Order, usage: &Usage, wanted: u64) -> Decided<u64> {
     let Plan::PerMessage { .. } = order.terms.plan else { return Ok(wanted) };
-    let (plan, currency) = (&order.terms.plan, order.terms.currency);
-    let account = Account { holder: Holder::Available(order.buyer), currency };
+    let account = Account { holder: Holder::Available(order.buyer), currency: order.terms.currency };
     let balance = context.tx.counter(&account.balance_key()?)?;
     let balance = Amount::new(balance.get()).map_err(|error| Halt::Refused(error.into()))?;
-    let taken = usage.delivered.saturating_add(usage.open);
-    let secured = usage.captured.plus(usage.held).map_err(|error| Halt::Refused(error.into()))?;
-    let budget = secured.plus(balance).map_err(|error| Halt::Refused(error.into()))?;
-    let most = plan.affordable(budget, taken.saturating_add(wanted), currency);
-    match most.saturating_sub(taken) {
+    match payable(order, usage, balance, wanted).map_err(|error| Halt::Refused(error.into()))? {
         0 => Err(Halt::Refused(LeaseRefusal::InsufficientFunds.into())),
         count => Ok(count),
     }

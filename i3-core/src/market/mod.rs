@@ -7,6 +7,7 @@
 mod catalogue;
 mod command;
 mod devices;
+mod explain;
 mod follow;
 mod hubs;
 mod metering;
@@ -26,6 +27,10 @@ use serde::{Deserialize, Serialize};
 pub use catalogue::{CreateProduct, DescribeProduct, MoveProduct, PublishOffer, WithdrawOffer};
 pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
 pub use devices::{AddCredential, NewCredential, RegisterDevice, RemoveCredential, SetDeviceState};
+pub use explain::{
+    AccessExplanation, Bars, ChargeExplanation, Check, DeviceFacts, Finding, LeaseLine, LedgerLine,
+    OrderFacts, Outcome, explain_charge, explain_publish, explain_receive,
+};
 pub use follow::Follower;
 pub use hubs::{RegisterHub, RemoveMember, SetHubState, SetMember};
 pub use metering::LeaseAnswer;

@@ -93,7 +93,7 @@ pub struct Numbered<T> {
     pub entry: T,
 }
 
-fn not_found(what: &'static str) -> MarketError {
+pub(super) fn not_found(what: &'static str) -> MarketError {
     Refusal::NotFound { what }.into()
 }
 
@@ -106,7 +106,7 @@ fn scan_of(scan: Scan, page: &PageRequest) -> Result<Scan, MarketError> {
 }
 
 /// A scan that this crate's own declarations make possible.
-fn declared(scan: Result<Scan, crate::store::InvalidScan>) -> Result<Scan, StoreError> {
+pub(super) fn declared(scan: Result<Scan, crate::store::InvalidScan>) -> Result<Scan, StoreError> {
     scan.map_err(|error| {
         StoreError::new(StoreErrorKind::Unsupported, "a query does not fit its collection").with_source(error)
     })
@@ -549,7 +549,7 @@ impl Directory for Marketplace {
     }
 }
 
-fn read_if<E: Entity>(key: &Key, cell: Option<Cell>) -> Result<Option<E>, StoreError> {
+pub(super) fn read_if<E: Entity>(key: &Key, cell: Option<Cell>) -> Result<Option<E>, StoreError> {
     match cell {
         Some(Cell::Record { body, .. }) => E::from_body(key, &body).map(Some),
         _ => Ok(None),

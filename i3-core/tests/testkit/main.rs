@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod crashing;
+mod explains;
 mod faulty_stores;
 mod sweeping;
 mod traces;

@@ -33,12 +33,14 @@
 //! | `POST /orders/{order}/cancel`, `POST /orders/{order}/revoke` | end an order | |
 //! | `GET /orders/{order}/grant`, `GET /orders/{order}/statement` | access, usage and costs | |
 //! | `PUT /orders/{order}/rating` | rate what was received | |
+//! | `GET /explain/devices/{device}?topic=`, `GET /explain/orders/{order}`, `GET …/charge` | why | who may see the hub or the order |
 //! | `GET /accounts/{holder}/balances`, `GET /accounts/{holder}/entries?currency=` | money; the holder is a user, a hub, an order, `fees` or `external` | |
 //! | `GET /events`, `GET /audit`, `GET /audit/verification`, `GET /reconciliation` | operation | |
 //! | `GET /health` | whether the store answers | anybody |
 
 mod accounts;
 mod devices;
+mod explain;
 mod hubs;
 mod operation;
 mod orders;
@@ -87,6 +89,7 @@ pub fn router(state: AppState) -> Router {
         .merge(tokens::routes())
         .merge(hubs::routes())
         .merge(devices::routes())
+        .merge(explain::routes())
         .merge(products::routes())
         .merge(orders::routes())
         .merge(accounts::routes())

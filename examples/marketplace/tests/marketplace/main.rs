@@ -1,8 +1,11 @@
 //! The marketplace from outside: through its router, over its sockets, and as a process.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod brokers;
 mod crash;
 mod delivery;
+mod dynsec;
+mod explain;
 mod metrics;
 mod mqtt;
 mod process;

@@ -106,3 +106,18 @@ pub(crate) async fn eventually(limit: Duration, mut is: impl AsyncFnMut() -> boo
     };
     tokio::time::timeout(limit, wait).await.is_ok()
 }
+
+/// Whether the broker gives this login this filter.
+pub(crate) async fn subscribed(broker: SocketAddr, id: &str, login: (&str, &str), filter: &str) -> bool {
+    let (client, mut connection) = AsyncClient::new(options(broker, id, login), 10);
+    client.subscribe(filter, QoS::AtMostOnce).await.unwrap();
+    loop {
+        match connection.poll().await {
+            Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                return ack.return_codes == [rumqttc::SubscribeReasonCode::Success(QoS::AtMostOnce)];
+            }
+            Ok(_) => {}
+            Err(error) => panic!("{id} was not let in: {error}"),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! All dialects against one small marketplace.
+
+mod kicking;
+mod recorded;
+mod same;
+mod world;
