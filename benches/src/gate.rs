@@ -286,7 +286,7 @@ struct Everything {
 #[async_trait]
 impl Directory for Everything {
     async fn publish_rights(&self, _: DeviceId) -> Result<Option<Vec<PublishRight>>, StoreError> {
-        Ok(Some(vec![PublishRight { product: self.product, topic: self.topic.clone() }]))
+        Ok(Some(vec![PublishRight { product: self.product, topic: self.topic.clone(), terms: None }]))
     }
 
     async fn grant(&self, grant: GrantId) -> Result<Option<GrantView>, StoreError> {

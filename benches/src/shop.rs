@@ -203,6 +203,7 @@ async fn list(market: &Marketplace, seller: Actor) -> Result<(Device, Product), 
         description: "Readings for benches".parse::<Prose>()?,
         tags: Vec::new(),
         devices: vec![device.id],
+        stream: i3_core::stream::StreamDescription::default(),
     };
     let product = market.execute(seller, None, &product).await?;
     let product = MoveProduct { product: product.id, to: ProductState::Listed };

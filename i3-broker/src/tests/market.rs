@@ -174,7 +174,7 @@ impl Directory for Market {
         let mut rights = Vec::new();
         if books.listed && device == DeviceId::from_bits(1) {
             let topic = super::TOPIC.parse().unwrap();
-            rights.push(PublishRight { product: ProductId::from_bits(3), topic });
+            rights.push(PublishRight { product: ProductId::from_bits(3), topic, terms: None });
         }
         Ok(Some(rights))
     }

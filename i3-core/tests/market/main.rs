@@ -11,3 +11,4 @@ mod moves;
 mod random_traces;
 mod rules;
 mod sizes;
+mod streams;
