@@ -76,6 +76,11 @@ mod session;
 mod shared;
 mod signal;
 mod stats;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the connections take numbers from it once they are rewritten")
+)]
+mod stream;
 #[cfg(test)]
 mod tests;
 mod will;
@@ -86,3 +91,4 @@ pub use gate::Gate;
 pub use message::{Expired, InvalidMessage, Message, MessageParts};
 pub use shared::Ports;
 pub use stats::GateStats;
+pub use stream::JsonSchemas;

@@ -224,7 +224,8 @@ impl Quality {
         self.forget();
     }
 
-    /// Takes in what a check of a message against the product's schema said.
+    /// Takes in what a check of a message against the product's schema said. The reason is shown to everybody who sees
+    /// the product: it must say nothing of what the message says.
     pub fn checked(&mut self, at: Timestamp, sequence: u64, outcome: Result<(), String>) {
         let failed = u64::from(outcome.is_err());
         self.checked = self.checked.saturating_add(1);

@@ -39,10 +39,15 @@ pub trait Streams: fmt::Debug + Send + Sync + 'static {
         count: u64,
     ) -> Result<SequenceBlock, StreamsError>;
 
-    /// Gives the numbers from `unused` on back, of which the gate has used none and will use none; the gate holds
-    /// none of this product afterwards. Only the last numbers that were handed out come back: others are skipped. May be
-    /// repeated.
-    async fn release(&self, product: ProductId, holder: &str, unused: u64) -> Result<(), StreamsError>;
+    /// Gives these numbers back, the last ones that the gate has of the product: it has used none of them, will use
+    /// none, and asks for no others before this has returned. They come back if they are the last ones that were
+    /// handed out at all; otherwise they are skipped.
+    async fn release(
+        &self,
+        product: ProductId,
+        holder: &str,
+        rest: SequenceBlock,
+    ) -> Result<(), StreamsError>;
 
     /// Adds to what is known of a product's stream. Must not be repeated if the outcome is unknown: better some
     /// messages are not measured than measured twice. Samples that were redacted under other terms than the present

@@ -95,7 +95,7 @@ impl Decision for Reserve<'_> {
 struct Release<'a> {
     product: ProductId,
     holder: &'a str,
-    unused: u64,
+    rest: SequenceBlock,
 }
 
 impl Decision for Release<'_> {
@@ -104,7 +104,7 @@ impl Decision for Release<'_> {
 
     fn decide(&self, tx: &mut Tx<'_, StreamsError>) -> Told<()> {
         let Some(mut head) = tx.get::<StreamHead>(&self.product)? else { return Ok(()) };
-        if head.release(self.holder, self.unused) { tx.replace(&head) } else { Ok(()) }
+        if head.release(self.holder, self.rest) { tx.replace(&head) } else { Ok(()) }
     }
 }
 
@@ -172,8 +172,13 @@ impl Streams for Marketplace {
         self.tell(&Reserve { product, holder, count }).await
     }
 
-    async fn release(&self, product: ProductId, holder: &str, unused: u64) -> Result<(), StreamsError> {
-        self.tell(&Release { product, holder, unused }).await
+    async fn release(
+        &self,
+        product: ProductId,
+        holder: &str,
+        rest: SequenceBlock,
+    ) -> Result<(), StreamsError> {
+        self.tell(&Release { product, holder, rest }).await
     }
 
     async fn report(&self, product: ProductId, report: StreamReport) -> Result<(), StreamsError> {

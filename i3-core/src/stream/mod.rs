@@ -146,13 +146,13 @@ impl StreamHead {
         Ok(SequenceBlock { first, end })
     }
 
-    /// Takes back the numbers from `unused` on, of which the holder used none and will use none. Does nothing
-    /// (those numbers are skipped) if others were handed out after them, and when it is asked again.
-    pub fn release(&mut self, holder: &str, unused: u64) -> bool {
-        let last = self.last.as_ref().is_some_and(|last| last.holder == holder && last.first <= unused);
-        let back = last && unused < self.next;
+    /// Takes back these numbers, the last ones that the holder has: it used none of them and will use none. Does
+    /// nothing (they are skipped) unless they are the last ones that were handed out at all.
+    pub fn release(&mut self, holder: &str, rest: SequenceBlock) -> bool {
+        let its = self.last.as_ref().is_some_and(|last| last.holder == holder && last.first <= rest.first);
+        let back = its && rest.count() > 0 && rest.end == self.next;
         if back {
-            self.next = unused;
+            self.next = rest.first;
             self.last = None;
         }
         back

@@ -12,7 +12,7 @@ use serde_json::Value;
 pub const MAX_SCHEMA_BYTES: usize = 16 * 1_024;
 
 /// The most places (objects and lists) that a schema may have after its references are followed.
-pub const MAX_SCHEMA_PLACES: u64 = 4_096;
+pub const MAX_SCHEMA_PLACES: u64 = 1_024;
 
 /// Says whether a text is a JSON Schema that messages can be checked against.
 ///

@@ -13,11 +13,14 @@ fn product() -> ProductId {
 fn numbers_begin_at_one_and_a_given_back_end_is_handed_out_again() {
     let mut head = StreamHead::new(product());
     assert_eq!(head.reserve("a", 64), Ok(SequenceBlock { first: 1, end: 65 }));
-    assert!(head.release("a", 11));
-    assert_eq!(head.reserve("b", 10), Ok(SequenceBlock { first: 11, end: 21 }));
-    assert!(!head.release("a", 11), "asked again, when another holds them");
-    assert_eq!(head.reserve("a", 0), Ok(SequenceBlock { first: 21, end: 22 }));
-    assert!(!head.release("b", 11), "others were handed out since");
+    let block = |first, end| SequenceBlock { first, end };
+    assert!(head.release("a", block(11, 65)));
+    assert_eq!(head.reserve("b", 10), Ok(block(11, 21)));
+    assert!(!head.release("a", block(11, 65)), "asked again, when another holds them");
+    assert!(!head.release("a", block(11, 21)), "another's");
+    assert_eq!(head.reserve("a", 0), Ok(block(21, 22)));
+    assert!(!head.release("b", block(12, 21)), "others were handed out since");
+    assert!(!head.release("a", block(22, 22)), "nothing");
     assert_eq!(head.next, 22);
 }
 
@@ -26,7 +29,8 @@ fn two_blocks_in_a_row_are_given_back_together() {
     let mut head = StreamHead::new(product());
     head.reserve("a", 10).unwrap();
     head.reserve("a", 10).unwrap();
-    assert!(head.release("a", 4));
+    assert!(!head.release("a", SequenceBlock { first: 4, end: 11 }), "not the last ones");
+    assert!(head.release("a", SequenceBlock { first: 4, end: 21 }));
     assert_eq!(head.next, 4);
 }
 
@@ -74,12 +78,14 @@ proptest! {
                 }
                 Doing::Release => {
                     // As a gate does it: what is unused without a gap to the end of all that it holds.
-                    let mut unused = head.next;
-                    while held.pop_if(|last| *last + 1 == unused).is_some() {
-                        unused -= 1;
+                    if let Some(last) = held.pop() {
+                        let mut first = last;
+                        while held.pop_if(|before| *before + 1 == first).is_some() {
+                            first -= 1;
+                        }
+                        held.clear();
+                        head.release(&name, SequenceBlock { first, end: last + 1 });
                     }
-                    held.clear();
-                    head.release(&name, unused);
                 }
                 Doing::Crash => held.clear(),
             }

@@ -29,7 +29,7 @@ use i3_core::product::ProductState;
 use i3_core::quality::Quality;
 use i3_core::secret::SecretHash;
 use i3_core::store::{Body, Entity, Key, MemoryStore, Scan, StoreExt as _};
-use i3_core::stream::{Sample, SampleTerms, StreamDescription, StreamReport};
+use i3_core::stream::{Sample, SampleTerms, SequenceBlock, StreamDescription, StreamReport};
 use i3_core::user::UserSecret;
 
 use crate::fixture::{AllowAll, Fixture, euros, fixed, per_message};
@@ -228,8 +228,9 @@ async fn streams(f: &Fixture, store: &MemoryStore) {
     let product = f.product.id;
     let terms = run.execute(seller, None, &DescribeStream { product, stream }).await.unwrap();
 
-    let first = run.reserve(product, "gate-1", 64).await.unwrap().first;
-    run.release(product, "gate-1", first + 4).await.unwrap();
+    let block = run.reserve(product, "gate-1", 64).await.unwrap();
+    let first = block.first;
+    run.release(product, "gate-1", SequenceBlock { first: first + 4, ..block }).await.unwrap();
     run.reserve(product, "gate-2", 64).await.unwrap();
     let now = f.clock_now();
     let mut quality = Quality::default();

@@ -14,7 +14,7 @@ use i3_core::market::{
 use i3_core::product::ProductState;
 use i3_core::quality::Quality;
 use i3_core::store::{Applied, MemoryStore};
-use i3_core::stream::{Sample, SampleTerms, SchemaCheck, StreamDescription, StreamReport};
+use i3_core::stream::{Sample, SampleTerms, SchemaCheck, SequenceBlock, StreamDescription, StreamReport};
 use i3_core::testkit::faults::{Call, FailsAs, Fault, FaultyStore, Plan};
 
 use crate::fixture::{AllowAll, Fixture, Recorder, refusal, user};
@@ -88,9 +88,11 @@ async fn gates_take_disjoint_rising_numbers_and_a_restart_goes_on_above_them() {
 async fn an_orderly_end_leaves_no_gap_and_a_crash_skips_the_block() {
     let f = Fixture::new().await;
     let product = f.product.id;
-    assert_eq!(f.market.reserve(product, "gate", 64).await.unwrap().first, 1);
-    f.market.release(product, "gate", 6).await.unwrap();
-    f.market.release(product, "gate", 6).await.unwrap();
+    let block = f.market.reserve(product, "gate", 64).await.unwrap();
+    assert_eq!(block.first, 1);
+    for _ in 0..2 {
+        f.market.release(product, "gate", SequenceBlock { first: 6, ..block }).await.unwrap();
+    }
     // This one dies.
     assert_eq!(f.market.reserve(product, "gate", 64).await.unwrap().first, 6);
     assert_eq!(f.market.reserve(product, "gate", 64).await.unwrap().first, 70);
@@ -108,7 +110,7 @@ async fn many_gates_at_once_never_get_one_number_twice() {
                 let block = market.reserve(product, &holder, 7).await.unwrap();
                 let some = block.first + (gate + round) % 7;
                 used.extend(block.first..some);
-                market.release(product, &holder, some).await.unwrap();
+                market.release(product, &holder, SequenceBlock { first: some, ..block }).await.unwrap();
             }
             used
         }));
@@ -139,7 +141,7 @@ async fn a_lost_answer_skips_a_block_and_never_repeats_it() {
         store.disarm();
         let block = market.reserve(product, "gate", 10).await.unwrap();
         assert_eq!(block.first, next);
-        market.release(product, "gate", block.first).await.unwrap();
+        market.release(product, "gate", block).await.unwrap();
     }
     store.arm(Plan::at(1, Fault::Overtaken).of(Call::Commit));
     assert_eq!(
