@@ -9,7 +9,7 @@ use i3_auth::broker_password::BrokerPasswords;
 use i3_auth::password::{PasswordError, PasswordSettings, Passwords};
 use i3_auth::{MarketAuthenticator, MasterKey, MasterKeyError, RolePolicy};
 use i3_broker::log::{RumqttdLog, RumqttdLogConfig};
-use i3_broker::{Gate, GateConfig, GateError, Ports};
+use i3_broker::{Gate, GateConfig, GateError, JsonSchemas, Ports};
 use i3_core::access::Actor;
 use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
 use i3_core::market::{MarketError, Marketplace, Settings};
@@ -138,7 +138,8 @@ impl Assembly {
     pub async fn over(store: DynStore, config: AssemblyConfig) -> Result<Self, AssemblyError> {
         let market = Marketplace::open(store.clone(), Arc::new(RolePolicy), i3_auth::COLLECTIONS)
             .await?
-            .with_settings(config.settings.clone());
+            .with_settings(config.settings.clone())
+            .with_schema_check(Arc::new(JsonSchemas));
         let master = match &config.master_key {
             Some(file) => MasterKey::load_or_create(file)?,
             None => MasterKey::generate()?,

@@ -9,4 +9,5 @@ mod purchase;
 mod refusals;
 mod shared_store;
 mod story;
+mod streams;
 mod support;
