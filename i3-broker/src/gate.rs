@@ -18,9 +18,10 @@ use crate::log::TopicLog;
 use crate::meter::Grants;
 use crate::parked::Parked;
 use crate::revoke::Listener;
-use crate::shared::{Connections, Ports, Retained, Sequences, Shared, TaskCount};
+use crate::shared::{Connections, Ports, Retained, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals, interrupt_all};
 use crate::stats::{Counters, GateStats, add};
+use crate::stream::ProductStreams;
 
 /// A running MQTT gate. Dropping it stops accepting connections and leaves those that exist alone; call
 /// [`Gate::shutdown`] to end them in order and to close their leases.
@@ -44,6 +45,10 @@ impl Gate {
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let streams =
+            ProductStreams::new(Arc::clone(&ports.streams), config.holder.clone(), Handle::current());
+        let streams = Arc::new(streams);
+        streams.keep(config.report_every, config.stream_idle);
         let shared = Arc::new(Shared {
             config,
             ports,
@@ -52,7 +57,7 @@ impl Gate {
             grants: Grants::default(),
             connections: Connections::default(),
             parked: Parked::default(),
-            sequences: Sequences::default(),
+            streams,
             retained: Retained::default(),
             counters: Counters::default(),
             changes: AtomicU64::new(0),
@@ -80,6 +85,7 @@ impl Gate {
         GateStats {
             delivered: by_grant.iter().map(|(_, delivered)| delivered).sum(),
             parked: u64::try_from(self.shared.parked.count()).unwrap_or(u64::MAX),
+            streams: u64::try_from(self.shared.streams.count()).unwrap_or(u64::MAX),
             log_lost: self.shared.log.lost(),
             log_restarts: self.shared.log.restarts(),
             by_grant,
@@ -88,7 +94,7 @@ impl Gate {
     }
 
     /// Stops accepting, lets clients read what is in hand for a limited time, closes all connections, reports
-    /// all usage and closes all leases. Wills do not fire, and sessions without a connection end.
+    /// all usage and closes all leases, reports all streams and gives unused sequence numbers back. Wills do not fire, and sessions without a connection end.
     pub async fn shutdown(self) {
         let shared = &self.shared;
         self.accepting.abort();
@@ -106,6 +112,7 @@ impl Gate {
             add(&shared.counters.forced, interrupt_all(late, shared.config.revoke_limit).await);
         }
         shared.parked.clear();
+        shared.streams.close(shared.config.quota_wait).await;
         if !wait_for(shared.config.quota_wait + limit, || shared.grants.count() == 0).await {
             tracing::error!(left = shared.grants.count(), "leases stay open at shutdown");
         }

@@ -29,6 +29,10 @@ pub(crate) async fn fire(shared: &Shared, principal: Principal, will: &Will) {
             shared.counters.refused.fetch_add(1, Ordering::Relaxed);
             return;
         };
+        if shared.streams.ready(right, 1, shared.config.quota_wait).await.is_err() {
+            tracing::warn!(topic = %will.topic, "a will is not published: there are no sequence numbers");
+            return;
+        }
         if shared.changes.load(Ordering::Acquire) != changes {
             continue;
         }
@@ -41,7 +45,7 @@ pub(crate) async fn fire(shared: &Shared, principal: Principal, will: &Will) {
             properties: &will.properties,
             payload: &will.payload,
         };
-        if shared.take_in(&right.topic, std::iter::once(parts), &mut Vec::new()).is_ok() {
+        if shared.take_in(right, std::iter::once(parts), &mut Vec::new()).is_ok() {
             shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
         }
         return;

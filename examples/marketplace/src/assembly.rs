@@ -191,7 +191,8 @@ impl Assembly {
         let ports = Ports {
             authenticator: self.access.authenticator.clone(),
             directory: market.clone(),
-            metering: market,
+            metering: market.clone(),
+            streams: market,
             clock: self.market.clock().clone(),
         };
         let log = RumqttdLog::start(RumqttdLogConfig::default()).await.map_err(GateError::from)?;

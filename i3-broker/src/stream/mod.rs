@@ -70,6 +70,28 @@ impl ProductStreams {
         stream
     }
 
+    /// Waits until there are `needed` numbers for the messages of a right, or for as long as the limit.
+    pub(crate) async fn ready(
+        &self,
+        right: &PublishRight,
+        needed: u64,
+        limit: Duration,
+    ) -> Result<(), NoNumbers> {
+        let wait = async {
+            loop {
+                // Another one, once this one was given up.
+                let stream = self.of(right);
+                let changed = stream.changed();
+                if stream.has(needed) {
+                    return;
+                }
+                // Looked at again all the same, in case of a gate that is closing.
+                let _ = tokio::time::timeout(product::FIRST_RETRY, changed).await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.map_err(|_| NoNumbers)
+    }
+
     /// How many streams are held.
     pub(crate) fn count(&self) -> usize {
         self.all().len()
@@ -122,6 +144,7 @@ impl ProductStreams {
         }
         // Not before its numbers are back: until then nobody asks for others.
         self.all().remove(&product);
+        stream.gone();
     }
 
     /// Takes no more messages, reports all streams and gives their numbers back. Each step of a stream waits no longer

@@ -11,6 +11,7 @@ use i3_core::stream::{StreamReport, StreamTerms};
 use i3_core::time::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::NoNumbers;
 use super::look::{Looks, Pace};
@@ -18,7 +19,7 @@ use super::numbers::Numbers;
 use super::schema::Checker;
 
 /// Pauses between tries when the store does not answer.
-const FIRST_RETRY: Duration = Duration::from_millis(50);
+pub(super) const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
 /// What all streams of a gate share.
@@ -87,23 +88,24 @@ impl ProductStream {
         Turn { stream: self, state, at }
     }
 
-    /// Asks for numbers if there are not `needed` of them, and waits for the answer.
-    pub(crate) async fn ready(self: &Arc<Self>, needed: u64, limit: Duration) -> Result<(), NoNumbers> {
-        let wait = async {
-            loop {
-                let answered = self.answered.notified();
-                {
-                    let mut state = self.state();
-                    if !state.closing && state.numbers.left() >= needed {
-                        return;
-                    }
-                    self.refill(&mut state, needed);
-                }
-                // An answer that came in between is looked for again.
-                let _ = tokio::time::timeout(FIRST_RETRY, answered).await;
-            }
-        };
-        tokio::time::timeout(limit, wait).await.map_err(|_| NoNumbers)
+    /// Whether there are `needed` numbers; asks for more if not.
+    pub(super) fn has(self: &Arc<Self>, needed: u64) -> bool {
+        let mut state = self.state();
+        let enough = !state.closing && state.numbers.left() >= needed;
+        if !enough {
+            self.refill(&mut state, needed);
+        }
+        enough
+    }
+
+    /// Is done when somebody was answered who asked for numbers, or the stream was given up.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.answered.notified()
+    }
+
+    /// Says that it was given up.
+    pub(super) fn gone(&self) {
+        self.answered.notify_waiters();
     }
 
     fn refill(self: &Arc<Self>, state: &mut State, needed: u64) {

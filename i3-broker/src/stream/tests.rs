@@ -195,11 +195,11 @@ async fn without_the_store_what_is_held_is_used_up_and_then_nothing_is_taken() {
     }
     assert_eq!(used, 64);
     assert_eq!(hand_over(&streams, &right(2), at(0), &[b"x"], &log), Err(NoNumbers));
-    let waited = streams.of(&right(2)).ready(1, Duration::from_millis(20)).await;
+    let waited = streams.ready(&right(2), 1, Duration::from_millis(20)).await;
     assert_eq!(waited, Err(NoNumbers));
     kept.down.store(false, Ordering::SeqCst);
     assert_eq!(publish(&streams, &right(1), &[b"x"]).await, [65]);
-    assert_eq!(streams.of(&right(2)).ready(1, LIMIT).await, Ok(()));
+    assert_eq!(streams.ready(&right(2), 1, LIMIT).await, Ok(()));
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn blocks_are_taken_ahead_of_need() {
     publish(&streams, &right(1), &[b"x".as_slice(); 40]).await;
     // Most of the first block is used: the next one is on its way before it is needed.
     until(|| kept.reserved.load(Ordering::SeqCst) >= 2).await;
-    streams.of(&right(1)).ready(60, LIMIT).await.unwrap();
+    streams.ready(&right(1), 60, LIMIT).await.unwrap();
     let log = Mutex::default();
     assert_eq!(
         hand_over(&streams, &right(1), at(0), &[b"x".as_slice(); 60], &log).unwrap(),
@@ -276,6 +276,22 @@ async fn a_stream_that_nobody_uses_is_reported_given_back_and_forgotten() {
     streams.keep(Duration::from_millis(2), Duration::ZERO);
     until(|| streams.count() == 0).await;
     assert_eq!(kept.quality.lock().unwrap().messages(), 4);
+}
+
+#[tokio::test]
+async fn who_waits_while_a_stream_is_given_up_gets_numbers_of_the_next_one() {
+    let kept = Arc::new(Kept::default());
+    let streams = gate(&kept, "gate");
+    publish(&streams, &right(1), &[b"x"]).await;
+    kept.slow.store(100, Ordering::SeqCst);
+    let closing = {
+        let streams = Arc::clone(&streams);
+        tokio::spawn(async move { streams.round(Duration::ZERO).await })
+    };
+    until(|| hand_over(&streams, &right(1), at(0), &[], &Mutex::default()).is_err()).await;
+    assert_eq!(streams.ready(&right(1), 1, LIMIT).await, Ok(()));
+    closing.await.unwrap();
+    assert_eq!(publish(&streams, &right(1), &[b"y"]).await, [2]);
 }
 
 #[tokio::test]
@@ -348,7 +364,7 @@ async fn a_fast_stream_is_looked_at_in_part() {
     let streams = gate(&kept, "gate");
     let sample = Some(SampleTerms { last: 16, redact: Vec::new(), per_person_per_day: 1 });
     let right = described(Some(r#"{"type": "object"}"#), sample, 1);
-    streams.of(&right).ready(10_000, LIMIT).await.unwrap();
+    streams.ready(&right, 10_000, LIMIT).await.unwrap();
     publish(&streams, &right, &[b"{}"]).await;
     until(|| streams.of(&right).is_checked()).await;
     let log = Mutex::default();

@@ -11,6 +11,7 @@ mod mqtt5;
 mod parking;
 mod publishing;
 mod revocation;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ impl Scene {
             authenticator: Arc::clone(&market) as _,
             directory: Arc::clone(&market) as _,
             metering: Arc::clone(&market) as _,
+            streams: Arc::clone(&market) as _,
             clock: Arc::new(SystemClock),
         };
         let mut config = GateConfig::new("127.0.0.1:0".parse().unwrap());

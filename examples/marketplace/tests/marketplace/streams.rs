@@ -1,12 +1,16 @@
 //! What sellers say of their messages, what was measured of them, and what is shown before buying.
 
+use std::time::Duration;
+
 use i3_core::gate::Streams;
 use i3_core::quality::Quality;
 use i3_core::stream::{Sample, SampleTerms, StreamReport};
 use i3_marketplace::{Assembly, StoreUrl};
+use rumqttc::QoS;
 use serde_json::{Value, json};
 
-use crate::support::{Shop, assemble, config, text};
+use crate::mqtt::{Client, eventually};
+use crate::support::{DEVICE_LOGIN, PASSWORD, Shop, assemble, config, text};
 
 async fn shop() -> (Assembly, Shop) {
     let (assembly, rest) = assemble(config(StoreUrl::Memory)).await;
@@ -117,4 +121,42 @@ async fn a_schema_that_is_none_is_refused_with_its_reason_and_only_the_hub_sets_
         (&emptied["revision"], &emptied["schema"], &emptied["sample"]),
         (&json!(2), &Value::Null, &Value::Null)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_device_publishes_is_measured_checked_and_shown_redacted() {
+    let (assembly, shop) = shop().await;
+    let gate = assembly.start_gate("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let (rest, path) = (&shop.rest, format!("/products/{}", shop.product));
+    let device = Client::connect(gate.local_addr(), "device", (DEVICE_LOGIN, PASSWORD), None).await;
+    let publish = async |payload: &str| {
+        device.requests.publish(&shop.topic, QoS::AtLeastOnce, false, payload).await.unwrap();
+    };
+    publish(r#"{"t": 1}"#).await;
+    assert!(eventually(Duration::from_secs(30), async || gate.stats().publishes_accepted == 1).await);
+    // The device is connected: it goes by the new terms without being told.
+    rest.put(&shop.seller, format!("{path}/stream"), said()).await.ok();
+    let checked = async || {
+        publish(r#"{"t": 21.5, "who": "secret"}"#).await;
+        publish(r#"{"t": "warm", "who": "secret"}"#).await;
+        let quality = rest.get(&shop.buyer, format!("{path}/quality")).await.ok();
+        let fault = quality["last_fault"]["reason"].as_str().unwrap_or_default();
+        fault.contains("/properties/t/type") && quality["conforming_per_mille"].as_u64() > Some(0)
+    };
+    assert!(eventually(Duration::from_secs(30), checked).await, "messages are checked and told of");
+    let sampled = async || {
+        let sample = rest.get(&shop.seller, format!("{path}/sample")).await.ok();
+        let shown: Vec<_> = sample["samples"].as_array().unwrap().iter().map(|one| &one["content"]).collect();
+        shown == [&json!({"json": {"t": 21.5}}), &json!({"json": {"t": "warm"}})]
+    };
+    assert!(eventually(Duration::from_secs(30), sampled).await, "the last two are shown");
+    gate.shutdown().await;
+    let quality = rest.get(&shop.buyer, format!("{path}/quality")).await.ok();
+    assert_eq!(quality["missing"], 0);
+    let balance = shop.balance().await;
+    assert_eq!(balance, 500, "nobody paid");
+    // Who comes next goes on with the next number.
+    let product = shop.product.parse().unwrap();
+    let next = assembly.market().reserve(product, "another", 1).await.unwrap().first;
+    assert_eq!(quality["messages"], next - 1);
 }
