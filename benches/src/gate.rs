@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,12 +19,13 @@ use i3_broker::log::{RumqttdLog, RumqttdLogConfig};
 use i3_broker::{Gate, GateConfig, Ports};
 use i3_core::gate::{
     Admission, Authenticator, Directory, GrantView, LeaseTerms, Login as Presented, LoginError, Metering,
-    MeteringError, Principal, PublishRight,
+    MeteringError, Principal, PublishRight, Streams, StreamsError,
 };
 use i3_core::id::{DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, UserId};
 use i3_core::name::Topic;
 use i3_core::order::Order;
 use i3_core::store::StoreError;
+use i3_core::stream::{SequenceBlock, StreamHead, StreamReport};
 use i3_core::time::{Clock, SystemClock};
 use i3_store_sql::{SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
@@ -158,10 +159,13 @@ pub fn serve_if_asked(mut arguments: impl Iterator<Item = String>) -> Result<boo
     Ok(true)
 }
 
+/// What answers the gate beside logins.
+type Answering = (Arc<dyn Directory>, Arc<dyn Metering>, Arc<dyn Streams>);
+
 async fn open(behind: Behind, buyers: usize, directory: &Path) -> Result<(Gate, Vec<String>), ShopError> {
     let mut logins = Logins::default();
     let mut names = Vec::new();
-    let (directory, metering): (Arc<dyn Directory>, Arc<dyn Metering>) = match behind {
+    let (directory, metering, streams): Answering = match behind {
         Behind::Marketplace | Behind::ManyProducts => {
             let store = SqliteStore::open(directory.join("gate.sqlite"), SqliteOptions::default()).await?;
             let shop = Arc::new(Shop::open(Arc::new(store), buyers.min(100)).await?);
@@ -176,7 +180,7 @@ async fn open(behind: Behind, buyers: usize, directory: &Path) -> Result<(Gate, 
             }
             logins.market = Some(authenticator(&shop)?);
             let market = Arc::new(shop.market().clone());
-            (Arc::clone(&market) as _, market)
+            (Arc::clone(&market) as _, Arc::clone(&market) as _, market)
         }
         Behind::Nothing => {
             let (device, hub) = (DeviceId::from_bits(1), HubId::from_bits(2));
@@ -186,11 +190,14 @@ async fn open(behind: Behind, buyers: usize, directory: &Path) -> Result<(Gate, 
                 let (order, buyer) = (OrderId::from_bits(1_000 + buyer), UserId::from_bits(2_000 + buyer));
                 names.push(logins.add(Principal::Order { order, buyer }, &order.to_string()));
             }
-            let all = Arc::new(Everything { product: ProductId::from_bits(3), topic: crate::TOPIC.parse()? });
-            (Arc::clone(&all) as _, all)
+            let product = ProductId::from_bits(3);
+            let head = StreamHead::new(product).into();
+            let all = Arc::new(Everything { product, topic: crate::TOPIC.parse()?, head });
+            (Arc::clone(&all) as _, Arc::clone(&all) as _, all)
         }
     };
-    let ports = Ports { authenticator: Arc::new(logins), directory, metering, clock: Arc::new(SystemClock) };
+    let clock = Arc::new(SystemClock);
+    let ports = Ports { authenticator: Arc::new(logins), directory, metering, streams, clock };
     let log = Arc::new(RumqttdLog::start(RumqttdLogConfig::default()).await?);
     let mut config = GateConfig::new((Ipv4Addr::LOCALHOST, 0).into());
     config.max_connections = config.max_connections.max(buyers + 64);
@@ -281,12 +288,28 @@ impl Authenticator for Logins {
 struct Everything {
     product: ProductId,
     topic: Topic,
+    head: Mutex<StreamHead>,
+}
+
+#[async_trait]
+impl Streams for Everything {
+    async fn reserve(&self, _: ProductId, holder: &str, count: u64) -> Result<SequenceBlock, StreamsError> {
+        Ok(self.head.lock().unwrap_or_else(PoisonError::into_inner).reserve(holder, count)?)
+    }
+
+    async fn release(&self, _: ProductId, _: &str, _: SequenceBlock) -> Result<(), StreamsError> {
+        Ok(())
+    }
+
+    async fn report(&self, _: ProductId, _: StreamReport) -> Result<(), StreamsError> {
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Directory for Everything {
     async fn publish_rights(&self, _: DeviceId) -> Result<Option<Vec<PublishRight>>, StoreError> {
-        Ok(Some(vec![PublishRight { product: self.product, topic: self.topic.clone() }]))
+        Ok(Some(vec![PublishRight { product: self.product, topic: self.topic.clone(), terms: None }]))
     }
 
     async fn grant(&self, grant: GrantId) -> Result<Option<GrantView>, StoreError> {

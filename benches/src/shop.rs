@@ -19,6 +19,7 @@ use i3_core::order::Order;
 use i3_core::product::{Product, ProductState};
 use i3_core::secret::SecretHash;
 use i3_core::store::DynStore;
+use i3_core::stream::StreamDescription;
 use tokio::task::JoinSet;
 
 /// Why the shop could not be opened or a purchase was not made.
@@ -141,6 +142,7 @@ impl Shop {
             description: "Readings for benches".parse::<Prose>()?,
             tags: Vec::new(),
             devices: vec![self.deed.device.id],
+            stream: StreamDescription::default(),
         };
         let product = self.market.execute(Actor::System, None, &product).await?;
         let listed = MoveProduct { product: product.id, to: ProductState::Listed };
@@ -203,6 +205,7 @@ async fn list(market: &Marketplace, seller: Actor) -> Result<(Device, Product), 
         description: "Readings for benches".parse::<Prose>()?,
         tags: Vec::new(),
         devices: vec![device.id],
+        stream: StreamDescription::default(),
     };
     let product = market.execute(seller, None, &product).await?;
     let product = MoveProduct { product: product.id, to: ProductState::Listed };

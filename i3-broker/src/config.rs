@@ -71,6 +71,9 @@ pub struct GateConfig {
     pub largest_lease: u64,
     /// How often usage is reported while it changes. Default 1 s.
     pub report_every: Duration,
+    /// How long a product may have no publishes before its unused sequence numbers go back and the gate forgets it.
+    /// Default 10 minutes.
+    pub stream_idle: Duration,
     /// How long a session waits for quota when the store does not answer, before it is closed; also how long
     /// the gate tries to close a lease. Default 10 s.
     pub quota_wait: Duration,
@@ -114,6 +117,7 @@ impl GateConfig {
             first_lease: 64,
             largest_lease: 524_288,
             report_every: Duration::from_secs(1),
+            stream_idle: Duration::from_mins(10),
             quota_wait: Duration::from_secs(10),
             revoke_limit: Duration::from_secs(2),
             shutdown_limit: Duration::from_secs(5),

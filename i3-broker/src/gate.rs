@@ -19,9 +19,10 @@ use crate::meter::Grants;
 use crate::metrics::{GateMetrics, Meters};
 use crate::parked::Parked;
 use crate::revoke;
-use crate::shared::{Connections, Ports, Retained, Sequences, Shared};
+use crate::shared::{Connections, Ports, Retained, Shared};
 use crate::signal::{Signals, interrupt_all};
 use crate::stats::{Counters, GateStats, add};
+use crate::stream::ProductStreams;
 
 /// A running MQTT gate. Dropping it stops accepting connections and leaves those that exist alone; call
 /// [`Gate::shutdown`] to end them in order and to close their leases.
@@ -46,6 +47,10 @@ impl Gate {
         }
         let addresses: Vec<_> = listening.iter().map(|listening| listening.address).collect();
         let first = *addresses.first().ok_or(GateError::NoListener)?;
+        let streams =
+            ProductStreams::new(Arc::clone(&ports.streams), config.holder.clone(), Handle::current());
+        let streams = Arc::new(streams);
+        streams.keep(config.report_every, config.stream_idle);
         let shared = Arc::new(Shared {
             input: Budget::new(config.memory / 2),
             output: Budget::new(config.memory / 2),
@@ -57,7 +62,7 @@ impl Gate {
             grants: Grants::default(),
             connections: Connections::default(),
             parked: Parked::default(),
-            sequences: Sequences::default(),
+            streams,
             retained: Retained::default(),
             counters: Counters::default(),
             meters: Meters::default(),
@@ -105,7 +110,7 @@ impl Gate {
     }
 
     /// Stops accepting, lets clients read what is in hand for a limited time, closes all connections, reports
-    /// all usage and closes all leases. Wills do not fire, and sessions without a connection end.
+    /// all usage and closes all leases, reports all streams and gives unused sequence numbers back. Wills do not fire, and sessions without a connection end.
     pub async fn shutdown(self) {
         self.stop();
         let shared = &self.shared;
@@ -122,6 +127,7 @@ impl Gate {
             add(&shared.counters.forced, interrupt_all(late, shared.config.revoke_limit).await);
         }
         shared.parked.clear();
+        shared.streams.close(shared.config.quota_wait).await;
         if !wait_for(shared.config.quota_wait + limit, || shared.grants.count() == 0).await {
             tracing::error!(left = shared.grants.count(), "leases stay open at shutdown");
         }

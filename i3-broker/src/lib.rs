@@ -19,6 +19,9 @@
 //!   to stand in the middle of a message.
 //! - **A buyer with quota gets every message** that the log still holds: while more quota is on its way, messages
 //!   wait. A session that falls behind by more than the log holds misses messages; they are counted, not charged.
+//! - **Every message has a number** that no other message of its product has or will have, whichever gate takes it and
+//!   whatever dies. A gate takes numbers ahead, from [`Streams`](i3_core::gate::Streams); what one that dies had not used
+//!   is skipped. While there are no numbers, no messages are taken.
 //! - **It fails closed.** Without the store nobody logs in and no new quota is taken; what a lease still holds is
 //!   delivered, then connections end.
 //!
@@ -68,7 +71,7 @@
 //! - No Local has nothing to act on, since no buyer publishes.
 //! - Topic aliases towards clients: the server need not use any.
 //! - Extended authentication: CONNACK 0x8C; an AUTH packet is a protocol error. MQTT 3.1 is refused.
-//! - Sessions, retained messages and sequence numbers do not outlive the process.
+//! - Sessions and retained messages do not outlive the process.
 //! - A session that was unsubscribed while messages of it were unacknowledged is not taken up again: there is no
 //!   grant under which they could be sent.
 
@@ -88,6 +91,7 @@ mod session;
 mod shared;
 mod signal;
 mod stats;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -101,3 +105,4 @@ pub use message::{Expired, InvalidMessage, Message, MessageParts};
 pub use metrics::{GateMetrics, METRICS_CONTENT_TYPE};
 pub use shared::Ports;
 pub use stats::GateStats;
+pub use stream::JsonSchemas;

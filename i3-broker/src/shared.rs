@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use i3_core::gate::{Authenticator, Directory, Metering, Principal};
+use i3_core::gate::{Authenticator, Directory, Metering, Principal, PublishRight, Streams};
 use i3_core::id::{DeviceId, OrderId};
 use i3_core::name::Topic;
-use i3_core::time::Clock;
+use i3_core::time::{Clock, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -20,6 +20,7 @@ use crate::metrics::Meters;
 use crate::parked::Parked;
 use crate::signal::ConnHandle;
 use crate::stats::{Counters, GateStats};
+use crate::stream::{NoNumbers, ProductStreams};
 
 /// What a gate asks of the marketplace.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Ports {
     pub directory: Arc<dyn Directory>,
     /// Hands out quota.
     pub metering: Arc<dyn Metering>,
+    /// Numbers messages, and is told what they were like.
+    pub streams: Arc<dyn Streams>,
     /// Tells the time, for the ends of credentials and grants.
     pub clock: Arc<dyn Clock>,
 }
@@ -43,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) grants: Grants,
     pub(crate) connections: Connections,
     pub(crate) parked: Parked,
-    pub(crate) sequences: Sequences,
+    pub(crate) streams: Arc<ProductStreams>,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
     pub(crate) meters: Meters,
@@ -61,30 +64,31 @@ pub(crate) struct Shared {
 impl Shared {
     /// The time, in milliseconds since 1970.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.ports.clock.now().micros()).unwrap_or_default() / 1_000
+        millis(self.ports.clock.now())
     }
 
-    /// Numbers authorized messages of one product, gives them to the log, and retains the last of those that are to
-    /// be retained. `scratch` is for use again. After an error the log took nothing and no number is used up.
+    /// Numbers authorized messages of one product, gives them to the log, measures them, and retains the last of those
+    /// that are to be retained. `scratch` is for use again. After an error nothing was taken and no number is used up.
     pub(crate) fn take_in<'a>(
         &self,
         source: Principal,
-        topic: &Topic,
+        right: &PublishRight,
         parts: impl Iterator<Item = MessageParts<'a>> + Clone,
         scratch: &mut Vec<Message>,
-    ) -> Result<Backlog, LogDown> {
-        let sequence = self.sequences.of(topic);
-        let published = self.now();
+    ) -> Result<Backlog, Deferred> {
+        let at = self.ports.clock.now();
+        let published = millis(at);
         scratch.clear();
         let mut batch = Batch::with_capacity(parts.clone().map(|parts| parts.len()).sum());
-        // Held until the log has them: the order of the numbers is the order in the log.
-        let mut last = sequence.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut number = *last;
+        let stream = self.streams.of(right);
+        let mut turn = stream.turn(right.terms.as_ref(), at);
+        let mut numbers = turn.numbers(parts.clone().count())?.peekable();
         let mut retained = None;
         for parts in parts {
-            number = number.saturating_add(1);
+            let Some(sequence) = numbers.peek().copied() else { break };
             // Only what is longer than any packet is no message.
-            if let Ok(message) = batch.add(&MessageParts { sequence: number, published, ..parts }) {
+            if let Ok(message) = batch.add(&MessageParts { sequence, published, ..parts }) {
+                numbers.next();
                 if message.retain() {
                     retained = Some(scratch.len());
                 }
@@ -93,28 +97,26 @@ impl Shared {
         }
         // First, or who subscribes in between would get it neither way.
         if let Some(message) = retained.and_then(|at| scratch.get(at)) {
-            self.retained.put(topic, message);
+            self.retained.put(&right.topic, message);
         }
-        let backlog = self.log.publish(source, topic, scratch)?;
-        *last = number;
-        drop(last);
+        let backlog = self.log.publish(source, &right.topic, scratch)?;
+        turn.took(&scratch.iter().map(Message::payload));
         scratch.clear();
         Ok(backlog)
     }
 }
 
-/// The last number given to a message of each product. Begins anew with the process.
-#[derive(Debug, Default)]
-pub(crate) struct Sequences(Mutex<HashMap<Topic, Arc<Mutex<u64>>>>);
+fn millis(time: Timestamp) -> u64 {
+    u64::try_from(time.micros()).unwrap_or_default() / 1_000
+}
 
-impl Sequences {
-    fn of(&self, topic: &Topic) -> Arc<Mutex<u64>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = all.get(topic) {
-            return Arc::clone(last);
-        }
-        Arc::clone(all.entry(topic.clone()).or_default())
-    }
+/// Messages were not taken: they may be offered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Deferred {
+    #[error(transparent)]
+    Log(#[from] LogDown),
+    #[error(transparent)]
+    Numbers(#[from] NoNumbers),
 }
 
 impl Shared {
@@ -125,6 +127,7 @@ impl Shared {
             delivered: by_grant.iter().map(|(_, delivered)| delivered).sum(),
             parked: u64::try_from(self.parked.count()).unwrap_or(u64::MAX),
             memory: u64::try_from(self.input.used() + self.output.used()).unwrap_or(u64::MAX),
+            streams: u64::try_from(self.streams.count()).unwrap_or(u64::MAX),
             given_up: u64::try_from(self.input.evicted()).unwrap_or(u64::MAX),
             log_lost: self.log.lost(),
             log_restarts: self.log.restarts(),

@@ -37,6 +37,8 @@ pub struct GateStats {
     pub resumed: u64,
     /// Sessions that ended without a connection: by time, by a change of access, or for want of room.
     pub parked_ended: u64,
+    /// Products that the gate holds sequence numbers of now.
+    pub streams: u64,
     /// Messages that the log itself lost.
     pub log_lost: u64,
     /// How often the log's engine was replaced.

@@ -31,6 +31,10 @@ pub(crate) async fn fire(shared: &Shared, principal: Principal, will: &Will) {
             shared.meters.not_taken.one(NotTaken::Will);
             return;
         };
+        if shared.streams.ready(right, 1, shared.config.quota_wait).await.is_err() {
+            tracing::warn!(topic = %will.topic, "a will is not published: there are no sequence numbers");
+            return;
+        }
         if shared.changes.load(Ordering::Acquire) != changes {
             continue;
         }
@@ -43,7 +47,7 @@ pub(crate) async fn fire(shared: &Shared, principal: Principal, will: &Will) {
             properties: &will.properties,
             payload: &will.payload,
         };
-        if shared.take_in(principal, &right.topic, std::iter::once(parts), &mut Vec::new()).is_ok() {
+        if shared.take_in(principal, right, std::iter::once(parts), &mut Vec::new()).is_ok() {
             shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
         }
         return;

@@ -1,18 +1,25 @@
 //! What a data path asks of the marketplace.
 //!
 //! A gate (the MQTT front end in `i3-broker`, or any other) authenticates clients through an
-//! [`Authenticator`], learns rights from a [`Directory`], takes quota from [`Metering`], and is told
-//! of changes as an [`AccessListener`]. The marketplace implements [`Directory`] and [`Metering`].
+//! [`Authenticator`], learns rights from a [`Directory`], takes quota from [`Metering`], numbers messages and tells
+//! what they were like through [`Streams`], and is told of changes as an [`AccessListener`]. The marketplace implements
+//! [`Directory`], [`Metering`] and [`Streams`].
+
+mod streams;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use streams::{Streams, StreamsError};
+
 use crate::id::{CredentialId, DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, UserId};
 use crate::name::Topic;
 use crate::store::StoreError;
+use crate::stream::StreamTerms;
 use crate::time::Timestamp;
 
 /// What a client presents when it connects. The password never appears in `Debug` output.
@@ -100,6 +107,8 @@ pub struct PublishRight {
     pub product: ProductId,
     /// Its topic, exact.
     pub topic: Topic,
+    /// What its seller says of its messages, if anything.
+    pub terms: Option<Arc<StreamTerms>>,
 }
 
 /// A grant, as far as a gate needs to know it.

@@ -70,11 +70,13 @@ pub mod order;
 pub mod outbox;
 pub mod portable;
 pub mod product;
+pub mod quality;
 pub mod rating;
 pub mod reservation;
 pub mod secret;
 pub mod statement;
 pub mod store;
+pub mod stream;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod time;

@@ -13,7 +13,7 @@ use i3_broker::log::{
     InvalidUpstreamName, RumqttdLog, RumqttdLogConfig, TopicLog, UpstreamConfig, UpstreamKey, UpstreamLog,
     UpstreamLogin, UpstreamUrl,
 };
-use i3_broker::{Gate, GateConfig, GateError, Listener, Ports};
+use i3_broker::{Gate, GateConfig, GateError, JsonSchemas, Listener, Ports};
 use i3_core::access::Actor;
 use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
 use i3_core::market::{MarketError, Marketplace, Settings};
@@ -164,7 +164,8 @@ impl Assembly {
     pub async fn over(store: DynStore, config: AssemblyConfig) -> Result<Self, AssemblyError> {
         let market = Marketplace::open(store.clone(), Arc::new(RolePolicy), i3_auth::COLLECTIONS)
             .await?
-            .with_settings(config.settings.clone());
+            .with_settings(config.settings.clone())
+            .with_schema_check(Arc::new(JsonSchemas));
         let master = match &config.master_key {
             Some(file) => MasterKey::load_or_create(file)?,
             None => MasterKey::generate()?,
@@ -223,7 +224,8 @@ impl Assembly {
         let ports = Ports {
             authenticator: self.access.authenticator.clone(),
             directory: market.clone(),
-            metering: market,
+            metering: market.clone(),
+            streams: market,
             clock: self.market.clock().clone(),
         };
         let gate = Gate::start(config, ports, self.log().await?).await?;

@@ -93,6 +93,7 @@ async fn sold(store: DynStore, orders: usize) {
         description: "Air".parse().unwrap(),
         tags: Vec::new(),
         devices: vec![device],
+        stream: i3_core::stream::StreamDescription::default(),
     };
     let product = market.execute(seller, None, &product).await.unwrap().id;
     market.execute(seller, None, &MoveProduct { product, to: ProductState::Listed }).await.unwrap();

@@ -133,6 +133,7 @@ impl World {
             description: "".parse::<Prose>().unwrap(),
             tags: Vec::new(),
             devices: vec![self.device.id],
+            stream: i3_core::stream::StreamDescription::default(),
         };
         let product = self.market.execute(self.seller(), None, &product).await.unwrap();
         let list = MoveProduct { product: product.id, to: ProductState::Listed };

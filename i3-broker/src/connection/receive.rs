@@ -13,6 +13,7 @@ use crate::log::Backlog;
 use crate::message::{Message, MessageParts};
 use crate::metrics::NotTaken;
 use crate::session::{Ending, Event, Rights, Session};
+use crate::shared::Deferred;
 use crate::stats::add;
 use crate::wire::{self, Packet, Publish, Qos, Reason};
 
@@ -141,7 +142,7 @@ impl Connection {
     /// Reads and handles what has come; whether that was anything.
     pub(super) async fn receive(&mut self, now: Instant) -> Result<bool, Ending> {
         if !self.intake.messages.is_empty() && self.intake.resume.is_none_or(|at| at <= now) {
-            self.hand_over(now)?;
+            self.hand_over(now).await?;
             // Its acknowledgements are to be written now.
             return Ok(!self.intake.holds_messages());
         }
@@ -194,7 +195,7 @@ impl Connection {
                 Err(error) => {
                     tracing::debug!(%error, "a client is cut off");
                     // What came before it was in order.
-                    self.hand_over(now)?;
+                    self.hand_over(now).await?;
                     return Err(Ending::Violation(error.reason()));
                 }
             }
@@ -204,7 +205,7 @@ impl Connection {
         } else if complete || self.intake.partial.is_none() {
             self.intake.partial = Some(now);
         }
-        self.hand_over(now)?;
+        self.hand_over(now).await?;
         self.intake.count();
         Ok(true)
     }
@@ -213,7 +214,7 @@ impl Connection {
         let mut event = self.session.packet(packet, &mut self.control);
         if let Ok(Event::Refused(publish)) = event {
             // Rights may have been added since they were read.
-            self.hand_over(now)?;
+            self.hand_over(now).await?;
             self.stale_rights |= self.rights_read != self.shared.changes.load(Ordering::Acquire);
             if !self.intake.holds_messages() {
                 self.read_rights().await?;
@@ -221,7 +222,7 @@ impl Connection {
             event = self.session.packet(Packet::Publish(publish), &mut self.control);
         }
         match event {
-            Ok(Event::Publish(publish, right)) => self.publish(publish, right, now),
+            Ok(Event::Publish(publish, right)) => self.publish(publish, right, now).await,
             Ok(Event::Done) => Ok(()),
             Ok(Event::Again(id)) => {
                 self.session.accept(&mut self.intake.acks, Qos::ExactlyOnce, id);
@@ -230,7 +231,7 @@ impl Connection {
             Ok(Event::Subscribe(subscribe)) => self.subscribe(subscribe).await,
             Ok(Event::Unsubscribe(unsubscribe)) => self.unsubscribe(&unsubscribe).await,
             Ok(Event::Disconnect(disconnect)) => {
-                self.hand_over(now)?;
+                self.hand_over(now).await?;
                 Err(Ending::Goodbye { will: disconnect.reason != Reason::Success })
             }
             Ok(Event::Refused(publish)) => {
@@ -241,16 +242,16 @@ impl Connection {
             }
             Err(ending) => {
                 tracing::debug!(?ending, "a client is cut off");
-                self.hand_over(now)?;
+                self.hand_over(now).await?;
                 Err(ending)
             }
         }
     }
 
     /// Adds an authorized message to the batch.
-    fn publish(&mut self, publish: Publish, right: usize, now: Instant) -> Result<(), Ending> {
+    async fn publish(&mut self, publish: Publish, right: usize, now: Instant) -> Result<(), Ending> {
         if right != self.intake.right || self.intake.messages.len() >= BATCH {
-            let handed = self.hand_over(now);
+            let handed = self.hand_over(now).await;
             // Where the log is down in the middle of a read the rest would be out of order.
             if handed.is_err() || self.intake.holds_messages() {
                 if let Some(id) = publish.packet_id.filter(|_| publish.qos == Qos::ExactlyOnce) {
@@ -270,13 +271,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives the batch to the log, then acknowledges it.
-    fn hand_over(&mut self, now: Instant) -> Result<(), Ending> {
+    /// Gives the batch to the log, then acknowledges it. Waits for the product's sequence numbers if there are too few:
+    /// nearly always they are there before they are needed.
+    async fn hand_over(&mut self, now: Instant) -> Result<(), Ending> {
+        if self.offer(now)? {
+            return Ok(());
+        }
+        let Some(right) = self.session.rights().get(self.intake.right) else { return Err(Ending::Lost) };
+        let (shared, right) = (Arc::clone(&self.shared), right.clone());
+        let count = u64::try_from(self.intake.messages.len()).unwrap_or(u64::MAX);
+        let waited = self.ask(shared.streams.ready(&right, count, LOG_LIMIT)).await?;
+        if waited.is_ok() && self.offer(now)? {
+            return Ok(());
+        }
+        tracing::warn!("a client is cut off: there are no sequence numbers");
+        Err(Ending::Cut(Reason::ServerBusy))
+    }
+
+    /// Offers the batch to the log; false if there are no numbers for it.
+    fn offer(&mut self, now: Instant) -> Result<bool, Ending> {
         let intake = &mut self.intake;
         if !intake.messages.is_empty() {
             let Some(right) = self.session.rights().get(intake.right) else { return Err(Ending::Lost) };
             let messages = intake.messages.iter().map(parts);
-            match self.shared.take_in(self.admission.principal, &right.topic, messages, &mut intake.scratch) {
+            match self.shared.take_in(self.admission.principal, right, messages, &mut intake.scratch) {
                 Ok(backlog) => {
                     let count = u64::try_from(intake.messages.len()).unwrap_or_default();
                     add(&self.shared.counters.accepted, count);
@@ -287,14 +305,15 @@ impl Connection {
                         intake.resume = Some(now + BEHIND);
                     }
                 }
-                Err(down) => {
+                Err(Deferred::Numbers(_)) => return Ok(false),
+                Err(Deferred::Log(down)) => {
                     let since = *intake.down_since.get_or_insert(now);
                     if now.duration_since(since) > LOG_LIMIT {
                         tracing::warn!(%down, "a client is cut off");
                         return Err(Ending::Cut(Reason::ServerBusy));
                     }
                     intake.resume = Some(now + DOWN);
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }
@@ -302,7 +321,7 @@ impl Connection {
             self.control.append(&mut intake.acks);
             self.session.acknowledged();
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads a device's rights again after a change.

@@ -5,7 +5,7 @@ use i3_core::id::{ProductId, TypedId};
 use super::*;
 
 pub(super) fn right(number: u128, topic: &str) -> PublishRight {
-    PublishRight { product: ProductId::from_bits(number), topic: topic.parse().unwrap() }
+    PublishRight { product: ProductId::from_bits(number), topic: topic.parse().unwrap(), terms: None }
 }
 
 pub(super) fn terms(version: Version) -> Terms {

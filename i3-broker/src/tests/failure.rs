@@ -122,6 +122,7 @@ async fn a_port_in_use_is_told_as_such() {
         authenticator: Arc::clone(&scene.market) as _,
         directory: Arc::clone(&scene.market) as _,
         metering: Arc::clone(&scene.market) as _,
+        streams: Arc::clone(&scene.market) as _,
         clock: Arc::new(SystemClock),
     };
     let config = GateConfig::new(scene.gate.local_addr());

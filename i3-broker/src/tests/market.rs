@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use i3_core::gate::*;
 use i3_core::id::*;
+use i3_core::quality::Quality;
 use i3_core::store::{StoreError, StoreErrorKind};
+use i3_core::stream::{SequenceBlock, StreamHead, StreamReport};
 use i3_core::time::{Clock, SystemClock, Timestamp};
 
 #[derive(Debug)]
@@ -19,6 +21,12 @@ pub(super) struct Market {
     /// Milliseconds that each call of metering takes.
     pub(super) slow: AtomicU64,
     pub(super) listener: Mutex<Option<Arc<dyn AccessListener>>>,
+    /// Whether sequence numbers cannot be had.
+    pub(super) numberless: AtomicBool,
+    /// The product's sequence numbers.
+    head: Mutex<StreamHead>,
+    /// What gates measured.
+    pub(super) quality: Mutex<Quality>,
 }
 
 #[derive(Debug)]
@@ -66,6 +74,9 @@ impl Market {
             broken: AtomicBool::new(false),
             slow: AtomicU64::new(0),
             listener: Mutex::default(),
+            numberless: AtomicBool::new(false),
+            head: Mutex::new(StreamHead::new(ProductId::from_bits(3))),
+            quality: Mutex::default(),
         }
     }
 
@@ -129,6 +140,13 @@ impl Market {
         self.change(AccessChange::Login { principal, credential }, |_| {}).await;
     }
 
+    fn reach_streams(&self) -> Result<(), StoreError> {
+        if self.numberless.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "it is switched off"));
+        }
+        Ok(())
+    }
+
     async fn reach(&self) -> Result<(), StoreError> {
         let slow = self.slow.load(Ordering::SeqCst);
         if slow > 0 {
@@ -174,7 +192,7 @@ impl Directory for Market {
         let mut rights = Vec::new();
         if books.listed && device == DeviceId::from_bits(1) {
             let topic = super::TOPIC.parse().unwrap();
-            rights.push(PublishRight { product: ProductId::from_bits(3), topic });
+            rights.push(PublishRight { product: ProductId::from_bits(3), topic, terms: None });
         }
         Ok(Some(rights))
     }
@@ -263,6 +281,26 @@ impl Metering for Market {
         assert!(delivered <= held, "more was delivered than granted");
         assert!(delivered >= reported, "a count went back");
         books.used += delivered;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Streams for Market {
+    async fn reserve(&self, _: ProductId, holder: &str, count: u64) -> Result<SequenceBlock, StreamsError> {
+        self.reach_streams()?;
+        Ok(self.head.lock().unwrap().reserve(holder, count)?)
+    }
+
+    async fn release(&self, _: ProductId, holder: &str, rest: SequenceBlock) -> Result<(), StreamsError> {
+        self.reach_streams()?;
+        self.head.lock().unwrap().release(holder, rest);
+        Ok(())
+    }
+
+    async fn report(&self, _: ProductId, report: StreamReport) -> Result<(), StreamsError> {
+        self.reach_streams()?;
+        self.quality.lock().unwrap().merge(&report.quality);
         Ok(())
     }
 }

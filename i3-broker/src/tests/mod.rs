@@ -13,6 +13,7 @@ mod mqtt5;
 mod parking;
 mod publishing;
 mod revocation;
+mod streams;
 #[cfg(feature = "upstream")]
 mod upstream;
 
@@ -78,6 +79,7 @@ fn ports(market: &Arc<Market>) -> Ports {
         authenticator: Arc::clone(market) as _,
         directory: Arc::clone(market) as _,
         metering: Arc::clone(market) as _,
+        streams: Arc::clone(market) as _,
         clock: Arc::new(SystemClock),
     }
 }

@@ -16,6 +16,7 @@ use crate::outbox::Event;
 use crate::product::{Product, ProductState, Source};
 use crate::reservation::Reservation;
 use crate::store::{Entity, Halt};
+use crate::stream::{StreamDescription, StreamTerms};
 
 /// Creates a product as a draft.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct CreateProduct {
     pub tags: Vec<Slug>,
     /// The devices that publish it.
     pub devices: Vec<DeviceId>,
+    /// What is said of its messages; [`DescribeStream`](super::DescribeStream) changes it.
+    #[serde(default, skip_serializing_if = "StreamDescription::is_empty")]
+    pub stream: StreamDescription,
 }
 
 impl Command for CreateProduct {
@@ -76,6 +80,11 @@ impl Command for CreateProduct {
             state: ProductState::Draft,
             created: context.tx.now(),
         };
+        if !self.stream.is_empty() {
+            super::streams::check(context, &self.stream)?;
+            let description = self.stream.clone();
+            context.tx.create(&StreamTerms { product: id, revision: 1, description })?;
+        }
         context.tx.create(&Reservation { name, holder: id.to_string() })?;
         context.tx.create(&product)?;
         context.emit(Event::ProductChanged { product: id, hub: hub.id });
@@ -93,7 +102,7 @@ fn check_tags(tags: &[Slug]) -> Decided<()> {
     Ok(())
 }
 
-fn managed(context: &mut Context<'_, '_>, product: ProductId) -> Decided<Product> {
+pub(super) fn managed(context: &mut Context<'_, '_>, product: ProductId) -> Decided<Product> {
     let product: Product = context.tx.need(&product, Refusal::NotFound { what: "product" })?;
     context.hub_for(product.hub, Action::ManageProducts)?;
     Ok(product)

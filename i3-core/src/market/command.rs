@@ -18,6 +18,7 @@ use crate::store::{
     Batch, Body, Collection, Decision as Rule, Digest, Entity, Halt, Key, Kind, Op, Outcome, Receipt,
     StoreError, StoreErrorKind, Tx, Value,
 };
+use crate::stream::{SchemaCheck, check_schema};
 use crate::time::Timestamp;
 use crate::user::{User, UserState};
 
@@ -64,7 +65,7 @@ pub trait Command: Serialize + DeserializeOwned + Sync {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Origin<'a> {
     /// Somebody sends the command now.
-    Live { policy: &'a dyn Policy, settings: &'a Settings },
+    Live { policy: &'a dyn Policy, settings: &'a Settings, schemas: Option<&'a dyn SchemaCheck> },
     /// It is carried out again as this entry of an audit log says, whose text this is.
     Log { entry: &'a AuditEntry, text: &'a str },
 }
@@ -126,6 +127,14 @@ impl<'c> Context<'c, '_> {
         }
         self.denied.push(question);
         Err(Halt::Refused(Refusal::Forbidden { action, rule: decision.rule.into_owned() }))
+    }
+
+    /// Refuses a text that is no JSON Schema for a product. What the log has was accepted.
+    pub fn check_schema(&self, schema: &str) -> Decided<()> {
+        let Origin::Live { schemas, .. } = self.origin else { return Ok(()) };
+        let refused = |reason: String| Halt::Refused(Refusal::Invalid { field: "schema", reason });
+        check_schema(schema).map_err(|error| refused(error.to_string()))?;
+        schemas.map_or(Ok(()), |schemas| schemas.check(schema)).map_err(refused)
     }
 
     /// The actor's membership in a hub.

@@ -17,6 +17,7 @@ mod ratings;
 mod reconcile;
 mod refusal;
 mod replay;
+mod streams;
 mod trade;
 
 use std::fmt;
@@ -41,6 +42,7 @@ pub use ratings::RateProduct;
 pub use reconcile::{Difference, GrantLine, Reconciliation};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Commands, Replayed, replay};
+pub use streams::{DescribeStream, SampleAnswer};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
 
 use command::{Execution, Origin, fingerprint};
@@ -52,6 +54,7 @@ use crate::portable::{Contents, FILLINGS, Part, refuse_unfinished};
 use crate::store::{
     Applied, Collection, DynStore, Refused, Schema, SchemaError, Store, StoreError, StoreErrorKind, StoreExt,
 };
+use crate::stream::SchemaCheck;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The revision of what this version stores. Data of a later revision are refused.
@@ -162,6 +165,7 @@ pub struct Marketplace {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     settings: Arc<Settings>,
+    schemas: Option<Arc<dyn SchemaCheck>>,
     listeners: Arc<RwLock<Vec<Arc<dyn AccessListener>>>>,
     announced: Arc<follow::Announced>,
 }
@@ -202,6 +206,11 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::usage::Lease>(),
         Part::records::<crate::rating::Rating>(),
         Part::plain(&crate::rating::SCORES),
+        Part::records::<crate::stream::StreamTerms>(),
+        Part::records::<crate::stream::StreamHead>().unlogged(),
+        Part::records::<crate::stream::StreamQuality>().unlogged(),
+        Part::records::<crate::stream::Samples>().unlogged(),
+        Part::records::<crate::stream::SampleViews>().unlogged(),
         Part::records::<crate::ledger::Entry>(),
         Part::plain(&crate::ledger::BALANCES),
         Part::plain(&crate::outbox::OUTBOX),
@@ -245,6 +254,7 @@ impl Marketplace {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             settings: Arc::new(Settings::default()),
+            schemas: None,
             listeners: Arc::default(),
             announced: Arc::default(),
         })
@@ -265,6 +275,13 @@ impl Marketplace {
     /// With other settings.
     pub fn with_settings(mut self, settings: Settings) -> Self {
         self.settings = Arc::new(settings);
+        self
+    }
+
+    /// With something that says whether a text is a JSON Schema. Without it, only [what needs no
+    /// validator](crate::stream::check_schema) is checked.
+    pub fn with_schema_check(mut self, schemas: Arc<dyn SchemaCheck>) -> Self {
+        self.schemas = Some(schemas);
         self
     }
 
@@ -304,7 +321,11 @@ impl Marketplace {
             key,
             command,
             request: fingerprint(command)?,
-            origin: Origin::Live { policy: &*self.policy, settings: &self.settings },
+            origin: Origin::Live {
+                policy: &*self.policy,
+                settings: &self.settings,
+                schemas: self.schemas.as_deref(),
+            },
         };
         let mut tries = 0;
         let executed = loop {

@@ -1,6 +1,8 @@
 //! Queries. They ask the policy as commands do; what needs no actor is public, or is for the edges that
 //! check logins.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -27,6 +29,7 @@ use crate::statement::Statement;
 use crate::store::{
     Body, Cell, Cursor, Digest, Entity, Key, Row, Scan, StoreError, StoreErrorKind, StoreExt, limits,
 };
+use crate::stream::StreamTerms;
 use crate::usage::Usage;
 use crate::user::{User, UserSecret, UserState};
 
@@ -113,7 +116,7 @@ pub(super) fn declared(scan: Result<Scan, crate::store::InvalidScan>) -> Result<
 }
 
 impl Marketplace {
-    async fn entity<E: Entity>(&self, id: &E::Id, what: &'static str) -> Result<E, MarketError> {
+    pub(super) async fn entity<E: Entity>(&self, id: &E::Id, what: &'static str) -> Result<E, MarketError> {
         Ok(self.store.get::<E>(id).await?.ok_or_else(|| not_found(what))?.entity)
     }
 
@@ -156,7 +159,12 @@ impl Marketplace {
         Ok(membership.map(|found| found.entity.role))
     }
 
-    async fn authorize_in_hub(&self, actor: Actor, action: Action, hub: HubId) -> Result<(), MarketError> {
+    pub(super) async fn authorize_in_hub(
+        &self,
+        actor: Actor,
+        action: Action,
+        hub: HubId,
+    ) -> Result<(), MarketError> {
         let role = self.hub_role(actor, hub).await?;
         self.authorize(actor, action, &Resource::of_hub(role)).await
     }
@@ -518,7 +526,9 @@ impl Directory for Marketplace {
             if let Some(product) = self.store.get::<Product>(&source.product).await? {
                 let product = product.entity;
                 if product.state == ProductState::Listed {
-                    rights.push(PublishRight { product: product.id, topic: product.topic });
+                    let terms = self.store.get::<StreamTerms>(&product.id).await?;
+                    let terms = terms.map(|terms| Arc::new(terms.entity));
+                    rights.push(PublishRight { product: product.id, topic: product.topic, terms });
                 }
             }
         }

@@ -4,6 +4,7 @@ use crate::access::Action;
 use crate::gate::LeaseRefusal;
 use crate::money::AmountOverflow;
 use crate::offer::InvalidPlan;
+use crate::stream::InvalidSampleTerms;
 
 /// What a refusal means to the one who asked; a transport maps it to its own status once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +20,8 @@ pub enum RefusalKind {
     Conflict,
     /// There is not enough money.
     PaymentRequired,
+    /// It was done too often: later it may be done again.
+    TooOften,
 }
 
 /// The domain says no, and why. Nothing was changed.
@@ -73,6 +76,9 @@ pub enum Refusal {
     /// Nothing was delivered that could be rated.
     #[error("only what was received can be rated")]
     NothingReceived,
+    /// The person has looked at the product's sample as often as is allowed on one day.
+    #[error("the sample was looked at as often as its terms allow: come back tomorrow")]
+    SamplesUsedUp,
     /// A hub would have no owner.
     #[error("a hub has at least one owner")]
     LastOwner,
@@ -94,6 +100,7 @@ impl Refusal {
             Self::KeyReused => "idempotency_key_reused",
             Self::OwnProduct => "own_product",
             Self::NothingReceived => "nothing_received",
+            Self::SamplesUsedUp => "samples_used_up",
             Self::LastOwner => "last_owner",
             Self::Lease(LeaseRefusal::Exhausted) => "quota_exhausted",
             Self::Lease(LeaseRefusal::LeasedElsewhere) => "quota_leased_elsewhere",
@@ -108,6 +115,7 @@ impl Refusal {
             Self::Forbidden { .. } | Self::OwnProduct | Self::NothingReceived => RefusalKind::Forbidden,
             Self::NotFound { .. } | Self::Lease(LeaseRefusal::NoSuchLease) => RefusalKind::NotFound,
             Self::Invalid { .. } => RefusalKind::Invalid,
+            Self::SamplesUsedUp => RefusalKind::TooOften,
             Self::InsufficientFunds | Self::Lease(LeaseRefusal::InsufficientFunds) => {
                 RefusalKind::PaymentRequired
             }
@@ -128,6 +136,12 @@ impl Refusal {
 impl From<AmountOverflow> for Refusal {
     fn from(error: AmountOverflow) -> Self {
         Self::invalid("amount", error)
+    }
+}
+
+impl From<InvalidSampleTerms> for Refusal {
+    fn from(error: InvalidSampleTerms) -> Self {
+        Self::invalid("sample", error)
     }
 }
 

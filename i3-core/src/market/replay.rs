@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use super::command::{Execution, Origin, fingerprint};
 use super::{
     ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeProduct,
-    ExpireGrant, ExtendLease, IdempotencyKey, MarketError, MoveProduct, OpenLease, PublishOffer, Purchase,
-    RateProduct, ReclaimLease, RegisterDevice, RegisterHub, RegisterUser, RemoveCredential, RemoveMember,
-    ReplaceOrderPassword, RevokeGrant, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp,
-    WithdrawOffer,
+    DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, MoveProduct, OpenLease,
+    PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterDevice, RegisterHub, RegisterUser,
+    RemoveCredential, RemoveMember, ReplaceOrderPassword, RevokeGrant, SetDeviceState, SetHubState,
+    SetMember, SetRoles, SuspendUser, TopUp, WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -45,6 +45,7 @@ impl Commands {
             .with::<SetDeviceState>()
             .with::<CreateProduct>()
             .with::<DescribeProduct>()
+            .with::<DescribeStream>()
             .with::<MoveProduct>()
             .with::<PublishOffer>()
             .with::<WithdrawOffer>()

@@ -103,6 +103,7 @@ impl Fixture {
             description: "Air quality on the roof".parse().unwrap(),
             tags: Vec::new(),
             devices: vec![device.id],
+            stream: i3_core::stream::StreamDescription::default(),
         };
         let product = market.execute(actor, None, &product).await.unwrap();
         let listed = MoveProduct { product: product.id, to: ProductState::Listed };

@@ -12,3 +12,4 @@ mod moves;
 mod random_traces;
 mod rules;
 mod sizes;
+mod streams;

@@ -120,6 +120,7 @@ async fn a_product_has_only_devices_of_its_own_hub() {
         description: "".parse().unwrap(),
         tags: Vec::new(),
         devices: vec![f.device.id],
+        stream: i3_core::stream::StreamDescription::default(),
     };
     assert_eq!(f.refused(rival, &product).await, Refusal::NotFound { what: "device" });
     product.devices = vec![DeviceId::from_bits(1)];

@@ -40,7 +40,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let buoy = RegisterDevice { hub, name: "buoy-7".parse()?, title: "Buoy 7".parse()?, credential };
     let devices = vec![market.execute(seller, None, &buoy).await?.id];
     let (slug, title) = ("water".parse()?, "Water temperature at buoy 7".parse()?);
-    let product = CreateProduct { hub, slug, title, description: "".parse()?, tags: vec![], devices };
+    let product = CreateProduct {
+        hub,
+        slug,
+        title,
+        description: "".parse()?,
+        tags: vec![],
+        devices,
+        stream: i3_core::stream::StreamDescription::default(),
+    };
     let product = market.execute(seller, None, &product).await?;
     market.execute(seller, None, &MoveProduct { product: product.id, to: ProductState::Listed }).await?;
     let plan = Plan::FixedCount { messages: 10, price: Amount::new(200)? };

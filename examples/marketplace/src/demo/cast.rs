@@ -87,6 +87,7 @@ impl Listing<'_> {
             description: named("Readings of the machine that the demo runs on, from its /proc.")?,
             tags: vec![named("demo")?],
             devices: vec![self.device.id],
+            stream: i3_core::stream::StreamDescription::default(),
         };
         let product = market.execute(self.seller, None, &product).await?.id;
         let listed = MoveProduct { product, to: ProductState::Listed };

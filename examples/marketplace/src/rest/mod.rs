@@ -27,6 +27,9 @@
 //! | `POST /devices/{device}/credentials`, `DELETE …/credentials/{credential}` | credentials | |
 //! | `GET`, `POST /hubs/{hub}/products`, `PUT /products/{product}`, `PUT …/state` | products | |
 //! | `GET /products`, `GET /products/{product}`, `GET …/offers`, `GET …/ratings` | the catalogue | anybody |
+//! | `GET /products/{product}/stream`, `GET …/quality` | schema and sample terms; what was measured of its messages | anybody |
+//! | `PUT /products/{product}/stream` | change schema and sample terms | |
+//! | `GET /products/{product}/sample` | the last messages, redacted, so often a day | who may buy; its hub |
 //! | `POST /products/{product}/offers`, `POST /offers/{offer}/withdraw` | offers | |
 //! | `POST /orders`, `GET /orders`, `GET /orders/{order}`, `GET /hubs/{hub}/orders` | buy; see orders | |
 //! | `GET`, `POST /orders/{order}/password` | the MQTT password; replace it | the buyer |

@@ -83,6 +83,7 @@ const fn status_of(kind: RefusalKind) -> StatusCode {
         RefusalKind::NotFound => StatusCode::NOT_FOUND,
         RefusalKind::Conflict => StatusCode::CONFLICT,
         RefusalKind::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
+        RefusalKind::TooOften => StatusCode::TOO_MANY_REQUESTS,
         // `Invalid`, and kinds that are not known yet: the request is at fault.
         _ => StatusCode::BAD_REQUEST,
     }
@@ -200,6 +201,8 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
+            // A sample may be looked at again tomorrow.
+            StatusCode::TOO_MANY_REQUESTS if self.code == Refusal::SamplesUsedUp.code() => {}
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
@@ -231,6 +234,7 @@ mod tests {
             (forbidden(), 403, "forbidden"),
             (Refusal::OwnProduct, 403, "own_product"),
             (Refusal::NothingReceived, 403, "nothing_received"),
+            (Refusal::SamplesUsedUp, 429, "samples_used_up"),
             (Refusal::NotFound { what: "hub" }, 404, "not_found"),
             (Refusal::Lease(LeaseRefusal::NoSuchLease), 404, "no_such_lease"),
             (Refusal::Taken { what: "user name" }, 409, "name_taken"),

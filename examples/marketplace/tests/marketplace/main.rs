@@ -13,6 +13,7 @@ mod purchase;
 mod refusals;
 mod shared_store;
 mod story;
+mod streams;
 mod support;
 #[cfg(unix)]
 mod tls;

@@ -110,7 +110,11 @@ impl Directory for Market {
     async fn publish_rights(&self, _: DeviceId) -> Result<Option<Vec<PublishRight>>, StoreError> {
         self.reach()?;
         let world = self.world.lock().unwrap();
-        let right = |topic: &&str| PublishRight { product: product(topic), topic: topic.parse().unwrap() };
+        let right = |topic: &&str| PublishRight {
+            product: product(topic),
+            topic: topic.parse().unwrap(),
+            terms: None,
+        };
         Ok(world.device_active.then(|| world.publishes.iter().map(right).collect()))
     }
 

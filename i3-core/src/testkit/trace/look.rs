@@ -68,6 +68,14 @@ impl World {
                 let device: DeviceId = pick(&self.known.devices, device, (absent(), absent())).0;
                 Ok(format!("{:?}", market.publish_rights(device).await?))
             }
+            Look::Stream(of) => {
+                let of = product(of);
+                let (terms, quality) =
+                    (market.stream_terms(actor, of).await, market.quality(actor, of).await);
+                // As the marketplace: what a person sees is counted, and so no query.
+                let sample = market.sample(Actor::System, of).await;
+                Ok(format!("{}; {}; {}", said(terms)?, said(quality)?, said(sample)?))
+            }
             Look::Balances(of) => said(market.balances(actor, Holder::Available(user(of))).await),
             Look::Entries { user: of, page } => {
                 let account = Account { holder: Holder::Available(user(of)), currency: Currency::EUR };

@@ -116,6 +116,12 @@ pub enum Act {
         product: Choice,
         title: u8,
     },
+    /// With a schema and a sample of so many messages, as the numbers say; some make no sense.
+    DescribeStream {
+        product: Choice,
+        schema: u8,
+        last: u8,
+    },
     MoveProduct {
         product: Choice,
         to: ProductState,
@@ -203,6 +209,7 @@ pub enum Look {
     Statement(Choice),
     Grant(Choice),
     PublishRights(Choice),
+    Stream(Choice),
     Balances(Choice),
     Entries { user: Choice, page: usize },
     Events { after: u64 },
@@ -304,6 +311,8 @@ fn sale() -> impl Strategy<Value = Act> {
         2 => (choice(), 0_u8..4, devices)
             .prop_map(|(hub, slug, devices)| Act::CreateProduct { hub, slug, devices }),
         1 => (choice(), any::<u8>()).prop_map(|(product, title)| Act::DescribeProduct { product, title }),
+        1 => (choice(), 0_u8..4, 0_u8..4)
+            .prop_map(|(product, schema, last)| Act::DescribeStream { product, schema, last }),
         3 => (choice(), state).prop_map(|(product, to)| Act::MoveProduct { product, to }),
         4 => (choice(), plan(), prop::option::weighted(0.3, 0_u64..300))
             .prop_map(|(product, plan, term)| Act::PublishOffer { product, plan, term }),
@@ -348,6 +357,7 @@ fn looks() -> impl Strategy<Value = Look> {
         one(Look::Statement),
         one(Look::Grant),
         one(Look::PublishRights),
+        one(Look::Stream),
         one(Look::Balances),
         (choice(), page()).prop_map(|(user, page)| Look::Entries { user, page }),
         (0_u64..40).prop_map(|after| Look::Events { after }),

@@ -37,6 +37,8 @@ pub fn tour() -> Trace {
         Act::SetDeviceState { device: 0, active: true },
         Act::CreateProduct { hub: 0, slug: 0, devices: vec![0] },
         Act::DescribeProduct { product: 0, title: 1 },
+        Act::DescribeStream { product: 0, schema: 1, last: 2 },
+        Act::DescribeStream { product: 0, schema: 2, last: 0 },
         moved(ProductState::Listed),
         offer(fixed, None),
         offer(per_message, Some(100)),

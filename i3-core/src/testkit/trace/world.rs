@@ -16,14 +16,15 @@ use crate::id::{
 };
 use crate::market::{
     ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeProduct,
-    ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace, MoveProduct, NewCredential,
-    OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterDevice, RegisterHub, RegisterUser,
-    Registration, RemoveCredential, RemoveMember, ReplaceOrderPassword, RevokeGrant, SetDeviceState,
-    SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer,
+    DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace, MoveProduct,
+    NewCredential, OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterDevice, RegisterHub,
+    RegisterUser, Registration, RemoveCredential, RemoveMember, ReplaceOrderPassword, RevokeGrant,
+    SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer,
 };
 use crate::money::{Amount, Currency};
 use crate::secret::SecretHash;
 use crate::store::{DynStore, StoreError, StoreErrorKind};
+use crate::stream::{SampleTerms, StreamDescription};
 use crate::testkit::faults::FaultyStore;
 use crate::testkit::{Checked, ensure};
 use crate::time::{Clock as _, ManualClock, Timestamp};
@@ -76,6 +77,19 @@ pub(super) fn pick<T: Copy>(things: &[T], choice: Choice, absent: T) -> T {
 /// Notes a thing that a command made, once.
 fn note<T: PartialEq>(things: &mut Vec<T>, thing: Option<T>) {
     things.extend(thing.filter(|thing| !things.contains(thing)));
+}
+
+/// What is said of a stream. A `schema` of 2 and a sample of 0 messages are none; what a schema of 3 refers to
+/// is not there, which is refused.
+fn stream(schema: u8, last: u8) -> StreamDescription {
+    let schema = match schema {
+        1 => Some("{\"type\": \"object\"}".to_owned()),
+        3 => Some("{\"$ref\": \"#/nowhere\"}".to_owned()),
+        _ => None,
+    };
+    let redact = vec!["/who".to_owned()];
+    let sample = (last > 0).then_some(SampleTerms { last, redact, per_person_per_day: 2 });
+    StreamDescription { schema, sample }
 }
 
 /// An id that nothing has.
@@ -387,6 +401,7 @@ impl World {
                     description: fit("It's 100% \"air\"_\\".parse())?,
                     tags: vec![fit("air".parse())?, fit(format!("no-{slug}").parse())?],
                     devices: devices.collect(),
+                    stream: stream(*slug, *slug),
                 };
                 let (done, words) = self.run(self.sent(step, founder)?, &command).await?;
                 if let (Some(product), Actor::User(founder)) = (done, founder) {
@@ -402,6 +417,11 @@ impl World {
                     description: fit("".parse())?,
                     tags: Vec::new(),
                 };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
+            Act::DescribeStream { product, schema, last } => {
+                let (product, founder) = self.product(*product);
+                let command = DescribeStream { product, stream: stream(*schema, *last) };
                 self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
             }
             Act::MoveProduct { product, to } => {
