@@ -24,7 +24,7 @@ const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Connection {
     /// Ends the connection. Once its entry is dropped, nothing is accepted from it and no message is written to it.
-    pub(super) async fn leave(mut self, ending: Ending) {
+    pub(super) async fn leave(mut self: Box<Self>, ending: Ending) {
         if ending.flushes() {
             self.flush().await;
         }
@@ -44,7 +44,7 @@ impl Connection {
             present,
             entered,
             ..
-        } = self;
+        } = *self;
         // Others may be waiting for its memory.
         drop(intake);
         let version = session.version();

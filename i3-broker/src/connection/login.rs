@@ -33,7 +33,7 @@ pub(super) async fn login(
     mut stream: Stream,
     peer: IpAddr,
     handle: &Arc<ConnHandle>,
-) -> Option<Connection> {
+) -> Option<Box<Connection>> {
     let mut input = BytesMut::with_capacity(SMALL_READ);
     let mut claim = shared.input.claim(&handle.wake);
     let reading = first_packet(&mut stream, &mut input, &mut claim, handle, shared.config.max_packet);
@@ -89,7 +89,7 @@ pub(super) async fn login(
             tracing::Span::current()
                 .record("version", tracing::field::debug(connect.version))
                 .record("principal", tracing::field::debug(admitted.admission.principal));
-            Some(Connection {
+            Some(Box::new(Connection {
                 present: Present::new(shared, connect.version),
                 outbox: Outbox::new(Arc::clone(shared), &handle.wake),
                 subscription,
@@ -113,7 +113,7 @@ pub(super) async fn login(
                 rights_read: 0,
                 timer,
                 entered: admitted.entered,
-            })
+            }))
         }
         Err(reason) => {
             shared.meters.turned_away.one(reason.into());

@@ -95,7 +95,8 @@ async fn live(shared: Arc<Shared>, stream: Stream, peer: IpAddr, handle: Arc<Con
         _ = closing.wait_for(|closing| *closing) => turned_away(TurnedAway::Closing),
         login = tokio::time::timeout(
             shared.config.connect_limit,
-            login::login(&shared, stream, peer, &handle),
+            // Boxed, as all that is rare: a connection is not to hold room for it all its life.
+            Box::pin(login::login(&shared, stream, peer, &handle)),
         ) => login.unwrap_or_else(|_| turned_away(TurnedAway::Timeout)),
     };
     match login {
@@ -112,12 +113,12 @@ impl Connection {
         self.admission.principal
     }
 
-    async fn live(mut self) {
+    async fn live(mut self: Box<Self>) {
         let ending = match self.serve().await {
             Ok(never) => match never {},
             Err(ending) => ending,
         };
-        self.leave(ending).await;
+        Box::pin(self.leave(ending)).await;
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, Ending> {
@@ -125,7 +126,7 @@ impl Connection {
         loop {
             self.obey()?;
             if self.stale_rights {
-                self.read_rights().await?;
+                Box::pin(self.read_rights()).await?;
             }
             let now = Instant::now();
             self.fill(now)?;

@@ -217,7 +217,7 @@ impl Connection {
             self.hand_over(now).await?;
             self.stale_rights |= self.rights_read != self.shared.changes.load(Ordering::Acquire);
             if !self.intake.holds_messages() {
-                self.read_rights().await?;
+                Box::pin(self.read_rights()).await?;
             }
             event = self.session.packet(Packet::Publish(publish), &mut self.control);
         }
@@ -228,8 +228,8 @@ impl Connection {
                 self.session.accept(&mut self.intake.acks, Qos::ExactlyOnce, id);
                 Ok(())
             }
-            Ok(Event::Subscribe(subscribe)) => self.subscribe(subscribe).await,
-            Ok(Event::Unsubscribe(unsubscribe)) => self.unsubscribe(&unsubscribe).await,
+            Ok(Event::Subscribe(subscribe)) => Box::pin(self.subscribe(subscribe)).await,
+            Ok(Event::Unsubscribe(unsubscribe)) => Box::pin(self.unsubscribe(&unsubscribe)).await,
             Ok(Event::Disconnect(disconnect)) => {
                 self.hand_over(now).await?;
                 Err(Ending::Goodbye { will: disconnect.reason != Reason::Success })
