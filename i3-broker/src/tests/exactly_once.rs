@@ -1,7 +1,7 @@
 //! `QoS` 2, both ways.
 
 use super::client::{Client, Hello, publish};
-use super::five::Hello5;
+use super::five::{Hello5, Received5};
 use super::*;
 
 /// A PUBLISH at `QoS` 2 that was sent before.
@@ -145,4 +145,61 @@ async fn what_was_under_way_when_the_line_broke_goes_on_where_it_was() {
     drop(buyer);
     eventually("the books are closed", || scene.market.open_leases() == 0).await;
     assert_eq!((scene.market.billed(), scene.gate.stats().redelivered), (5, 2), "sent again is free");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_once_is_exactly_once_however_often_the_line_breaks() {
+    const MESSAGES: u32 = 1_000;
+    let scene = Scene::in_memory(1_000_000, |config| config.max_offline = u64::from(MESSAGES)).await;
+    let hello = Hello5::lasting("a", "order", 60);
+    drop(scene.buyer5(&hello, 2).await);
+    eventually("the session is parked", || scene.gate.stats().parked == 1).await;
+    let mut device = scene.device().await;
+    let sending = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            device.send(&publish(TOPIC, &number.to_be_bytes(), 2, false, 9)).await;
+            assert_eq!(device.packet().await, Some((0x50, vec![0, 9])));
+            device.ack(0x62, 9).await;
+            assert_eq!(device.packet().await, Some((0x70, vec![0, 9])));
+        }
+        device
+    });
+    // What a correct client knows: the identifiers of messages that it has and that were not released.
+    let mut known = std::collections::BTreeSet::new();
+    let (mut seen, mut chance) = (Vec::new(), 1_u32);
+    while seen.len() < usize::try_from(MESSAGES).unwrap() {
+        let (mut buyer, present) = scene.client5(&hello).await;
+        assert!(present);
+        chance = chance.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+        for left in (0..20 + (chance >> 16) % 60).rev() {
+            let next = tokio::time::timeout(Duration::from_millis(200), buyer.packet()).await;
+            let Ok(Some((first, body))) = next else { break };
+            let answer = if first >> 4 == 3 {
+                let message = Received5::read(first, &body);
+                if known.insert(message.id) {
+                    seen.push(u32::from_be_bytes(message.payload.as_slice().try_into().unwrap()));
+                } else {
+                    assert!(message.dup);
+                }
+                (0x50, message.id)
+            } else {
+                assert_eq!(first, 0x62);
+                let id = u16::from_be_bytes([body[0], body[1]]);
+                known.remove(&id);
+                (0x70, id)
+            };
+            // The last answers of each connection are never sent.
+            if left > chance % 7 {
+                buyer.ack(answer.0, answer.1).await;
+            }
+        }
+        drop(buyer);
+        eventually("the session is parked", || scene.gate.stats().parked == 1).await;
+    }
+    drop(sending.await.unwrap());
+    assert_eq!(seen, (0..MESSAGES).collect::<Vec<_>>());
+    eventually("the books are closed", || scene.market.open_leases() == 0).await;
+    let stats = scene.gate.stats();
+    assert_eq!((scene.market.billed(), stats.delivered), (MESSAGES.into(), MESSAGES.into()));
+    assert!(stats.redelivered > 0);
 }

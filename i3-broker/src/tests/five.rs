@@ -178,6 +178,27 @@ impl Client {
     pub(super) async fn message5(&mut self) -> Received5 {
         let (first, body) = self.packet().await.expect("a message");
         assert_eq!(first >> 4, 3, "{first:#x} {body:x?}");
+        Received5::read(first, &body)
+    }
+
+    /// Sends one of the packets that acknowledge.
+    pub(super) async fn ack(&mut self, first: u8, id: u16) {
+        let [high, low] = id.to_be_bytes();
+        self.send(&[first, 2, high, low]).await;
+    }
+
+    /// The reason of the DISCONNECT that comes next, after which the server closes.
+    pub(super) async fn reason(&mut self) -> u8 {
+        let (first, body) = self.packet().await.expect("a DISCONNECT");
+        assert_eq!(first, 0xe0, "{body:x?}");
+        assert!(self.is_closed().await);
+        body[0]
+    }
+}
+
+impl Received5 {
+    /// From the first byte and the body of a PUBLISH.
+    pub(super) fn read(first: u8, body: &[u8]) -> Self {
         let topic_len = usize::from(u16::from_be_bytes([body[0], body[1]]));
         assert_eq!(&body[2..2 + topic_len], TOPIC.as_bytes());
         let qos = (first >> 1) & 3;
@@ -194,21 +215,7 @@ impl Client {
         let digits = sequence.strip_prefix(name.as_slice()).expect("the last property is ours");
         let sequence = std::str::from_utf8(&digits[2..]).unwrap().parse().unwrap();
         let (dup, retain, payload) = (first & 8 != 0, first & 1 != 0, rest.to_vec());
-        Received5 { payload, qos, dup, retain, id, properties, sequence }
-    }
-
-    /// Sends one of the packets that acknowledge.
-    pub(super) async fn ack(&mut self, first: u8, id: u16) {
-        let [high, low] = id.to_be_bytes();
-        self.send(&[first, 2, high, low]).await;
-    }
-
-    /// The reason of the DISCONNECT that comes next, after which the server closes.
-    pub(super) async fn reason(&mut self) -> u8 {
-        let (first, body) = self.packet().await.expect("a DISCONNECT");
-        assert_eq!(first, 0xe0, "{body:x?}");
-        assert!(self.is_closed().await);
-        body[0]
+        Self { payload, qos, dup, retain, id, properties, sequence }
     }
 }
 
