@@ -58,7 +58,7 @@
 //!   the grant is read again before anything is sent: has it ended or changed meanwhile, the session is gone
 //!   (*session present* = 0). A used-up order, a revoked grant and a removed key leave no session.
 //! - Retained messages: the last one of each product, delivered and charged like any other.
-//! - Wills, with delay. They do not fire when the gate shuts down.
+//! - Wills, with delay. They do not fire when the gate shuts down, nor when the login that left them is no longer good.
 //! - MQTT 5: properties passed on as they came, subscription identifiers and options, message expiry, receive maximum
 //!   and maximum packet size both ways, topic aliases from clients, server keep alive, assigned client identifiers,
 //!   reason codes on every answer and DISCONNECT, reason strings where the client wants them. A delivery has the

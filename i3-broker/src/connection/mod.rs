@@ -184,7 +184,7 @@ impl Connection {
             if self.intake.holds_messages() {
                 // They were judged by the old rights and not taken by the log yet.
                 self.intake.discard(&mut self.session);
-                return Err(Ending::Cut(Reason::NotAuthorized));
+                return Err(Ending::Cut(Reason::ServerBusy));
             }
             self.stale_rights = true;
         }

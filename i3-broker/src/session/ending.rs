@@ -34,9 +34,9 @@ impl Ending {
         matches!(self, Self::Finished(_) | Self::Shutdown)
     }
 
-    /// Whether the will is to be published (3.1.2-8).
+    /// Whether the will is to be published (3.1.2-8). Not one that was left by a login that is no longer good.
     pub(crate) fn fires_will(self) -> bool {
-        !matches!(self, Self::Goodbye { will: false } | Self::Shutdown)
+        !matches!(self, Self::Goodbye { will: false } | Self::Shutdown | Self::Cut(Reason::NotAuthorized))
     }
 
     /// Whether the session may go on without a connection. Where access has ended it does not.

@@ -305,11 +305,16 @@ async fn a_client_of_version_5_says_goodbye_with_or_without_its_will() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delayed_will_does_not_outlive_what_allowed_it() {
+async fn a_will_does_not_outlive_what_allowed_it() {
     let scene = Scene::new(100).await;
     let mut buyer = scene.buyer("a", 0).await;
     let hello = Hello5 { will: Some((TOPIC, "gone", 1)), ..Hello5::lasting("d", "device", 60) };
-    // The key is removed: the session goes, and its will.
+    // The key is removed while the device is connected.
+    let at_once = Hello5 { will: Some((TOPIC, "gone", 0)), ..Hello5::new("d", "device") };
+    let (mut device, _) = scene.client5(&at_once).await;
+    scene.market.change_login(device_principal(), Some(1)).await;
+    assert_eq!(device.reason().await, 0x87);
+    // And while it is away: the session goes, and its will.
     drop(scene.client5(&hello).await);
     parked(&scene, 1).await;
     scene.market.change_login(device_principal(), Some(99)).await;
