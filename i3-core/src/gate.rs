@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{CredentialId, DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, UserId};
+use crate::id::{ClientId, CredentialId, DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, UserId};
 use crate::name::Topic;
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -214,6 +214,9 @@ pub enum AccessChange {
     User(UserId),
     /// This hub was suspended or reinstated: ask again for all of its devices and products.
     Hub(HubId),
+    /// This OAuth2 client was switched on or off, removed, or may do less than before: tokens that it holds are
+    /// to be looked at again. No question of a gate's.
+    Client(ClientId),
     /// The password or key that admitted these connections is no longer good: they end.
     Login {
         /// Whose connections.

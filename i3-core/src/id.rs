@@ -182,6 +182,8 @@ ids! {
     RatingId = "rat";
     /// An API token of a person.
     TokenId = "tok";
+    /// An OAuth2 client.
+    ClientId = "cli";
 }
 
 /// The bits of an id of any kind: in the audit log, where ids are written as they were drawn.

@@ -106,18 +106,18 @@ fn scan_of(scan: Scan, page: &PageRequest) -> Result<Scan, MarketError> {
 }
 
 /// A scan that this crate's own declarations make possible.
-fn declared(scan: Result<Scan, crate::store::InvalidScan>) -> Result<Scan, StoreError> {
+pub(super) fn declared(scan: Result<Scan, crate::store::InvalidScan>) -> Result<Scan, StoreError> {
     scan.map_err(|error| {
         StoreError::new(StoreErrorKind::Unsupported, "a query does not fit its collection").with_source(error)
     })
 }
 
 impl Marketplace {
-    async fn entity<E: Entity>(&self, id: &E::Id, what: &'static str) -> Result<E, MarketError> {
+    pub(super) async fn entity<E: Entity>(&self, id: &E::Id, what: &'static str) -> Result<E, MarketError> {
         Ok(self.store.get::<E>(id).await?.ok_or_else(|| not_found(what))?.entity)
     }
 
-    async fn page<E: Entity + Serialize>(
+    pub(super) async fn page<E: Entity + Serialize>(
         &self,
         scan: Scan,
         page: &PageRequest,

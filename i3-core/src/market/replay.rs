@@ -9,10 +9,11 @@ use async_trait::async_trait;
 
 use super::command::{Execution, Origin, fingerprint};
 use super::{
-    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeProduct,
-    ExpireGrant, ExtendLease, IdempotencyKey, MarketError, MoveProduct, OpenLease, PublishOffer, Purchase,
-    RateProduct, ReclaimLease, RegisterDevice, RegisterHub, RegisterUser, RemoveCredential, RemoveMember,
-    ReplaceOrderPassword, RevokeGrant, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp,
+    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeClient,
+    DescribeProduct, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, MoveProduct, OpenLease,
+    PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub,
+    RegisterUser, RemoveClient, RemoveCredential, RemoveMember, ReplaceClientSecret, ReplaceOrderPassword,
+    RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp,
     WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
@@ -59,6 +60,11 @@ impl Commands {
             .with::<CloseLease>()
             .with::<ReclaimLease>()
             .with::<RateProduct>()
+            .with::<RegisterClient>()
+            .with::<DescribeClient>()
+            .with::<ReplaceClientSecret>()
+            .with::<SetClientState>()
+            .with::<RemoveClient>()
     }
 
     /// With one more, for a program that has commands of its own.
