@@ -184,6 +184,8 @@ ids! {
     TokenId = "tok";
     /// An OAuth2 client.
     ClientId = "cli";
+    /// What somebody allowed a client once, with all tokens that came of it.
+    FamilyId = "fam";
 }
 
 /// The bits of an id of any kind: in the audit log, where ids are written as they were drawn.
