@@ -5,6 +5,7 @@ mod crash;
 mod delivery;
 mod metrics;
 mod mqtt;
+mod oauth;
 mod process;
 mod purchase;
 mod refusals;
