@@ -123,7 +123,7 @@ pub fn looks_like_token(password: &[u8]) -> bool {
 
 /// Makes sure that the cryptography is the one that this crate was built with: were another version of it
 /// compiled in by somebody else's choice of features, `jsonwebtoken` would panic instead of choosing.
-fn settle_on_provider() {
+pub(crate) fn settle_on_provider() {
     // Refused if the program chose one before: then that is the one.
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }

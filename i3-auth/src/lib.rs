@@ -10,6 +10,7 @@
 //! | a buyer's MQTT client | the order's derived password | [`MarketAuthenticator`], with [`broker_password`] |
 //! | a person | a password | [`MarketAuthenticator::user`] |
 //! | a person's program | an API token | [`api_token`] |
+//! | a program that people let act for them | an access token | [`oauth2`] |
 //!
 //! What they may do then is decided by [`RolePolicy`], or by any other
 //! [`Policy`](i3_core::access::Policy).
@@ -47,7 +48,7 @@
 //!
 //! # What it does not do
 //!
-//! No `OAuth2` and no sessions for browsers. No second factor. No rules for what makes a good password but its
+//! No sessions for browsers. No second factor. No rules for what makes a good password but its
 //! length. No logging: refusals are returned, and what is told to a stranger never says why. Failure budgets
 //! and remembered logins are kept in memory, for one process; several processes allow that many guesses
 //! each. The master key is not rotated: a store recognizes its own, and another is refused ([`MasterKey::adopt`]).
@@ -61,6 +62,7 @@ pub mod failures;
 mod hashing;
 mod mac;
 mod master;
+pub mod oauth2;
 pub mod password;
 mod policy;
 mod remembered;
@@ -76,10 +78,14 @@ pub use policy::RolePolicy;
 pub use secret::Secret;
 
 /// What this crate stores: for the program's [`Schema`](i3_core::store::Schema).
-pub static COLLECTIONS: &[&Collection] = &[&api_token::API_TOKENS, &MASTER_KEYS];
+pub static COLLECTIONS: &[&Collection] = &[&api_token::API_TOKENS, &MASTER_KEYS, &oauth2::FAMILIES];
 
-/// The same for who moves a store's content elsewhere. No command writes either of them. What recognizes the
+/// The same for who moves a store's content elsewhere. No command writes any of them. What recognizes the
 /// master key counts as a secret: an imported store belongs to the first key that it sees.
-pub fn parts() -> [Part; 2] {
-    [Part::records::<api_token::ApiToken>().unlogged(), Part::records::<adopt::Mark>().secret()]
+pub fn parts() -> [Part; 3] {
+    [
+        Part::records::<api_token::ApiToken>().unlogged(),
+        Part::records::<adopt::Mark>().secret(),
+        Part::records::<oauth2::Family>().unlogged(),
+    ]
 }

@@ -20,6 +20,8 @@ use i3_core::access::{Action, Actor, Decision, HubRole, Policy, Resource, Role, 
 /// | `order:view` | | | yes | viewer | yes | | yes |
 /// | `order:manage` | | | yes | | yes | | yes |
 /// | `audit:view` | | | yes | | | | yes |
+/// | `client:create` | yes | yes | yes | | | | yes |
+/// | `client:manage` | | | yes | | yes | | yes |
 /// | `usage:meter` | | | | | | | yes |
 ///
 /// A higher hub role may all that a lower one may. A user who is not active may nothing but `user:view` of
@@ -145,6 +147,14 @@ fn active_user(subject: &Subject, action: Action, resource: &Resource, owns: boo
             &[(is(Role::Administrator), "administrators may read the audit log")],
             "only administrators may read the audit log",
         ),
+        Action::RegisterClient => (&[(true, "users may register clients")], ""),
+        Action::ManageClient => (
+            &[
+                (owns, "users may manage their clients"),
+                (is(Role::Administrator), "administrators may manage clients"),
+            ],
+            "only its owner and administrators may manage a client",
+        ),
         Action::Meter => (&[], "only the marketplace's gates may meter"),
         _ => (&[], "no rule allows this"),
     };
@@ -192,9 +202,12 @@ mod tests {
     fn each_role_may_exactly_this_of_the_marketplace() {
         let may = |subject: &Subject| permissions(subject, &Resource::MARKETPLACE);
         assert_eq!(may(&Subject::anonymous()), ["user:register"]);
-        assert_eq!(may(&user(&[])), ["user:register"]);
-        assert_eq!(may(&user(&[Role::Consumer])), ["user:register", "order:create", "rating:create"]);
-        assert_eq!(may(&user(&[Role::Provider])), ["user:register", "hub:create"]);
+        assert_eq!(may(&user(&[])), ["user:register", "client:create"]);
+        assert_eq!(
+            may(&user(&[Role::Consumer])),
+            ["user:register", "order:create", "rating:create", "client:create"]
+        );
+        assert_eq!(may(&user(&[Role::Provider])), ["user:register", "hub:create", "client:create"]);
         assert_eq!(
             may(&user(&[Role::Administrator])),
             [
@@ -206,7 +219,9 @@ mod tests {
                 "account:view",
                 "order:view",
                 "order:manage",
-                "audit:view"
+                "audit:view",
+                "client:create",
+                "client:manage"
             ]
         );
     }
@@ -214,8 +229,8 @@ mod tests {
     #[test]
     fn each_hub_role_may_exactly_this_of_its_hub() {
         let may = |role| permissions(&user(&[]), &Resource::of_hub(role));
-        let viewer = ["user:register", "hub:view", "account:view", "order:view"];
-        assert_eq!(may(None), ["user:register"]);
+        let viewer = ["user:register", "hub:view", "account:view", "order:view", "client:create"];
+        assert_eq!(may(None), ["user:register", "client:create"]);
         assert_eq!(may(Some(HubRole::Viewer)), viewer);
         let manager = [
             "user:register",
@@ -225,6 +240,7 @@ mod tests {
             "grant:revoke",
             "account:view",
             "order:view",
+            "client:create",
         ];
         assert_eq!(may(Some(HubRole::Manager)), manager);
         let owner: Vec<_> = permissions(&user(&[]), &Resource::of_hub(Some(HubRole::Owner)));
@@ -236,11 +252,15 @@ mod tests {
     #[test]
     fn users_may_exactly_this_of_their_own_and_nothing_of_others() {
         let own = permissions(&user(&[]), &Resource::of_user(me()));
-        assert_eq!(own, ["user:register", "user:view", "account:view", "order:view", "order:manage"]);
+        let mine =
+            ["user:view", "account:view", "order:view", "order:manage", "client:create", "client:manage"];
+        assert_eq!(own, [&["user:register"], &mine[..]].concat());
         for roles in [&[][..], &[Role::Provider], &[Role::Consumer], &[Role::Consumer, Role::Provider]] {
             let foreign = permissions(&user(roles), &Resource::of_user(other()));
-            let of_others: Vec<_> =
-                foreign.iter().filter(|one| !["user:register", "hub:create"].contains(one)).collect();
+            let of_others: Vec<_> = foreign
+                .iter()
+                .filter(|one| !["user:register", "hub:create", "client:create"].contains(one))
+                .collect();
             assert_eq!(of_others, [&""; 0], "{roles:?}");
         }
     }

@@ -43,7 +43,7 @@ impl AccessListener for Listener {
             }
             let connections = &shared.connections;
             let (sessions, signal) = match *change {
-                AccessChange::Grant(_) | AccessChange::User(_) => continue,
+                AccessChange::Grant(_) | AccessChange::User(_) | AccessChange::Client(_) => continue,
                 AccessChange::Device(device) => (connections.of(Owner::Device(device)), Signals::REFRESH),
                 AccessChange::Login { principal, credential } => {
                     let mut sessions = connections.of(Owner::from(principal));

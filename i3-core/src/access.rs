@@ -162,6 +162,10 @@ actions! {
     Rate = "rating:create",
     /// Read the audit log, the outbox and the reconciliation report.
     Audit = "audit:view",
+    /// Register an OAuth2 client.
+    RegisterClient = "client:create",
+    /// See an OAuth2 client, change it, replace its secret, switch it off and remove it.
+    ManageClient = "client:manage",
     /// Take leases and report usage: the gate.
     Meter = "usage:meter",
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use streams::{Streams, StreamsError};
 
-use crate::id::{CredentialId, DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, UserId};
+use crate::id::{ClientId, CredentialId, DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, UserId};
 use crate::name::Topic;
 use crate::store::StoreError;
 use crate::stream::StreamTerms;
@@ -223,6 +223,9 @@ pub enum AccessChange {
     User(UserId),
     /// This hub was suspended or reinstated: ask again for all of its devices and products.
     Hub(HubId),
+    /// This OAuth2 client was switched on or off, removed, or may do less than before: tokens that it holds are
+    /// to be looked at again. No question of a gate's.
+    Client(ClientId),
     /// The password or key that admitted these connections is no longer good: they end.
     Login {
         /// Whose connections.

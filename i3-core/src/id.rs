@@ -182,6 +182,10 @@ ids! {
     RatingId = "rat";
     /// An API token of a person.
     TokenId = "tok";
+    /// An OAuth2 client.
+    ClientId = "cli";
+    /// What somebody allowed a client once, with all tokens that came of it.
+    FamilyId = "fam";
 }
 
 /// The bits of an id of any kind: in the audit log, where ids are written as they were drawn.

@@ -65,6 +65,7 @@ pub mod ledger;
 pub mod market;
 pub mod money;
 pub mod name;
+pub mod oauth;
 pub mod offer;
 pub mod order;
 pub mod outbox;

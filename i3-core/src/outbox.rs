@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gate::AccessChange;
-use crate::id::{DeviceId, GrantId, HubId, LeaseId, OfferId, OrderId, ProductId, UserId};
+use crate::id::{ClientId, DeviceId, GrantId, HubId, LeaseId, OfferId, OrderId, ProductId, UserId};
 use crate::store::{Collection, Key, Kind, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 
@@ -51,6 +51,8 @@ pub enum Event {
     UsageMetered { grant: GrantId, lease: LeaseId, delivered: u64 },
     /// A dead gate's lease was reclaimed.
     LeaseReclaimed { grant: GrantId, lease: LeaseId, in_doubt: u64 },
+    /// An OAuth2 client was registered, described anew, given another secret, switched on or off, or removed.
+    ClientChanged { client: ClientId, owner: UserId },
     /// A buyer rated a product.
     Rated { grant: GrantId, product: ProductId },
 }

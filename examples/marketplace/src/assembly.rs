@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use i3_auth::api_token::ApiTokens;
 use i3_auth::broker_password::BrokerPasswords;
+use i3_auth::oauth2::{self, AuthorizationServer};
 use i3_auth::password::{PasswordError, PasswordSettings, Passwords};
 use i3_auth::{MarketAuthenticator, MasterKey, MasterKeyError, RolePolicy};
 use i3_broker::log::{
@@ -21,6 +22,7 @@ use i3_core::store::{DynStore, StoreError};
 use i3_core::time::{Clock, SystemClock};
 
 use crate::StoreUrl;
+use crate::rest::oauth::SCOPES;
 
 /// What a marketplace is assembled from.
 #[derive(Debug, Clone)]
@@ -37,6 +39,9 @@ pub struct AssemblyConfig {
     /// What this gate calls itself in its leases. No two gates over one store have the same name: those
     /// that an earlier gate of this name left open are reclaimed at the start.
     pub gate: String,
+    /// Under which address clients and browsers reach the marketplace: the name of its authorization server, and
+    /// with `/api/v1` what access tokens are for.
+    pub issuer: String,
     /// How passwords are hashed and guessers are slowed down.
     pub passwords: PasswordSettings,
     /// The broker that messages go through; without one they stay in this process.
@@ -63,6 +68,7 @@ impl AssemblyConfig {
             settings: Settings::default(),
             audience: "i3".to_owned(),
             gate: "gate".to_owned(),
+            issuer: "http://127.0.0.1:8080".to_owned(),
             passwords: PasswordSettings::default(),
             upstream: None,
         }
@@ -97,6 +103,9 @@ pub enum AssemblyError {
     /// What an earlier life left open could not be cleaned up.
     #[error(transparent)]
     Market(#[from] MarketError),
+    /// The address of the authorization server is none, or a scope is wrong.
+    #[error("the public address cannot be used: {0}")]
+    OAuth(Box<dyn std::error::Error + Send + Sync>),
     /// The gate cannot be started.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -119,6 +128,7 @@ impl AssemblyError {
             Self::MasterKey(_) => "master_key",
             Self::Passwords(_) => "passwords",
             Self::Market(error) => error.code(),
+            Self::OAuth(_) => "public_url",
             Self::Gate(GateError::AddressInUse(_)) => "address_in_use",
             Self::Gate(_) => "gate",
             Self::UpstreamName(_) => "invalid_gate",
@@ -148,6 +158,8 @@ pub struct Access {
     pub broker_passwords: BrokerPasswords,
     /// Tokens of people's programs.
     pub tokens: ApiTokens,
+    /// Programs that act for people.
+    pub oauth: Arc<AuthorizationServer>,
     /// Checks logins of people, devices and buyers' clients.
     pub authenticator: Arc<MarketAuthenticator>,
 }
@@ -183,7 +195,12 @@ impl Assembly {
             broker_passwords.clone(),
             config.audience.as_str(),
         );
+        let oauth = oauth_settings(&config.issuer).map_err(AssemblyError::OAuth)?;
+        let oauth = Arc::new(AuthorizationServer::new(market.clone(), ids.clone(), &master, oauth));
+        market.listen(oauth.revocations().clone());
+        oauth.revocations().read(&*store).await?;
         let access = Access {
+            oauth,
             passwords,
             broker_passwords,
             tokens: ApiTokens::new(store, clock, ids, &master),
@@ -260,6 +277,16 @@ impl Assembly {
     pub fn reclaimed(&self) -> &[(LeaseId, u64)] {
         &self.reclaimed
     }
+}
+
+/// The authorization server of a marketplace at this address.
+fn oauth_settings(issuer: &str) -> Result<oauth2::Settings, Box<dyn std::error::Error + Send + Sync>> {
+    let mut scopes = Vec::new();
+    for (scope, about) in SCOPES {
+        scopes.push((scope.parse()?, about));
+    }
+    let settings = oauth2::Settings::new(issuer, &format!("{issuer}/api/v1"), scopes)?;
+    Ok(settings.with_introspection_by("token:introspect".parse()?))
 }
 
 #[cfg(test)]

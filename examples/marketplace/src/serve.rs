@@ -1,13 +1,15 @@
 //! `serve`: the marketplace as a server, until it is told to end.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use clap::{Args, ValueEnum};
 use i3_auth::Secret;
+use i3_auth::oauth2::AuthorizationServer;
 use i3_broker::Gate;
 use i3_core::access::{Actor, Role};
 use i3_core::id::NoEntropy;
@@ -83,6 +85,10 @@ pub struct ServeOptions {
     /// What device tokens must name as their audience
     #[arg(long, env = "I3_AUDIENCE", value_name = "NAME", default_value = "i3")]
     pub audience: String,
+    /// Under which address browsers and OAuth2 clients reach the REST interface, without a slash at its end; by
+    /// default this machine's own, where nobody else reaches it
+    #[arg(long, env = "I3_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
     /// What this gate calls itself in its leases: the same in all its lives, and no other gate's name
     #[arg(long, env = "I3_GATE", value_name = "NAME", default_value = "gate")]
     pub gate: String,
@@ -101,6 +107,8 @@ pub struct ServeOptions {
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often grants are looked for whose time is over.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How many consents that are over are removed each time.
+const SWEPT: usize = 100;
 /// How often other processes' changes of access are looked for, where there can be other processes.
 const FOLLOWING: Duration = Duration::from_millis(200);
 
@@ -134,7 +142,7 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
 /// Serves until the process is told to end (SIGTERM, SIGINT), then answers what is in hand, bills what was
 /// delivered and closes the store. `admin_password` is for the first administrator, if one is made.
 pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Result<(), Failure> {
-    let config = options.assembly()?;
+    let mut config = options.assembly()?;
     let tls = options.mqtt.tls()?;
     let store = config.store.clone();
     let ended = signals()?;
@@ -142,6 +150,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let address = http.local_addr().unwrap_or(options.http);
     let metrics = options.metrics.listen().await?;
 
+    config.issuer = options.public_url.unwrap_or_else(|| local(address));
     let assembly = Assembly::open(config).await?;
     for (lease, in_doubt) in assembly.reclaimed() {
         tracing::warn!(%lease, in_doubt, "reclaimed a lease of an earlier life of this gate");
@@ -168,7 +177,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
         }
         upkeep.spawn(crate::metrics::show(listener, gate.metrics()));
     }
-    upkeep.spawn(housekeeping(assembly.market().clone()));
+    upkeep.spawn(housekeeping(assembly.market().clone(), assembly.access().oauth.clone()));
     #[cfg(unix)]
     if let Some(files) = tls {
         upkeep.spawn(files.reload_when_told()?);
@@ -183,6 +192,15 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let served = answer(http, app, ended).await;
     end(assembly, gate, upkeep).await;
     served
+}
+
+/// How a program on this machine reaches the interface.
+fn local(address: SocketAddr) -> String {
+    let loopback: IpAddr = match address.ip() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(loopback, address.port()))
 }
 
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -226,13 +244,19 @@ async fn end(assembly: Assembly, gate: Gate, mut upkeep: JoinSet<()>) {
     tracing::info!("ended");
 }
 
-async fn housekeeping(market: Marketplace) {
+async fn housekeeping(market: Marketplace, oauth: Arc<AuthorizationServer>) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         if let Err(error) = market.expire(Actor::System).await {
             tracing::error!(code = error.code(), "grants could not be ended: {error}");
+        }
+        if let Err(error) = oauth.revocations().read(market.store()).await {
+            tracing::error!(code = error.kind().code(), "revoked tokens could not be read: {error}");
+        }
+        if let Err(error) = oauth.sweep(SWEPT).await {
+            tracing::error!("tokens that are over could not be removed: {error}");
         }
     }
 }

@@ -143,7 +143,8 @@ impl GrantHandle {
     /// concerns all; asking again does no harm.
     pub(crate) fn concerns(&self, change: AccessChange) -> bool {
         match (&*self.phase.borrow(), change) {
-            (_, AccessChange::Device(_) | AccessChange::Login { .. }) | (Phase::Ended(_), _) => false,
+            (_, AccessChange::Device(_) | AccessChange::Login { .. } | AccessChange::Client(_))
+            | (Phase::Ended(_), _) => false,
             (_, AccessChange::Grant(grant)) => grant == self.grant,
             (Phase::Open { view, .. }, AccessChange::Product(product)) => view.product == product,
             (Phase::Open { view, .. }, AccessChange::User(user)) => view.buyer == user,

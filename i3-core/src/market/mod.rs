@@ -5,6 +5,7 @@
 //! answer in one batch. Queries are methods of [`Marketplace`] too, and ask the policy as commands do.
 
 mod catalogue;
+mod clients;
 mod command;
 mod devices;
 mod explain;
@@ -26,6 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::{CreateProduct, DescribeProduct, MoveProduct, PublishOffer, WithdrawOffer};
+pub use clients::{DescribeClient, RegisterClient, RemoveClient, ReplaceClientSecret, SetClientState};
 pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
 pub use devices::{AddCredential, NewCredential, RegisterDevice, RemoveCredential, SetDeviceState};
 pub use explain::{
@@ -211,6 +213,7 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::stream::StreamQuality>().unlogged(),
         Part::records::<crate::stream::Samples>().unlogged(),
         Part::records::<crate::stream::SampleViews>().unlogged(),
+        Part::records::<crate::oauth::Client>(),
         Part::records::<crate::ledger::Entry>(),
         Part::plain(&crate::ledger::BALANCES),
         Part::plain(&crate::outbox::OUTBOX),

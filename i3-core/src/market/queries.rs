@@ -120,7 +120,7 @@ impl Marketplace {
         Ok(self.store.get::<E>(id).await?.ok_or_else(|| not_found(what))?.entity)
     }
 
-    async fn page<E: Entity + Serialize>(
+    pub(super) async fn page<E: Entity + Serialize>(
         &self,
         scan: Scan,
         page: &PageRequest,

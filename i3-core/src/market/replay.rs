@@ -9,11 +9,12 @@ use async_trait::async_trait;
 
 use super::command::{Execution, Origin, fingerprint};
 use super::{
-    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeProduct,
-    DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, MoveProduct, OpenLease,
-    PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterDevice, RegisterHub, RegisterUser,
-    RemoveCredential, RemoveMember, ReplaceOrderPassword, RevokeGrant, SetDeviceState, SetHubState,
-    SetMember, SetRoles, SuspendUser, TopUp, WithdrawOffer,
+    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeClient,
+    DescribeProduct, DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, MoveProduct,
+    OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterClient, RegisterDevice,
+    RegisterHub, RegisterUser, RemoveClient, RemoveCredential, RemoveMember, ReplaceClientSecret,
+    ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles,
+    SuspendUser, TopUp, WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -60,6 +61,11 @@ impl Commands {
             .with::<CloseLease>()
             .with::<ReclaimLease>()
             .with::<RateProduct>()
+            .with::<RegisterClient>()
+            .with::<DescribeClient>()
+            .with::<ReplaceClientSecret>()
+            .with::<SetClientState>()
+            .with::<RemoveClient>()
     }
 
     /// With one more, for a program that has commands of its own.

@@ -72,6 +72,7 @@ async fn nobody_learns_of_another_hubs_drafts() {
         description: "".parse().unwrap(),
         tags: Vec::new(),
         devices: vec![device.id],
+        stream: i3_core::stream::StreamDescription::default(),
     };
     f.done(f.seller, &draft).await;
     let there = publish(&f, "i3/rival/secret").await;

@@ -15,13 +15,15 @@ use i3_core::gate::{Metering, Streams};
 use i3_core::hub::HubState;
 use i3_core::id::{GrantId, SequentialIds};
 use i3_core::market::{
-    ActivateUser, AddCredential, CancelOrder, Commands, CreateProduct, DescribeProduct, DescribeStream,
-    IdempotencyKey, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, RateProduct,
-    RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveCredential, RemoveMember,
-    ReplaceOrderPassword, RevokeGrant, SetDeviceState, SetHubState, SetMember, SetRoles, Settings,
-    SuspendUser, TopUp, WithdrawOffer, contents, replay,
+    ActivateUser, AddCredential, CancelOrder, Commands, CreateProduct, DescribeClient, DescribeProduct,
+    DescribeStream, IdempotencyKey, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase,
+    RateProduct, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveClient,
+    RemoveCredential, RemoveMember, ReplaceClientSecret, ReplaceOrderPassword, RevokeGrant, SetClientState,
+    SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer, contents,
+    replay,
 };
 use i3_core::money::Currency;
+use i3_core::oauth::{ClientKind, ClientState};
 use i3_core::offer::Plan;
 use i3_core::order::Order;
 use i3_core::portable::{Filling, FillingKind, digest, export, import, verify};
@@ -200,6 +202,40 @@ async fn everything() -> MemoryStore {
     run.execute(buyer, None, &ReplaceOrderPassword { order: active.id }).await.unwrap();
     run.execute(buyer, Some(&key("cancel")), &CancelOrder { order: cancelled.id }).await.unwrap();
     run.execute(seller, Some(&key("revoke")), &RevokeGrant { grant: of(&revoked) }).await.unwrap();
+
+    // Programs that act for people.
+    for (kind, uris) in [
+        (ClientKind::Public, vec!["http://127.0.0.1/callback", "com.example.app:/callback"]),
+        (ClientKind::Confidential, vec!["https://app.example/callback?from=i3"]),
+        (ClientKind::Machine, vec![]),
+    ] {
+        let register = RegisterClient {
+            label: "Gateway \u{1f3ed}".parse().unwrap(),
+            kind,
+            scopes: ["order:view", "product:manage"].map(|scope| scope.parse().unwrap()).into(),
+            redirect_uris: uris.into_iter().map(|uri| uri.parse().unwrap()).collect(),
+        };
+        let client = run.execute(buyer, None, &register).await.unwrap().id;
+        if kind == ClientKind::Public {
+            let state = ClientState::Suspended;
+            run.execute(system, None, &SetClientState { client, state }).await.unwrap();
+            continue;
+        }
+        run.execute(buyer, None, &ReplaceClientSecret { client }).await.unwrap();
+        let state = ClientState::Disabled;
+        run.execute(buyer, None, &SetClientState { client, state }).await.unwrap();
+        if kind == ClientKind::Machine {
+            let describe = DescribeClient {
+                client,
+                label: "Gateway".parse().unwrap(),
+                scopes: ["order:view"].map(|scope| scope.parse().unwrap()).into(),
+                redirect_uris: BTreeSet::new(),
+            };
+            run.execute(buyer, None, &describe).await.unwrap();
+            let gone = run.execute(buyer, None, &register).await.unwrap().id;
+            run.execute(buyer, None, &RemoveClient { client: gone }).await.unwrap();
+        }
+    }
     f.pass(DAY);
     assert_eq!(run.expire(system).await.unwrap(), 1, "{}", expired.id);
     streams(&f, &store).await;
@@ -405,7 +441,7 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
         .into_iter()
         .chain(["members_changed", "hub_changed", "device_changed", "product_changed", "offer_changed"])
         .chain(["topped_up", "purchased", "order_cancelled", "password_replaced", "grant_ended"])
-        .chain(["usage_metered", "lease_reclaimed", "rated"]);
+        .chain(["usage_metered", "lease_reclaimed", "rated", "client_changed"]);
     for event in events {
         assert!(text.contains(&format!("\"event\":\"{event}\"")), "no {event}");
     }
@@ -433,6 +469,8 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
         "\"withheld\":\"not_json\"",
         "\"text\":",
         "\"base64\":",
+        "confidential",
+        "machine",
     ] {
         assert!(text.contains(part), "no {part}");
     }

@@ -6,6 +6,8 @@
 //!
 //! - **Who asks**: `Authorization: Bearer` with an API token, which `POST /tokens` gives for a name and a
 //!   password. Without one the caller is anonymous and may do what the policy lets anybody do.
+//!   Or with an `OAuth2` access token, which a program gets at `/oauth/token`: it needs the scope `api:read` for `GET`
+//!   and `api:write` for everything else, and may not manage clients and API tokens, which is done in person.
 //! - **Once only**: every command takes an `Idempotency-Key` (1 to 64 visible ASCII characters, one space of
 //!   keys for each user); the same request under the same key has one effect and one answer. Signing in
 //!   and token revocation take none: the one gives another token each time, the other is the same twice.
@@ -21,6 +23,7 @@
 //! | `GET /users/{user}/hubs`, `GET /users/{user}/orders` | what a user has | |
 //! | `POST /users/{user}/top-ups` | credit an account | |
 //! | `POST /tokens`, `GET /tokens`, `DELETE /tokens/{token}` | sign in; one's own tokens | |
+//! | `POST /clients`, `GET /clients`, `GET`, `PUT`, `DELETE /clients/{client}`, `POST …/secret`, `PUT …/state` | one's own OAuth2 clients | in person |
 //! | `POST /hubs`, `GET /hubs/{hub}`, `PUT /hubs/{hub}/state` | hubs | `GET`: anybody |
 //! | `GET /hubs/{hub}/members`, `PUT`, `DELETE /hubs/{hub}/members/{user}` | members | |
 //! | `GET`, `POST /hubs/{hub}/devices`, `GET /devices/{device}`, `PUT /devices/{device}/state` | devices | |
@@ -42,9 +45,11 @@
 //! | `GET /health` | whether the store answers | anybody |
 
 mod accounts;
+mod clients;
 mod devices;
 mod explain;
 mod hubs;
+pub(crate) mod oauth;
 mod operation;
 mod orders;
 mod problem;
@@ -90,6 +95,7 @@ pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .merge(users::routes())
         .merge(tokens::routes())
+        .merge(clients::routes())
         .merge(hubs::routes())
         .merge(devices::routes())
         .merge(explain::routes())
@@ -99,6 +105,7 @@ pub fn router(state: AppState) -> Router {
         .merge(operation::routes());
     Router::new()
         .nest("/api/v1", routes)
+        .merge(oauth::routes())
         .fallback(async |request: Request| {
             let detail = format!("there is nothing at `{}`", request.uri().path());
             Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)

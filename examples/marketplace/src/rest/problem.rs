@@ -54,6 +54,18 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "the API token is not accepted")
     }
 
+    /// A program's access token does not do (RFC 6750, section 3.1).
+    pub(super) fn insufficient_scope(needed: &str) -> Self {
+        let detail = format!("the access token lacks the scope `{needed}`");
+        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", detail)
+    }
+
+    /// A program may not do this for a user.
+    pub(super) fn in_person() -> Self {
+        let detail = "not for programs: sign in and use an API token";
+        Self::new(StatusCode::FORBIDDEN, "in_person_only", detail)
+    }
+
     /// Something failed that the client can do nothing about.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request could not be carried out")

@@ -9,14 +9,14 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use i3_core::access::Actor;
-use i3_core::id::UserId;
+use i3_core::id::{ClientId, UserId};
 use i3_core::market::{Command, IdempotencyKey, MarketError, Marketplace, PageRequest};
 use i3_core::store::Cursor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::AppState;
 use super::problem::Problem;
+use super::{AppState, oauth};
 use crate::Access;
 
 /// What a handler answers.
@@ -31,6 +31,8 @@ pub(super) struct Api {
     state: AppState,
     /// Who asks.
     pub(super) actor: Actor,
+    /// The program that asks for the user, if it is one.
+    client: Option<ClientId>,
     /// Where the request comes from, if the server tells.
     pub(super) peer: Option<IpAddr>,
     key: Option<IdempotencyKey>,
@@ -53,6 +55,14 @@ impl Api {
             Actor::User(user) => Ok(user),
             _ => Err(Problem::sign_in()),
         }
+    }
+
+    /// The user who asks, not a program that acts for one.
+    pub(super) fn in_person(&self) -> Answer<UserId> {
+        if self.client.is_some() {
+            return Err(Problem::in_person());
+        }
+        self.user()
     }
 
     /// What the marketplace's no means to who asks.
@@ -85,12 +95,20 @@ impl FromRequestParts<AppState> for Api {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
-        let actor = match bearer(&parts.headers)? {
-            None => Actor::Anonymous,
-            Some(token) => Actor::User(state.access.tokens.authenticate(token).await?),
+        let (actor, client) = match bearer(&parts.headers)? {
+            None => (Actor::Anonymous, None),
+            Some(token) if token.starts_with("eyJ") => {
+                let token = state.access.oauth.check(token).map_err(|_| Problem::bad_token())?;
+                let needed = if parts.method.is_safe() { oauth::READ } else { oauth::WRITE };
+                if token.scopes.iter().all(|scope| scope.as_str() != needed) {
+                    return Err(Problem::insufficient_scope(needed));
+                }
+                (Actor::User(token.user), Some(token.client))
+            }
+            Some(token) => (Actor::User(state.access.tokens.authenticate(token).await?), None),
         };
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        Ok(Self { state: state.clone(), actor, peer, key: idempotency_key(&parts.headers)? })
+        Ok(Self { state: state.clone(), actor, client, peer, key: idempotency_key(&parts.headers)? })
     }
 }
 

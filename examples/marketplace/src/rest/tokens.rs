@@ -66,12 +66,12 @@ struct Tokens {
 }
 
 async fn list(api: Api) -> Answer<Json<Tokens>> {
-    let items = api.access().tokens.list(api.user()?).await?;
+    let items = api.access().tokens.list(api.in_person()?).await?;
     Ok(Json(Tokens { items }))
 }
 
 async fn revoke(api: Api, InPath(token): InPath<TokenId>) -> Answer<StatusCode> {
-    match api.access().tokens.revoke(token, api.user()?).await {
+    match api.access().tokens.revoke(token, api.in_person()?).await {
         Ok(_) => Ok(StatusCode::NO_CONTENT),
         Err(ApiTokenError::Refused) => {
             Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such token"))

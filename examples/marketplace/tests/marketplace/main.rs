@@ -8,6 +8,7 @@ mod dynsec;
 mod explain;
 mod metrics;
 mod mqtt;
+mod oauth;
 mod process;
 mod purchase;
 mod refusals;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use i3_auth::password::{Cost, PasswordSettings};
 use i3_core::access::{Actor, Role};
 use i3_core::market::RegisterUser;
@@ -151,7 +151,11 @@ impl Asked<'_> {
         stream.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Reply::of(StatusCode::from_u16(status).unwrap(), HeaderMap::new(), body.as_bytes())
+        let headers = head.lines().skip(1).map(|line| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())
+        });
+        Reply::of(StatusCode::from_u16(status).unwrap(), headers.collect(), body.as_bytes())
     }
 }
 

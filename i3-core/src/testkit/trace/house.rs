@@ -30,6 +30,8 @@ impl Policy for HouseRules {
             (_, Action::ManageDevices | Action::ManageProducts | Action::RevokeGrant) => {
                 in_hub(HubRole::Manager)
             }
+            (_, Action::RegisterClient) => true,
+            (_, Action::ManageClient) => own || role(Role::Administrator),
             (_, Action::Purchase | Action::Rate) => own && role(Role::Consumer),
             (_, Action::ViewUser | Action::ViewAccount | Action::ViewOrder | Action::ManageOrder) => {
                 own || in_hub(HubRole::Viewer) || role(Role::Administrator)

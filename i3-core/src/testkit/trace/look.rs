@@ -4,7 +4,7 @@ use super::step::Look;
 use super::world::{World, absent, fit, json, pick, refused};
 use crate::access::Actor;
 use crate::gate::Directory as _;
-use crate::id::{DeviceId, GrantId, HubId, OrderId, ProductId, UserId};
+use crate::id::{ClientId, DeviceId, GrantId, HubId, OrderId, ProductId, UserId};
 use crate::ledger::{Account, Holder};
 use crate::market::{MarketError, PageRequest};
 use crate::money::Currency;
@@ -60,6 +60,15 @@ impl World {
             Look::Orders { buyer, page } => pages!(page, page => market.orders(actor, user(buyer), page)),
             Look::Sales { hub: of, page } => pages!(page, page => market.sales(actor, hub(of), page)),
             Look::Statement(of) => said(market.statement(actor, order(of)).await),
+            Look::Clients { owner, page } => pages!(page, page => market.clients(actor, user(owner), page)),
+            Look::Client(of) => {
+                let client: ClientId = pick(&self.known.clients, of, (absent(), absent())).0;
+                Ok(format!(
+                    "{}; {:?}",
+                    said(market.client(actor, client).await)?,
+                    market.client_login(client).await
+                ))
+            }
             Look::Grant(of) => {
                 let seen_by_gates = market.grant(GrantId::of(order(of))).await?;
                 Ok(format!("{}; {seen_by_gates:?}", said(market.grant_of(actor, order(of)).await)?))

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use crate::access::{HubRole, Role};
 use crate::money::{Amount, UnitPrice};
+use crate::oauth::{ClientKind, ClientState};
 use crate::offer::Plan;
 use crate::product::ProductState;
 
@@ -176,6 +177,25 @@ pub enum Act {
     ReclaimLease {
         lease: Choice,
     },
+    RegisterClient {
+        owner: Choice,
+        kind: ClientKind,
+        redirected: bool,
+    },
+    DescribeClient {
+        client: Choice,
+        scopes: u8,
+    },
+    ReplaceClientSecret {
+        client: Choice,
+    },
+    SetClientState {
+        client: Choice,
+        state: ClientState,
+    },
+    RemoveClient {
+        client: Choice,
+    },
     /// Ends all grants whose time is over.
     Expire,
     /// What a step so many before this one did, under the same key.
@@ -207,6 +227,8 @@ pub enum Look {
     Orders { buyer: Choice, page: usize },
     Sales { hub: Choice, page: usize },
     Statement(Choice),
+    Clients { owner: Choice, page: usize },
+    Client(Choice),
     Grant(Choice),
     PublishRights(Choice),
     Stream(Choice),
@@ -341,6 +363,28 @@ fn trade() -> impl Strategy<Value = Act> {
     ]
 }
 
+fn clients() -> impl Strategy<Value = Act> {
+    let kind = prop_oneof![
+        1 => Just(ClientKind::Public),
+        2 => Just(ClientKind::Confidential),
+        1 => Just(ClientKind::Machine),
+    ];
+    let state = prop_oneof![
+        2 => Just(ClientState::Active),
+        2 => Just(ClientState::Disabled),
+        1 => Just(ClientState::Suspended),
+    ];
+    prop_oneof![
+        // Some make no sense (a machine with a redirect URI), and are refused.
+        4 => (choice(), kind, any::<bool>())
+            .prop_map(|(owner, kind, redirected)| Act::RegisterClient { owner, kind, redirected }),
+        2 => (choice(), 0_u8..3).prop_map(|(client, scopes)| Act::DescribeClient { client, scopes }),
+        2 => choice().prop_map(|client| Act::ReplaceClientSecret { client }),
+        3 => (choice(), state).prop_map(|(client, state)| Act::SetClientState { client, state }),
+        1 => choice().prop_map(|client| Act::RemoveClient { client }),
+    ]
+}
+
 fn looks() -> impl Strategy<Value = Look> {
     let one = |look: fn(Choice) -> Look| choice().prop_map(look);
     prop_oneof![
@@ -355,6 +399,8 @@ fn looks() -> impl Strategy<Value = Look> {
         (choice(), page()).prop_map(|(buyer, page)| Look::Orders { buyer, page }),
         (choice(), page()).prop_map(|(hub, page)| Look::Sales { hub, page }),
         one(Look::Statement),
+        (choice(), page()).prop_map(|(owner, page)| Look::Clients { owner, page }),
+        one(Look::Client),
         one(Look::Grant),
         one(Look::PublishRights),
         one(Look::Stream),
@@ -382,6 +428,7 @@ pub fn steps() -> impl Strategy<Value = Step> {
         4 => people().boxed(),
         5 => sale().boxed(),
         18 => trade().boxed(),
+        2 => clients().boxed(),
         6 => looks().prop_map(Act::Look),
         3 => (1_u8..8).prop_map(|back| Act::Again { back }),
         2 => (1_u64..150).prop_map(|seconds| Act::Wait { seconds }),

@@ -3,6 +3,7 @@
 use super::step::{Act, KeyUse, Step, Trace, Who};
 use crate::access::{HubRole, Role};
 use crate::money::{Amount, UnitPrice};
+use crate::oauth::{ClientKind, ClientState};
 use crate::offer::Plan;
 use crate::product::ProductState;
 
@@ -64,6 +65,14 @@ pub fn tour() -> Trace {
         Act::TopUp { user: 2, minor: 900 },
         Act::Purchase { buyer: 2, offer: 0 },
         Act::RevokeGrant { order: 2 },
+        // Programs that act for them.
+        Act::RegisterClient { owner: 1, kind: ClientKind::Confidential, redirected: true },
+        Act::RegisterClient { owner: 1, kind: ClientKind::Machine, redirected: true },
+        Act::DescribeClient { client: 0, scopes: 1 },
+        Act::ReplaceClientSecret { client: 0 },
+        Act::SetClientState { client: 0, state: ClientState::Suspended },
+        Act::SetClientState { client: 0, state: ClientState::Active },
+        Act::RemoveClient { client: 0 },
         Act::SuspendUser { user: 1 },
         Act::SetHubState { hub: 0, active: false },
         moved(ProductState::Paused),

@@ -12,16 +12,18 @@ use crate::access::{Actor, Role};
 use crate::device::{DeviceState, KeyAlgorithm};
 use crate::hub::HubState;
 use crate::id::{
-    CredentialId, DeviceId, GrantId, HubId, LeaseId, OfferId, OrderId, ProductId, TypedId, UserId,
+    ClientId, CredentialId, DeviceId, GrantId, HubId, LeaseId, OfferId, OrderId, ProductId, TypedId, UserId,
 };
 use crate::market::{
-    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeProduct,
-    DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace, MoveProduct,
-    NewCredential, OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterDevice, RegisterHub,
-    RegisterUser, Registration, RemoveCredential, RemoveMember, ReplaceOrderPassword, RevokeGrant,
-    SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer,
+    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeClient,
+    DescribeProduct, DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace,
+    MoveProduct, NewCredential, OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterClient,
+    RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveClient, RemoveCredential, RemoveMember,
+    ReplaceClientSecret, ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState,
+    SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer,
 };
 use crate::money::{Amount, Currency};
+use crate::oauth::{ClientKind, RedirectUri, Scope};
 use crate::secret::SecretHash;
 use crate::store::{DynStore, StoreError, StoreErrorKind};
 use crate::stream::{SampleTerms, StreamDescription};
@@ -42,6 +44,8 @@ pub(super) struct Known {
     pub(super) products: Vec<(ProductId, UserId)>,
     pub(super) offers: Vec<(OfferId, UserId)>,
     pub(super) orders: Vec<(OrderId, UserId, UserId)>,
+    pub(super) clients: Vec<(ClientId, UserId)>,
+    machines: Vec<ClientId>,
     leases: Vec<Leased>,
 }
 
@@ -224,6 +228,11 @@ impl World {
             | Act::ExpireGrant { .. }
             | Act::ReplaceOrderPassword { .. }
             | Act::RateProduct { .. } => self.trade(step).await?,
+            Act::RegisterClient { .. }
+            | Act::DescribeClient { .. }
+            | Act::ReplaceClientSecret { .. }
+            | Act::SetClientState { .. }
+            | Act::RemoveClient { .. } => self.clients(step).await?,
             Act::RegisterUser { .. }
             | Act::SuspendUser { .. }
             | Act::ActivateUser { .. }
@@ -486,6 +495,63 @@ impl World {
                 self.run(self.sent(step, Actor::User(buyer))?, &command).await?.1
             }
             _ => "no command of a buyer".to_owned(),
+        };
+        Ok(words)
+    }
+
+    fn client(&self, choice: Choice) -> (ClientId, Actor) {
+        let (client, owner) = pick(&self.known.clients, choice, (absent(), absent()));
+        (client, Actor::User(owner))
+    }
+
+    async fn clients(&mut self, step: &Step) -> Result<String, StoreError> {
+        let scopes = |count: u8| -> Result<BTreeSet<Scope>, StoreError> {
+            (0..count).map(|number| fit(format!("thing:{number}").parse())).collect()
+        };
+        let uris = |some: bool| -> Result<BTreeSet<RedirectUri>, StoreError> {
+            some.then(|| fit("https://app.example/callback".parse())).into_iter().collect()
+        };
+        let words = match &step.act {
+            Act::RegisterClient { owner, kind, redirected } => {
+                let command = RegisterClient {
+                    label: fit("An app, 应用".parse())?,
+                    kind: *kind,
+                    scopes: scopes(2)?,
+                    redirect_uris: uris(*redirected)?,
+                };
+                let owner = self.user(*owner);
+                let (done, words) = self.run(self.sent(step, Actor::User(owner))?, &command).await?;
+                if *kind == ClientKind::Machine {
+                    note(&mut self.known.machines, done.as_ref().map(|client| client.id));
+                }
+                note(&mut self.known.clients, done.map(|client| (client.id, owner)));
+                words
+            }
+            Act::DescribeClient { client, scopes: count } => {
+                let (client, owner) = self.client(*client);
+                let machine = self.known.machines.contains(&client);
+                let command = DescribeClient {
+                    client,
+                    label: fit(format!("App {count}").parse())?,
+                    scopes: scopes(*count)?,
+                    redirect_uris: uris(!machine)?,
+                };
+                self.run(self.sent(step, owner)?, &command).await?.1
+            }
+            Act::ReplaceClientSecret { client } => {
+                let (client, owner) = self.client(*client);
+                self.run(self.sent(step, owner)?, &ReplaceClientSecret { client }).await?.1
+            }
+            Act::SetClientState { client, state } => {
+                // Who runs the marketplace may switch off and on whatever the owner may not.
+                let command = SetClientState { client: self.client(*client).0, state: *state };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::RemoveClient { client } => {
+                let (client, owner) = self.client(*client);
+                self.run(self.sent(step, owner)?, &RemoveClient { client }).await?.1
+            }
+            _ => "no command about clients".to_owned(),
         };
         Ok(words)
     }
