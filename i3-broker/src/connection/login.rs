@@ -48,13 +48,35 @@ pub(super) async fn login(
         }
     };
     let name = name(shared, &connect, handle);
-    match admit(shared, &connect, peer, handle, &name).await {
+    let (keep_alive, terms) = (keep_alive(&shared.config, &connect), terms(&shared.config, &connect));
+    let connack = Connack {
+        session_present: false,
+        reason: Reason::Success,
+        assigned_client_id: connect.client_id.is_empty().then_some(name.as_str()),
+        server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
+        session_expiry: (terms.expiry != connect.session_expiry).then_some(terms.expiry),
+        receive_maximum: terms.receive_maximum,
+        maximum_packet_size: u32::try_from(shared.config.max_packet).ok(),
+        topic_alias_maximum: terms.alias_maximum,
+        reason_string: None,
+    };
+    let answer = |connack: &Connack<'_>| {
+        let mut answer = Vec::with_capacity(64);
+        wire::connack(&mut answer, connect.version, connack);
+        (answer.len() <= terms.longest).then_some(answer)
+    };
+    // MQTT 5, 3.1.2-24: a client that cannot be told that it is let in is not let in.
+    let admitted = if answer(&connack).is_some() {
+        admit(shared, &connect, peer, handle, &name).await
+    } else {
+        Err(Reason::PacketTooLarge)
+    };
+    match admitted {
         Ok(admitted) => {
             shared.counters.logins.fetch_add(1, Ordering::Relaxed);
             let now = Instant::now();
             let config = &shared.config;
-            let (resumed, keep_alive) = (admitted.parked.is_some(), keep_alive(config, &connect));
-            let terms = terms(config, &connect);
+            let resumed = admitted.parked.is_some();
             let (received, mut window, standing) = match admitted.parked {
                 None => (Received::default(), Window::new(0, 0), None),
                 Some(ParkedSession { kept: Kept { received, window, subscription }, .. }) => {
@@ -65,19 +87,7 @@ pub(super) async fn login(
             let limit = connect.receive_maximum.min(config.max_inflight);
             let released = window.resume(limit, config.max_inflight_bytes);
             let session = Session::new(terms, Rights::new(admitted.rights), received, window);
-            let mut control = Vec::with_capacity(64);
-            let connack = Connack {
-                session_present: resumed,
-                reason: Reason::Success,
-                assigned_client_id: connect.client_id.is_empty().then_some(name.as_str()),
-                server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
-                session_expiry: (terms.expiry != connect.session_expiry).then_some(terms.expiry),
-                receive_maximum: terms.receive_maximum,
-                maximum_packet_size: u32::try_from(config.max_packet).ok(),
-                topic_alias_maximum: terms.alias_maximum,
-                reason_string: None,
-            };
-            session.answer(&mut control, |out, version| wire::connack(out, version, &connack));
+            let mut control = answer(&Connack { session_present: resumed, ..connack }).unwrap_or_default();
             for id in released {
                 session.answer(&mut control, |out, version| {
                     wire::pubrel(out, version, id, Reason::Success, None);
@@ -117,9 +127,9 @@ pub(super) async fn login(
         }
         Err(reason) => {
             shared.meters.turned_away.one(reason.into());
-            let mut answer = Vec::new();
-            wire::connack(&mut answer, connect.version, &Connack::refused(reason));
-            refuse(&mut stream, &answer).await;
+            if let Some(answer) = answer(&Connack::refused(reason)) {
+                refuse(&mut stream, &answer).await;
+            }
             None
         }
     }

@@ -39,6 +39,8 @@ pub(super) struct Intake {
     /// Since when a packet is incomplete.
     partial: Option<Instant>,
     messages: Vec<Publish>,
+    /// The one after them and its right, which has to wait until they are taken; what comes behind it is not read.
+    next: Option<(Publish, usize)>,
     /// Which of the session's rights the messages use.
     right: usize,
     /// The acknowledgements to send when the log has them.
@@ -59,6 +61,7 @@ impl Intake {
             chunk: SMALL_READ,
             partial: None,
             messages: Vec::new(),
+            next: None,
             right: 0,
             acks: Vec::new(),
             exact: Vec::new(),
@@ -105,14 +108,16 @@ impl Intake {
     }
 
     pub(super) fn holds_messages(&self) -> bool {
-        !self.messages.is_empty()
+        !self.messages.is_empty() || self.next.is_some()
     }
 
     /// Forgets what was not taken by the log; it was not acknowledged.
     pub(super) fn discard(&mut self, session: &mut Session) {
         self.messages.clear();
         self.acks.clear();
-        for id in self.exact.drain(..) {
+        let next = self.next.take().filter(|(publish, _)| publish.qos == Qos::ExactlyOnce);
+        let next = next.and_then(|(publish, _)| publish.packet_id);
+        for id in self.exact.drain(..).chain(next) {
             session.forget(id);
         }
     }
@@ -135,13 +140,13 @@ impl Connection {
     /// Whether more should be read from the socket.
     pub(super) fn may_read(&self, now: Instant) -> bool {
         self.intake.resume.is_none_or(|at| at <= now)
-            && self.intake.messages.is_empty()
+            && !self.intake.holds_messages()
             && self.control.len() < MOST_CONTROL
     }
 
     /// Reads and handles what has come; whether that was anything.
     pub(super) async fn receive(&mut self, now: Instant) -> Result<bool, Ending> {
-        if !self.intake.messages.is_empty() && self.intake.resume.is_none_or(|at| at <= now) {
+        if self.intake.holds_messages() && self.intake.resume.is_none_or(|at| at <= now) {
             self.hand_over(now).await?;
             // Its acknowledgements are to be written now.
             return Ok(!self.intake.holds_messages());
@@ -190,6 +195,11 @@ impl Connection {
                 Ok(Some(packet)) => {
                     complete = true;
                     self.handle_packet(packet, now).await?;
+                    if self.intake.next.is_some() {
+                        // There may be whole packets in the rest: they are looked at before more is read.
+                        self.intake.partial = None;
+                        return Ok(true);
+                    }
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -252,15 +262,23 @@ impl Connection {
     async fn publish(&mut self, publish: Publish, right: usize, now: Instant) -> Result<(), Ending> {
         if right != self.intake.right || self.intake.messages.len() >= BATCH {
             let handed = self.hand_over(now).await;
-            // Where the log is down in the middle of a read the rest would be out of order.
-            if handed.is_err() || self.intake.holds_messages() {
-                if let Some(id) = publish.packet_id.filter(|_| publish.qos == Qos::ExactlyOnce) {
-                    self.session.forget(id);
-                }
-                return Err(handed.err().unwrap_or(Ending::Cut(Reason::ServerBusy)));
+            if handed.is_err()
+                && let Some(id) = publish.packet_id.filter(|_| publish.qos == Qos::ExactlyOnce)
+            {
+                self.session.forget(id);
+            }
+            handed?;
+            if !self.intake.messages.is_empty() {
+                self.intake.next = Some((publish, right));
+                return Ok(());
             }
             self.intake.right = right;
         }
+        self.add(publish);
+        Ok(())
+    }
+
+    fn add(&mut self, publish: Publish) {
         if let Some(id) = publish.packet_id {
             self.session.accept(&mut self.intake.acks, publish.qos, id);
             if publish.qos == Qos::ExactlyOnce {
@@ -268,7 +286,6 @@ impl Connection {
             }
         }
         self.intake.messages.push(publish);
-        Ok(())
     }
 
     /// Gives the batch to the log, then acknowledges it. Waits for the product's sequence numbers if there are too few:
@@ -320,6 +337,10 @@ impl Connection {
         if !intake.acks.is_empty() {
             self.control.append(&mut intake.acks);
             self.session.acknowledged();
+        }
+        if let Some((publish, right)) = intake.next.take() {
+            intake.right = right;
+            self.add(publish);
         }
         Ok(true)
     }
