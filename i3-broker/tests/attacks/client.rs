@@ -249,6 +249,8 @@ pub(crate) struct Client {
     kept: VecDeque<Reply>,
     /// The last packet identifier of [`Self::publish_next`].
     next: u16,
+    /// The longest packet that it takes: a longer one fails the test.
+    pub(crate) longest: usize,
     /// The reason in the server's DISCONNECT.
     pub(crate) told: Option<u8>,
 }
@@ -267,7 +269,16 @@ impl Client {
 
     fn over(stream: TcpStream, version: Version) -> Self {
         stream.set_nodelay(true).unwrap();
-        Self { stream, version, input: Vec::new(), at: 0, kept: VecDeque::new(), next: 0, told: None }
+        Self {
+            stream,
+            version,
+            input: Vec::new(),
+            at: 0,
+            kept: VecDeque::new(),
+            next: 0,
+            longest: usize::MAX,
+            told: None,
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -300,6 +311,7 @@ impl Client {
         loop {
             if let Some((first, start, end)) = self.complete() {
                 assert_eq!(self.told, None, "a packet after DISCONNECT");
+                assert!(end - self.at <= self.longest, "a packet of {} bytes", end - self.at);
                 let reply = read(self.version, first, &self.input[start..end]);
                 self.at = end;
                 if let Reply::Disconnect(reason, _) = reply {

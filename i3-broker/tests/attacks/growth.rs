@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use i3_broker::log::TopicLog;
-
 use crate::client::{Client, Fate};
 use crate::market::TOPIC;
 use crate::packets::*;

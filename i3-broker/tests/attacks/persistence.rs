@@ -215,8 +215,12 @@ async fn attack_12_what_waits_for_clients_that_do_not_come_back_is_bounded() {
             stats.sessions == 0 && stats.parked <= 50
         })
         .await;
+        let mut there = scene.client(version, "there", "order-two").await;
+        assert_eq!(there.subscribe(&[(TOPIC, 1)]).await, [1]);
         let mut device = scene.device(version).await;
         say(&mut device, 0..100, 1).await;
+        // Until the log has passed all of it on.
+        while number(&there.payload().await) < 99 {}
         // The last of an order's sessions is still there, with the newest messages.
         let (mut buyer, present) = back(&scene, version, "gone-196", "order").await;
         assert!(present);

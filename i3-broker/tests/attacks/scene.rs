@@ -14,7 +14,7 @@ use crate::packets::*;
 pub(crate) struct Scene {
     pub(crate) gate: Gate,
     pub(crate) market: Arc<Market>,
-    pub(crate) log: Arc<RumqttdLog>,
+    pub(crate) log: Arc<dyn TopicLog>,
 }
 
 impl Scene {
@@ -29,6 +29,17 @@ impl Scene {
 
     /// With a clock of the test's own.
     pub(crate) async fn at(quota: u64, clock: Arc<dyn Clock>, set: impl FnOnce(&mut GateConfig)) -> Self {
+        let log = RumqttdLog::start(RumqttdLogConfig::default()).await.unwrap();
+        Self::over(quota, Arc::new(log), clock, set).await
+    }
+
+    /// Over a log of the test's own.
+    pub(crate) async fn over(
+        quota: u64,
+        log: Arc<dyn TopicLog>,
+        clock: Arc<dyn Clock>,
+        set: impl FnOnce(&mut GateConfig),
+    ) -> Self {
         let market = Market::new(quota);
         let ports = Ports {
             authenticator: market.clone(),
@@ -39,8 +50,7 @@ impl Scene {
         let mut config = GateConfig::new("127.0.0.1:0".parse().unwrap());
         config.report_every = Duration::from_millis(50);
         set(&mut config);
-        let log = Arc::new(RumqttdLog::start(RumqttdLogConfig::default()).await.unwrap());
-        let gate = Gate::start(config, ports, Arc::clone(&log) as Arc<dyn TopicLog>).await.unwrap();
+        let gate = Gate::start(config, ports, Arc::clone(&log)).await.unwrap();
         *market.listener.lock().unwrap() = Some(gate.listener());
         Self { gate, market, log }
     }

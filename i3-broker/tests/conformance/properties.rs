@@ -139,24 +139,29 @@ async fn a_message_that_is_larger_than_the_client_takes_is_passed_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reasons_in_words_are_left_out_where_they_are_not_wanted_or_too_long() {
     let scene = Scene::with(10, |config| config.max_refused = 2).await;
-    let reason = |reply: Option<Reply>| match reply {
-        Some(Reply::Ack(4, _, 0x87, properties)) => properties.text(prop::REASON_STRING).is_some(),
-        other => panic!("{other:?}"),
-    };
-    let refused = Publish::new("i3/hub/other", b"x").qos(1, 5).bytes(V5);
-    for (props, spoken) in [
-        (Props::new(), None),
-        (Props::new().byte(prop::PROBLEM_INFORMATION, 1), None),
+    for (props, longest, spoken) in [
+        (Props::new(), usize::MAX, None),
+        (Props::new().byte(prop::PROBLEM_INFORMATION, 1), usize::MAX, None),
         // 3.1.2-29
-        (Props::new().byte(prop::PROBLEM_INFORMATION, 0), Some(false)),
-        // 3.4.2-2: with it the packet would be larger than the client takes.
-        (Props::new().four(prop::MAXIMUM_PACKET, 40), Some(false)),
+        (Props::new().byte(prop::PROBLEM_INFORMATION, 0), usize::MAX, Some(false)),
+        // 3.4.2-2, 3.5.2-2: with it the packet would be larger than the client takes.
+        (Props::new().four(prop::MAXIMUM_PACKET, 25), 25, Some(false)),
     ] {
-        let mut device = scene.enter(&Hello::new(V5, "x", "device").props(props)).await;
-        device.send(&refused).await;
-        let told = reason(device.reply().await);
-        assert!(spoken.is_none_or(|spoken| spoken == told));
-        assert!(device.lives().await);
+        let mut device = scene.open(V5).await;
+        device.longest = longest;
+        assert_eq!(
+            device.hello(&Hello::new(V5, "x", "device").props(props)).await.map(|(_, code, _)| code),
+            Some(0)
+        );
+        for (qos, kind) in [(1, 4), (2, 5)] {
+            device.send(Publish::new("i3/hub/other", b"x").qos(qos, 5).bytes(V5)).await;
+            let Some(Reply::Ack(of, 5, 0x87, properties)) = device.reply().await else { panic!() };
+            let told = properties.text(prop::REASON_STRING).is_some();
+            assert!(of == kind && spoken.is_none_or(|spoken| spoken == told));
+        }
+        // One too many: the DISCONNECT keeps to the size too (3.14.2-3).
+        device.send(Publish::new("i3/hub/other", b"x").qos(1, 5).bytes(V5)).await;
+        assert_eq!(device.end().await, Fate::Closed(Some(0x87)));
     }
     scene.ends_well().await;
 }
