@@ -26,6 +26,8 @@ mod market;
 mod outage;
 mod packets;
 mod persistence;
+#[cfg(feature = "upstream")]
+mod proxy;
 mod revocation;
 mod scene;
 mod shop;
