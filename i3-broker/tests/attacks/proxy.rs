@@ -22,7 +22,7 @@ struct Seen {
     logins: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>,
     /// The filters of all SUBSCRIBEs.
     filters: Vec<String>,
-    /// The topic, the properties and the payload of all PUBLISHes.
+    /// The topic, the properties and the payload of each message.
     messages: Vec<(String, Vec<u8>, Vec<u8>)>,
     /// All bytes.
     bytes: Vec<u8>,
