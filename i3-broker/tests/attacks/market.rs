@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use i3_core::gate::*;
 use i3_core::id::*;
 use i3_core::store::{StoreError, StoreErrorKind};
+use i3_core::stream::{SequenceBlock, StreamHead, StreamReport};
 use i3_core::time::Timestamp;
 
 /// The product that most tests are about; `device` publishes it, `order` and `order-two` receive it.
@@ -77,6 +78,8 @@ pub(crate) struct Market {
     /// Logins that were looked at.
     pub(crate) checked: AtomicU64,
     pub(crate) listener: Mutex<Option<Arc<dyn AccessListener>>>,
+    /// The sequence numbers of each product.
+    numbers: Mutex<HashMap<ProductId, StreamHead>>,
 }
 
 fn product(number: u128) -> ProductId {
@@ -284,6 +287,7 @@ impl Directory for Market {
         let right = |(id, of): (&ProductId, &Product)| PublishRight {
             product: *id,
             topic: of.topic.parse().unwrap(),
+            terms: None,
         };
         Ok(Some(of_device.map(right).collect()))
     }
@@ -300,6 +304,25 @@ impl Directory for Market {
             open: books.is_active(order),
             until: order.until,
         }))
+    }
+}
+
+#[async_trait]
+impl Streams for Market {
+    async fn reserve(&self, of: ProductId, holder: &str, count: u64) -> Result<SequenceBlock, StreamsError> {
+        let mut numbers = self.numbers.lock().unwrap();
+        Ok(numbers.entry(of).or_insert_with(|| StreamHead::new(of)).reserve(holder, count)?)
+    }
+
+    async fn release(&self, of: ProductId, holder: &str, rest: SequenceBlock) -> Result<(), StreamsError> {
+        if let Some(head) = self.numbers.lock().unwrap().get_mut(&of) {
+            head.release(holder, rest);
+        }
+        Ok(())
+    }
+
+    async fn report(&self, _: ProductId, _: StreamReport) -> Result<(), StreamsError> {
+        Ok(())
     }
 }
 

@@ -45,6 +45,7 @@ impl Scene {
             authenticator: market.clone(),
             directory: market.clone(),
             metering: market.clone(),
+            streams: market.clone(),
             clock,
         };
         let mut config = GateConfig::new("127.0.0.1:0".parse().unwrap());

@@ -27,6 +27,7 @@ use i3_core::offer::Plan;
 use i3_core::order::Order;
 use i3_core::product::{Product, ProductState};
 use i3_core::store::MemoryStore;
+use i3_core::stream::StreamDescription;
 use i3_core::time::{Clock, SystemClock};
 use i3_core::user::User;
 
@@ -124,6 +125,7 @@ impl Shop {
             description: "".parse().unwrap(),
             tags: Vec::new(),
             devices: vec![device.id],
+            stream: StreamDescription::default(),
         };
         let product = market.execute(by, None, &product).await.unwrap();
         market
@@ -147,7 +149,8 @@ impl Shop {
         let ports = Ports {
             authenticator: self.authenticator.clone(),
             directory: market.clone(),
-            metering: market,
+            metering: market.clone(),
+            streams: market,
             clock: Arc::new(SystemClock),
         };
         let mut config = GateConfig::new("127.0.0.1:0".parse().unwrap());
