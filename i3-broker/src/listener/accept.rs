@@ -83,7 +83,8 @@ impl Listening {
         let (shared, transport) = (Arc::clone(shared), self.transport.clone());
         let serving = Arc::clone(&handle);
         let task = tokio::spawn(async move {
-            if let Some(stream) = shake_hands(&shared, socket, &transport).await {
+            // Boxed: the connection is not to hold room for it all its life.
+            if let Some(stream) = Box::pin(shake_hands(&shared, socket, &transport)).await {
                 connection::run(shared, stream, peer.ip(), serving, count).await;
             }
             drop(place);

@@ -35,6 +35,8 @@ const STRICTER: &[(WireError, Version, &[u8])] = &[
         Version::V311,
         b"\x10\x0d\0\x04MQTT\x04\x22\0\0\0\x01c",
     ),
+    // The same, with bits that mean no quality at all.
+    (WireError::Malformed("the will's QoS is 3"), Version::V5, b"\x10\x0e\0\x04MQTT\x05\x1a\0\0\0\0\x01c"),
     // 3.8.3-4 of 3.1.1. One does not look.
     (
         WireError::Malformed("reserved bits of the subscription options are set"),
