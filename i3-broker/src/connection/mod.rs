@@ -174,10 +174,6 @@ impl Connection {
             self.pause();
             self.intake.discard(&mut self.session);
             let closed = signals.has(Signals::CLOSE);
-            if closed {
-                // The login that left it is no longer good, or the gate stops.
-                self.will = None;
-            }
             let reason = if closed { Reason::NotAuthorized } else { Reason::SessionTakenOver };
             return Err(Ending::Cut(reason));
         }

@@ -261,18 +261,9 @@ impl Connection {
     /// Adds an authorized message to the batch.
     async fn publish(&mut self, publish: Publish, right: usize, now: Instant) -> Result<(), Ending> {
         if right != self.intake.right || self.intake.messages.len() >= BATCH {
-            let handed = self.hand_over(now).await;
-            if handed.is_err()
-                && let Some(id) = publish.packet_id.filter(|_| publish.qos == Qos::ExactlyOnce)
-            {
-                self.session.forget(id);
-            }
-            handed?;
-            if !self.intake.messages.is_empty() {
-                self.intake.next = Some((publish, right));
-                return Ok(());
-            }
-            self.intake.right = right;
+            // Its turn comes when the log has those before it; until then it goes where they go.
+            self.intake.next = Some((publish, right));
+            return self.hand_over(now).await;
         }
         self.add(publish);
         Ok(())
@@ -297,7 +288,7 @@ impl Connection {
         let Some(right) = self.session.rights().get(self.intake.right) else { return Err(Ending::Lost) };
         let (shared, right) = (Arc::clone(&self.shared), right.clone());
         let count = u64::try_from(self.intake.messages.len()).unwrap_or(u64::MAX);
-        let waited = self.ask(shared.streams.ready(&right, count, LOG_LIMIT)).await?;
+        let waited = Box::pin(self.ask(shared.streams.ready(&right, count, LOG_LIMIT))).await?;
         if waited.is_ok() && self.offer(now)? {
             return Ok(());
         }

@@ -34,7 +34,8 @@ impl Ending {
         matches!(self, Self::Finished(_) | Self::Shutdown)
     }
 
-    /// Whether the will is to be published (3.1.2-8). Not one that was left by a login that is no longer good.
+    /// Whether the will is to be published (3.1.2-8). Not one that was left by a login that is no longer good, nor
+    /// when the gate stops.
     pub(crate) fn fires_will(self) -> bool {
         !matches!(self, Self::Goodbye { will: false } | Self::Shutdown | Self::Cut(Reason::NotAuthorized))
     }
