@@ -32,4 +32,5 @@ mod revocation;
 mod scene;
 mod shop;
 mod topics;
+mod transports;
 mod wills;

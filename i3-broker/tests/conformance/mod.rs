@@ -10,6 +10,7 @@ mod publishing;
 mod resuming;
 mod retaining;
 mod subscribing;
+mod websocket;
 
 use crate::client::{Client, Fate, Message};
 use crate::market::TOPIC;
