@@ -2,14 +2,16 @@
 //! beside.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use i3_benches::gate::{Behind, GateProcess, serve_if_asked};
+use i3_benches::gate::{Behind, CERTIFICATE, GateProcess, serve_if_asked};
 use i3_benches::mosquitto::{Mosquitto, MosquittoError};
 use i3_benches::mqtt_load::{LoadSpec, Login, Qos, Version, run};
 use i3_benches::mqtt_logins::{LoginSpec, logins};
 use i3_benches::mqtt_pace::latency;
+use i3_benches::mqtt_transports::{Trust, run_over};
 use i3_benches::options::Options;
 use i3_benches::rounds::Rounds;
 use i3_benches::shop::ShopError;
@@ -126,7 +128,10 @@ fn bench() -> Result<(), ShopError> {
 
     let mut brokers = Vec::new();
     for (name, behind) in [(GATE, Behind::Marketplace), (OPEN_GATE, Behind::Nothing)] {
-        brokers.push(Broker::Gate(name, GateProcess::start(behind, MOST_SUBSCRIBERS, scratch.path())?));
+        // Each has a directory of its own for its store and certificate.
+        let directory = scratch.path().join(format!("{behind:?}"));
+        std::fs::create_dir(&directory)?;
+        brokers.push(Broker::Gate(name, GateProcess::start(behind, MOST_SUBSCRIBERS, &directory)?));
     }
     match Mosquitto::start(TOPIC) {
         Ok(mosquitto) => brokers.push(Broker::Mosquitto(mosquitto)),
@@ -142,6 +147,7 @@ fn bench() -> Result<(), ShopError> {
     for workload in &IN_BOTH_VERSIONS {
         versions(workload, &brokers, &options)?;
     }
+    transports(&IN_BOTH_VERSIONS[0], &brokers, &options, &scratch.path().join("Marketplace"))?;
     login_rates(&brokers, &options)?;
     for (title, qos) in [("QoS 0", Qos::AtMostOnce), ("QoS 1", Qos::AtLeastOnce)] {
         latencies(title, qos, &brokers, &options)?;
@@ -203,6 +209,39 @@ fn versions(workload: &Workload, brokers: &[Broker], options: &Options) -> Resul
         "{}",
         processor.table("the same: processor time of the gate for one delivery", "ns", "MQTT 3.1.1")
     );
+    Ok(())
+}
+
+/// TLS beside plain TCP, through the gate before a marketplace; the generator encrypts and decrypts too.
+fn transports(
+    workload: &Workload,
+    brokers: &[Broker],
+    options: &Options,
+    scratch: &Path,
+) -> Result<(), ShopError> {
+    let gate = brokers.iter().find_map(|broker| match broker {
+        Broker::Gate(GATE, gate) => Some((broker, gate.tls_address()?)),
+        _ => None,
+    });
+    let Some((gate, tls)) = gate else { return Ok(()) };
+    let trust = Trust::in_file(&scratch.join(CERTIFICATE))?;
+    let (mut rates, mut processor) = (Rounds::new(), Rounds::new());
+    for round in 0..options.rounds {
+        for (name, trust) in turn(&[("TCP", None), ("TLS 1.3", Some(&trust))], round) {
+            let mut load = gate.load(workload, options.measure);
+            if trust.is_some() {
+                load.broker = tls;
+            }
+            let result = run_over(&load, *trust).inspect_err(|_| eprintln!("{name}, {}:", workload.title))?;
+            rates.record(name, result.per_second());
+            if let Some(time) = result.broker_time {
+                processor.record(name, time.as_secs_f64() * 1e9);
+            }
+        }
+    }
+    let title = format!("gate, transports: {}, two threads of blocking clients", workload.title);
+    print!("{}", rates.table(&title, "deliveries/s", "TCP"));
+    println!("{}", processor.table("the same: processor time of the gate for one delivery", "ns", "TCP"));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use i3_auth::device_token::{Claims, DevicePrivateKey, issue};
 use i3_auth::password::{PasswordSettings, Passwords};
 use i3_auth::{MarketAuthenticator, MasterKey};
 use i3_broker::log::{RumqttdLog, RumqttdLogConfig};
-use i3_broker::{Gate, GateConfig, Ports};
+use i3_broker::{Certificates, Gate, GateConfig, Listener, Ports, Tls};
 use i3_core::gate::{
     Admission, Authenticator, Directory, GrantView, LeaseTerms, Login as Presented, LoginError, Metering,
     MeteringError, Principal, PublishRight, Streams, StreamsError,
@@ -119,12 +119,17 @@ impl GateProcess {
         }
     }
 
+    /// Where it listens for TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.0.names().get(3)?.parse().ok()
+    }
+
     /// The orders that receive.
     pub fn subscribers(&self) -> Vec<Login> {
         self.0
             .names()
             .iter()
-            .skip(3)
+            .skip(4)
             .map(|order| Login::new(order.rsplit('@').next().unwrap_or(order), PASSWORD))
             .collect()
     }
@@ -133,7 +138,7 @@ impl GateProcess {
     pub fn topics(&self) -> Vec<String> {
         let topic =
             |order: &String| order.split_once('@').map_or(crate::TOPIC, |(topic, _)| topic).to_owned();
-        self.0.names().iter().skip(3).map(topic).collect()
+        self.0.names().iter().skip(4).map(topic).collect()
     }
 }
 
@@ -153,7 +158,10 @@ pub fn serve_if_asked(mut arguments: impl Iterator<Item = String>) -> Result<boo
     };
     let (behind, buyers) = (behind.parse()?, buyers.parse()?);
     let runtime = tokio::runtime::Runtime::new()?;
-    let (gate, names) = runtime.block_on(open(behind, buyers, Path::new(&directory)))?;
+    let (gate, mut names) = runtime.block_on(open(behind, buyers, Path::new(&directory)))?;
+    if let Some(tls) = gate.local_addrs().get(1) {
+        names.insert(3, tls.to_string());
+    }
     announce(gate.local_addr(), &names)?;
     runtime.block_on(gate.shutdown());
     Ok(true)
@@ -162,12 +170,23 @@ pub fn serve_if_asked(mut arguments: impl Iterator<Item = String>) -> Result<boo
 /// What answers the gate beside logins.
 type Answering = (Arc<dyn Directory>, Arc<dyn Metering>, Arc<dyn Streams>);
 
-async fn open(behind: Behind, buyers: usize, directory: &Path) -> Result<(Gate, Vec<String>), ShopError> {
+/// Where a gate puts its certificate in its directory.
+pub const CERTIFICATE: &str = "gate.pem";
+
+/// A certificate for `localhost`, also left in the directory for clients.
+fn certificate(directory: &Path) -> Result<Tls, ShopError> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let chain = made.cert.pem();
+    std::fs::write(directory.join(CERTIFICATE), &chain)?;
+    Ok(Tls::new(Certificates::from_pem(chain.as_bytes(), made.signing_key.serialize_pem().as_bytes())?))
+}
+
+async fn open(behind: Behind, buyers: usize, scratch: &Path) -> Result<(Gate, Vec<String>), ShopError> {
     let mut logins = Logins::default();
     let mut names = Vec::new();
     let (directory, metering, streams): Answering = match behind {
         Behind::Marketplace | Behind::ManyProducts => {
-            let store = SqliteStore::open(directory.join("gate.sqlite"), SqliteOptions::default()).await?;
+            let store = SqliteStore::open(scratch.join("gate.sqlite"), SqliteOptions::default()).await?;
             let shop = Arc::new(Shop::open(Arc::new(store), buyers.min(100)).await?);
             let device = shop.device();
             let publisher = Principal::Device { device: device.id, hub: device.hub };
@@ -199,8 +218,10 @@ async fn open(behind: Behind, buyers: usize, directory: &Path) -> Result<(Gate, 
     let clock = Arc::new(SystemClock);
     let ports = Ports { authenticator: Arc::new(logins), directory, metering, streams, clock };
     let log = Arc::new(RumqttdLog::start(RumqttdLogConfig::default()).await?);
-    let mut config = GateConfig::new((Ipv4Addr::LOCALHOST, 0).into());
+    let any = (Ipv4Addr::LOCALHOST, 0).into();
+    let mut config = GateConfig::over(vec![Listener::tcp(any), Listener::tls(any, certificate(scratch)?)]);
     config.max_connections = config.max_connections.max(buyers + 64);
+    config.max_connections_per_address = config.max_connections;
     let gate = Gate::start(config, ports, log).await?;
     Ok((gate, names))
 }

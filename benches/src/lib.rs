@@ -12,6 +12,7 @@ pub mod mqtt_idle;
 pub mod mqtt_load;
 pub mod mqtt_logins;
 pub mod mqtt_pace;
+pub mod mqtt_transports;
 pub mod options;
 pub mod rounds;
 pub mod served;
