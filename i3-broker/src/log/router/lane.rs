@@ -10,12 +10,12 @@ use rumqttd::Notification;
 use tokio::sync::Notify;
 
 use super::engine::{Channel, Engine, Link};
-use super::{OVERHEAD, Shared};
+use super::{Shared, parcel, size};
 use crate::log::{Feed, LogDown};
 use crate::message::Message;
 
 /// How many messages are fanned out at once.
-const BATCH: usize = 1_024;
+const BATCH: u64 = 1_024;
 
 /// A part of the topics: those that travel together.
 #[derive(Debug, Default)]
@@ -129,12 +129,13 @@ impl Pump {
             while let Some(notification) = next.take() {
                 match notification {
                     Notification::Forward(forward) => {
-                        if let Some((_, offset)) = forward.cursor {
-                            let before = channel.taken.swap(offset.saturating_add(1), Ordering::AcqRel);
-                            self.shared.lost.fetch_add(offset.saturating_sub(before), Ordering::Relaxed);
+                        let publish = forward.publish;
+                        // Nothing else goes into a lane than what was packed for it.
+                        if let Some((first, count)) = batch.add(lane, &publish.topic, publish.payload) {
+                            let before = channel.taken.swap(first.saturating_add(count), Ordering::AcqRel);
+                            self.shared.lost.fetch_add(first.saturating_sub(before), Ordering::Relaxed);
+                            came += count;
                         }
-                        batch.add(lane, &forward.publish.topic, forward.publish.payload);
-                        came += 1;
                     }
                     Notification::Unschedule => unschedule = true,
                     Notification::Disconnect(..) => return LogDown,
@@ -163,15 +164,14 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, lane: &Lane, name: &[u8], frame: Bytes) {
-        self.bytes =
-            self.bytes.saturating_add((frame.len().saturating_add(OVERHEAD)).try_into().unwrap_or(u64::MAX));
-        let Some(number) = number(name) else { return };
-        if number != self.number {
+    /// Adds a parcel; the number of its first message, and how many it has.
+    fn add(&mut self, lane: &Lane, name: &[u8], parcel: Bytes) -> Option<(u64, u64)> {
+        self.bytes = self.bytes.saturating_add(size(parcel.len()));
+        if let Some(number) = number(name).filter(|number| *number != self.number) {
             self.flush(lane);
             self.number = number;
         }
-        self.messages.extend(Message::from_frame(frame));
+        parcel::unpack(parcel, &mut self.messages)
     }
 
     fn flush(&mut self, lane: &Lane) {

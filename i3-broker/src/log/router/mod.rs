@@ -11,6 +11,7 @@
 //!   another topic only when the router holds nothing more under it; so there are never more numbers than topics that are
 //!   read at a time (and what was in flight), and nothing that a client says becomes a topic of rumqttd's;
 //! - DISCONNECT is the last thing that a link ever sends, whatever ends it, and no `wake` follows it;
+//! - what a device sends in one go travels as one parcel, so that the router's work is done once for all of it;
 //! - what is on its way through a lane is counted, and nothing is taken that the router's ring might push out.
 //!
 //! Should the router die all the same, a new one is started and all lanes are linked again. What was in the dead one is
@@ -18,6 +19,7 @@
 
 mod engine;
 mod lane;
+mod parcel;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,7 +39,7 @@ use super::feed::OnDrop;
 use super::{Backlog, Feed, LogDown, Reader, TopicLog};
 use crate::message::Message;
 
-/// What a message takes in the router's ring beside its own bytes, at most.
+/// What a parcel takes in the router's ring beside its own bytes, at most.
 const OVERHEAD: usize = 64;
 
 /// The sizes of a [`RumqttdLog`].
@@ -149,7 +151,9 @@ impl Drop for RumqttdLog {
 #[async_trait]
 impl TopicLog for RumqttdLog {
     fn publish(&self, _: Principal, topic: &Topic, messages: &[Message]) -> Result<Backlog, LogDown> {
-        let Some((last, others)) = messages.split_last() else { return Ok(Backlog::Low) };
+        if messages.is_empty() {
+            return Ok(Backlog::Low);
+        }
         let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
         // Nobody reads: nothing to carry.
         let Some(entry) = topics.get(topic) else { return Ok(Backlog::Low) };
@@ -160,26 +164,23 @@ impl TopicLog for RumqttdLog {
         }
         let channel = engine.channels.get(entry.lane).ok_or(LogDown)?;
         let mut publisher = channel.publisher();
-        let bytes = size(messages);
+        let bytes = size(parcel::length(messages));
         let under_way = channel.under_way.load(Ordering::Acquire);
         if under_way > 0 && under_way.saturating_add(bytes) > self.shared.config.room() {
             return Err(LogDown);
         }
+        let payload = parcel::pack(publisher.sent, messages);
         channel.under_way.fetch_add(bytes, Ordering::AcqRel);
         publisher.sent = publisher.sent.saturating_add(messages.len().try_into().unwrap_or(u64::MAX));
-        let carry = |message: &Message| {
-            let publish = Publish::new(entry.name.clone(), message.frame().clone(), false);
-            Packet::Publish(publish, None)
-        };
         let mut buffer = publisher.link.buffer();
         let idle = buffer.is_empty();
-        buffer.extend(others.iter().map(carry));
         if !idle {
             // Whoever found the buffer empty has rung, or is about to: the router will take it all.
-            buffer.push_back(carry(last));
+            let publish = Publish::new(entry.name.clone(), payload.clone(), false);
+            buffer.push_back(Packet::Publish(publish, None));
         }
         drop(buffer);
-        if idle && publisher.link.publish(entry.name.clone(), last.frame().clone()).is_err() {
+        if idle && publisher.link.publish(entry.name.clone(), payload).is_err() {
             drop(publisher);
             drop(topics);
             self.shared.died(&engine);
@@ -232,10 +233,9 @@ impl TopicLog for RumqttdLog {
     }
 }
 
-/// What messages take in the router's ring, at most.
-fn size(messages: &[Message]) -> u64 {
-    let bytes: usize = messages.iter().map(|message| message.frame().len().saturating_add(OVERHEAD)).sum();
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+/// What a parcel of this length takes in the router's ring, at most.
+fn size(length: usize) -> u64 {
+    u64::try_from(length.saturating_add(OVERHEAD)).unwrap_or(u64::MAX)
 }
 
 impl Shared {
