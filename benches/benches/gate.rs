@@ -141,16 +141,22 @@ fn bench() -> Result<(), ShopError> {
         Err(error) => return Err(error.into()),
     }
 
-    for workload in &WORKLOADS {
+    for workload in WORKLOADS.iter().filter(|workload| options.wants(workload.title)) {
         throughput(workload, &brokers, &options)?;
     }
-    for workload in &IN_BOTH_VERSIONS {
+    for workload in IN_BOTH_VERSIONS.iter().filter(|_| options.wants("versions")) {
         versions(workload, &brokers, &options)?;
     }
-    transports(&IN_BOTH_VERSIONS[0], &brokers, &options, &scratch.path().join("Marketplace"))?;
-    login_rates(&brokers, &options)?;
+    if options.wants("transports") {
+        transports(&IN_BOTH_VERSIONS[0], &brokers, &options, &scratch.path().join("Marketplace"))?;
+    }
+    if options.wants("logins") {
+        login_rates(&brokers, &options)?;
+    }
     for (title, qos) in [("QoS 0", Qos::AtMostOnce), ("QoS 1", Qos::AtLeastOnce)] {
-        latencies(title, qos, &brokers, &options)?;
+        if options.wants("latency") {
+            latencies(title, qos, &brokers, &options)?;
+        }
     }
     Ok(())
 }
