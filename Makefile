@@ -20,11 +20,12 @@ test:
 traces:
 	TMPDIR=/dev/shm I3_TRACE_CASES=$${I3_TRACE_CASES:-200} cargo test -p i3-embedding --test parity
 
-# Hours of the same, of random batches, and of kill -9.
+# Hours of the same, of random batches, and of kill -9; and a million messages from device to bill.
 soak:
 	TMPDIR=/dev/shm I3_TRACE_CASES=2000 cargo test --release -p i3-embedding --test parity
 	I3_MODEL_CASES=5000 I3_CRASH_ROUNDS=50 cargo test --release --all-features -p i3-store-sql -p i3-store-sled \
 		-p i3-embedding --test sqlite --test postgres --test mysql --test sled_store --test redb_store
+	I3_SOAK_MESSAGES=1000000 cargo test --release -p i3-marketplace --test marketplace soak -- --nocapture
 
 # Writes the golden files anew: only when a stored format changes on purpose.
 golden:

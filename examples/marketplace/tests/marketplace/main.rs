@@ -13,6 +13,7 @@ mod process;
 mod purchase;
 mod refusals;
 mod shared_store;
+mod soak;
 mod story;
 mod streams;
 mod support;
