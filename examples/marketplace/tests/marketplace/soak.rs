@@ -161,8 +161,8 @@ impl Soak {
 
     async fn sell_all(&mut self, rest: &Rest) {
         let all = self.messages;
-        // About half of the time that the publishing takes.
-        let term = all / 6_000 + 2;
+        // Less time than the publishing takes.
+        let term = all / 6_000 + 5;
         let (five, persistent, abrupt, slow, careful) = (true, true, true, true, true);
         let usual = Manner { qos: 1, ..Manner::default() };
         let much = 4 * all + 2_000_000;
@@ -183,7 +183,8 @@ impl Soak {
         self.sell(rest, "careful-returning", (0, fixed(2 * all), None), 2 * all, manner).await;
         let manner = Manner { five, slow, qos: 0, careful, ..usual };
         self.sell(rest, "careful-slow", (1, each(), None), much, manner).await;
-        let manner = Manner { persistent, careful, ..usual };
+        // It acknowledges nothing: what waits unread when a connection is cut is lost to who still sends.
+        let manner = Manner { persistent, careful, qos: 0, ..usual };
         self.sell(rest, "brief", (0, each(), Some(term)), much, manner).await;
         self.expiry = Instant::now() + Duration::from_secs(term);
     }
@@ -204,6 +205,9 @@ impl Soak {
             .collect();
         let (careful_ones, others): (Vec<_>, Vec<_>) =
             self.buyers.drain(..).partition(|buyer| buyer.manner.careful);
+        if until.is_none() {
+            self.products.iter().for_each(|(_, product)| product.let_all());
+        }
         let start = |buyers: Vec<Buyer>| -> Vec<JoinHandle<Buyer>> {
             buyers.into_iter().map(|buyer| tokio::spawn(buyer.live(gate, stage.clone()))).collect()
         };

@@ -103,11 +103,12 @@ impl Buyer {
         let login = (self.order.as_str(), self.password.as_str());
         let mut link = Link::open(gate, &Hello { id: self.name, login, five, persistent, small }).await?;
         let mut stay = self.chance.below(STAY) + 1;
-        let mut acknowledgements = Vec::new();
+        let (mut greeted, mut acknowledgements) = (false, Vec::new());
         loop {
             while let Some(said) = link.next() {
                 match said {
                     Packet::ConnAck { present, code: 0 } => {
+                        greeted = true;
                         self.tally.visits += 1;
                         self.tally.resumed += u64::from(present);
                         if !present {
@@ -152,7 +153,7 @@ impl Buyer {
                     return Ok(());
                 },
                 changed = stage.changed() => changed.unwrap(),
-                () = tokio::time::sleep(SILENCE), if self.is_owed() => self.tally.owed = false,
+                () = tokio::time::sleep(SILENCE), if greeted && self.is_owed() => self.tally.owed = false,
             }
             if self.manner.slow {
                 let rest = Duration::from_millis(self.chance.below(20));

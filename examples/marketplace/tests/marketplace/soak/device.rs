@@ -15,8 +15,9 @@ use crate::support::{DEVICE_LOGIN, PASSWORD};
 /// What is known of a product's messages.
 pub(super) struct Product {
     pub(super) topic: String,
-    /// How many messages are to be published.
-    pub(super) total: usize,
+    total: usize,
+    /// How many messages may be published until now.
+    limit: AtomicUsize,
     published: AtomicUsize,
     /// When each was.
     times: Mutex<Vec<Instant>>,
@@ -29,10 +30,17 @@ impl Product {
         Arc::new(Self {
             topic,
             total,
+            // However long the kills take, something is left to come after the last one.
+            limit: AtomicUsize::new(total - total / 20),
             published: AtomicUsize::new(0),
             times: Mutex::new(Vec::with_capacity(total)),
             sequences: Mutex::new(vec![None; total]),
         })
+    }
+
+    /// All may be published from now on.
+    pub(super) fn let_all(&self) {
+        self.limit.store(self.total, Ordering::SeqCst);
     }
 
     pub(super) fn published(&self) -> usize {
@@ -76,7 +84,7 @@ const REST: u64 = 40;
 const WINDOW: usize = 200;
 
 impl Device {
-    /// Publishes until all is published or the gate dies, in one of the gate's lives.
+    /// Publishes until all that may be is published or the gate dies, in one of the gate's lives.
     pub(super) async fn live(mut self, gate: SocketAddr, mut stage: watch::Receiver<Stage>) -> Self {
         if let Err(error) = self.visit(gate, &mut stage).await {
             let over = stage.wait_for(|now| matches!(now, Stage::Killed | Stage::Leave));
@@ -108,7 +116,7 @@ impl Device {
                     other => return Err(io::Error::other(format!("{other:?}"))),
                 }
             }
-            let left = self.product.total - self.product.published();
+            let left = self.product.limit.load(Ordering::SeqCst) - self.product.published();
             if greeted && left > 0 && unacknowledged < WINDOW {
                 let burst = self.burst(left, &mut unacknowledged);
                 link.send(&burst).await?;
