@@ -95,11 +95,11 @@ impl Shared {
                 scratch.push(message);
             }
         }
-        // First, or who subscribes in between would get it neither way.
-        if let Some(message) = retained.and_then(|at| scratch.get(at)) {
-            self.retained.put(&right.topic, message);
-        }
-        let backlog = self.log.publish(source, &right.topic, scratch)?;
+        let publish = || self.log.publish(source, &right.topic, scratch);
+        let backlog = match retained.and_then(|at| scratch.get(at)) {
+            Some(message) => self.retained.put_with(&right.topic, message, publish)?,
+            None => publish()?,
+        };
         turn.took(&scratch.iter().map(Message::payload));
         scratch.clear();
         Ok(backlog)
@@ -247,14 +247,23 @@ impl Drop for TaskCount {
 pub(crate) struct Retained(Mutex<HashMap<Topic, Message>>);
 
 impl Retained {
-    /// Takes a message that was published to be retained; an empty one removes what was.
-    pub(crate) fn put(&self, topic: &Topic, message: &Message) {
+    /// Takes a message that is published to be retained, if it is published; an empty one removes what was. Nobody
+    /// reads what is retained meanwhile: who subscribes then would get the message neither way. What could not be
+    /// published must not be retained: its number is given to another message.
+    fn put_with<T, E>(
+        &self,
+        topic: &Topic,
+        message: &Message,
+        publish: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let published = publish()?;
         if message.payload().is_empty() {
             all.remove(topic);
         } else {
             all.insert(topic.clone(), message.owned());
         }
+        Ok(published)
     }
 
     /// The message, if it is still of use at this time, in milliseconds since 1970.
@@ -266,5 +275,22 @@ impl Retained {
             return None;
         }
         Some(message.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Qos;
+
+    #[test]
+    fn what_the_log_refused_is_not_retained() {
+        let (retained, topic) = (Retained::default(), "i3/h/p".parse::<Topic>().unwrap());
+        let (first, second) = (Message::plain(b"1", Qos::AtMostOnce), Message::plain(b"2", Qos::AtMostOnce));
+        retained.put_with(&topic, &first, || Ok::<_, LogDown>(())).unwrap();
+        assert_eq!(retained.put_with(&topic, &second, || Err::<(), _>(LogDown)), Err(LogDown));
+        assert_eq!(retained.of(&topic, 0).unwrap().payload(), b"1");
+        retained.put_with(&topic, &Message::plain(b"", Qos::AtMostOnce), || Ok::<_, LogDown>(())).unwrap();
+        assert!(retained.of(&topic, 0).is_none());
     }
 }

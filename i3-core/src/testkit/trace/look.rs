@@ -1,7 +1,8 @@
 //! The marketplace's queries, as a trace asks them.
 
+use super::known::{absent, pick};
 use super::step::Look;
-use super::world::{World, absent, fit, json, pick, refused};
+use super::world::{World, fit, json, refused};
 use crate::access::Actor;
 use crate::gate::Directory as _;
 use crate::id::{ClientId, DeviceId, GrantId, HubId, OrderId, ProductId, UserId};

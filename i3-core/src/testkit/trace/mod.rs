@@ -10,6 +10,7 @@
 //! a [`Scenario`], for faults at every call; [`tour`] is a trace in which every command succeeds.
 
 mod house;
+mod known;
 mod look;
 mod rush;
 mod step;

@@ -7,13 +7,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::house::{Ear, HouseRules, StepIds, bits};
+use super::known::{Known, Leased, absent, note, pick};
 use super::step::{Act, Choice, KeyUse, Step, Who};
 use crate::access::{Actor, Role};
 use crate::device::{DeviceState, KeyAlgorithm};
 use crate::hub::HubState;
-use crate::id::{
-    ClientId, CredentialId, DeviceId, GrantId, HubId, LeaseId, OfferId, OrderId, ProductId, TypedId, UserId,
-};
+use crate::id::{ClientId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, UserId};
 use crate::market::{
     ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeClient,
     DescribeProduct, DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace,
@@ -34,55 +33,6 @@ use crate::time::{Clock as _, ManualClock, Timestamp};
 /// 2027-01-15, a moment like any other.
 const BEGIN: i64 = 1_800_000_000_000_000;
 
-/// The things that a trace's choices choose among, in the order in which they came to be.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) users: Vec<UserId>,
-    pub(super) hubs: Vec<(HubId, UserId)>,
-    pub(super) devices: Vec<(DeviceId, UserId)>,
-    pub(super) credentials: Vec<(CredentialId, DeviceId, UserId)>,
-    pub(super) products: Vec<(ProductId, UserId)>,
-    pub(super) offers: Vec<(OfferId, UserId)>,
-    pub(super) orders: Vec<(OrderId, UserId, UserId)>,
-    pub(super) clients: Vec<(ClientId, UserId)>,
-    machines: Vec<ClientId>,
-    leases: Vec<Leased>,
-}
-
-/// A lease as its gate knows it.
-#[derive(Debug, Clone, Copy)]
-struct Leased {
-    id: LeaseId,
-    granted: u64,
-    delivered: u64,
-    /// The last turn that changed it, with the counts before: the same turn again sends the same report.
-    before: Option<(u64, u64, u64)>,
-}
-
-impl Leased {
-    fn as_of(mut self, turn: u64) -> Self {
-        if let Some((last, granted, delivered)) = self.before
-            && last == turn
-        {
-            (self.granted, self.delivered) = (granted, delivered);
-        }
-        self
-    }
-}
-
-/// What was chosen, or something that there is not.
-pub(super) fn pick<T: Copy>(things: &[T], choice: Choice, absent: T) -> T {
-    if choice >= 240 {
-        return absent;
-    }
-    things.get(usize::from(choice) % things.len().max(1)).copied().unwrap_or(absent)
-}
-
-/// Notes a thing that a command made, once.
-fn note<T: PartialEq>(things: &mut Vec<T>, thing: Option<T>) {
-    things.extend(thing.filter(|thing| !things.contains(thing)));
-}
-
 /// What is said of a stream. A `schema` of 2 and a sample of 0 messages are none; what a schema of 3 refers to
 /// is not there, which is refused.
 fn stream(schema: u8, last: u8) -> StreamDescription {
@@ -94,11 +44,6 @@ fn stream(schema: u8, last: u8) -> StreamDescription {
     let redact = vec!["/who".to_owned()];
     let sample = (last > 0).then_some(SampleTerms { last, redact, per_person_per_day: 2 });
     StreamDescription { schema, sample }
-}
-
-/// An id that nothing has.
-pub(super) fn absent<I: TypedId>() -> I {
-    I::from_bits(7)
 }
 
 /// Anything that a trace puts together wrongly; a mistake of the trace.
