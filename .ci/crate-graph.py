@@ -9,6 +9,7 @@ ALLOWED = {
     "i3-core": set(),
     "i3-auth": {"i3-core"},
     "i3-broker": {"i3-core"},
+    "i3-semantic": {"i3-core"},
     "i3-store-sql": {"i3-core"},
     "i3-store-sled": {"i3-core"},
 }
