@@ -19,6 +19,7 @@ use i3_core::user::{User, UserState};
 use crate::broker_password::BrokerPasswords;
 use crate::device_token::{DevicePublicKey, Expect, MAX_SKEW, looks_like_token, verify};
 use crate::password::{Attempt, PasswordError, Passwords};
+use crate::verified::VerifiedTexts;
 
 /// Checks logins against the marketplace's records.
 ///
@@ -44,6 +45,8 @@ pub struct MarketAuthenticator {
     orders: BrokerPasswords,
     audience: Arc<str>,
     skew: Duration,
+    /// Until when device tokens are good whose signature was checked: a fleet that reconnects brings the same ones.
+    verified: Arc<VerifiedTexts<Timestamp>>,
 }
 
 impl MarketAuthenticator {
@@ -54,12 +57,20 @@ impl MarketAuthenticator {
         orders: BrokerPasswords,
         audience: impl Into<Arc<str>>,
     ) -> Self {
-        Self { market, passwords, orders, audience: audience.into(), skew: MAX_SKEW }
+        Self {
+            market,
+            passwords,
+            orders,
+            audience: audience.into(),
+            skew: MAX_SKEW,
+            verified: Arc::default(),
+        }
     }
 
     /// How much a device's clock may differ: [`MAX_SKEW`] at most, and if this is not called.
     pub fn with_skew(mut self, skew: Duration) -> Self {
         self.skew = skew.min(MAX_SKEW);
+        self.verified = Arc::default();
         self
     }
 
@@ -106,22 +117,47 @@ impl MarketAuthenticator {
         let token = std::str::from_utf8(token).map_err(|_| LoginError::Refused)?;
         let device = self.active_device(name).await?.ok_or(LoginError::Refused)?;
         let now = self.market.now();
-        // A key that cannot be read is no key. They are checked when they are registered.
-        let (keys, credentials): (Vec<_>, Vec<_>) = good(&device, now)
-            .filter_map(|credential| match &credential.kind {
-                CredentialKind::PublicKey { algorithm, pem } => {
-                    let key = DevicePublicKey::from_pem(Some(*algorithm), pem).ok()?;
-                    Some((key, credential))
-                }
+        let (credential, until) = self.signer(name, token, &device, now).ok_or(LoginError::Refused)?;
+        let mut admission = admission(&device, credential);
+        admission.until = Some(credential.not_after.map_or(until, |end| end.min(until)));
+        Ok(admission)
+    }
+
+    /// All that a token's verification relies on, but for the time and the skew.
+    fn conditions<'a>(&'a self, name: &'a AuthId, pem: &'a str, token: &'a str) -> [&'a [u8]; 4] {
+        [self.audience.as_bytes(), name.as_str().as_bytes(), pem.as_bytes(), token.as_bytes()]
+    }
+
+    /// The credential whose key signed this token, and until when the token is good.
+    fn signer<'d>(
+        &self,
+        name: &AuthId,
+        token: &str,
+        device: &'d Device,
+        now: Timestamp,
+    ) -> Option<(&'d Credential, Timestamp)> {
+        let keys = || {
+            good(device, now).filter_map(|credential| match &credential.kind {
+                CredentialKind::PublicKey { algorithm, pem } => Some((credential, *algorithm, pem)),
                 _ => None,
+            })
+        };
+        for (credential, _, pem) in keys() {
+            if let Some(until) = self.verified.recall(&self.conditions(name, pem, token)) {
+                return (now < until).then_some((credential, until));
+            }
+        }
+        // A key that cannot be read is no key. They are checked when they are registered.
+        let (keys, signers): (Vec<_>, Vec<_>) = keys()
+            .filter_map(|(credential, algorithm, pem)| {
+                Some((DevicePublicKey::from_pem(Some(algorithm), pem).ok()?, (credential, pem)))
             })
             .unzip();
         let expect = Expect { audience: &self.audience, subject: name.as_str(), skew: self.skew };
-        let verified = verify(token, &keys, &expect, now).map_err(|_| LoginError::Refused)?;
-        let credential = credentials.get(verified.key).ok_or(LoginError::Refused)?;
-        let mut admission = admission(&device, credential);
-        admission.until = Some(credential.not_after.map_or(verified.until, |end| end.min(verified.until)));
-        Ok(admission)
+        let verified = verify(token, &keys, &expect, now).ok()?;
+        let (credential, pem) = signers.get(verified.key)?;
+        self.verified.remember(&self.conditions(name, pem, token), verified.until, |until| now < *until);
+        Some((credential, verified.until))
     }
 
     async fn device_by_password(

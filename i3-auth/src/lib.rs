@@ -67,6 +67,7 @@ pub mod password;
 mod policy;
 mod remembered;
 mod secret;
+mod verified;
 
 use i3_core::portable::Part;
 use i3_core::store::Collection;

@@ -232,6 +232,30 @@ async fn a_token_counts_for_its_device_and_audience_only_and_not_as_an_orders_pa
 }
 
 #[tokio::test]
+async fn a_token_that_was_good_a_moment_ago_is_refused_once_its_key_or_its_device_is_not() {
+    let world = world().await;
+    let (private, public) = key();
+    let credential = world.add(public.clone(), None, None).await;
+    let token = world.token(&private, "acme.pump-7");
+    for _ in 0..2 {
+        assert_eq!(world.login("acme.pump-7", &token).await.unwrap().credential, Some(credential));
+    }
+    let mut changed = token.clone();
+    let last = changed.last_mut().unwrap();
+    *last = if *last == b'A' { b'Q' } else { b'A' };
+    assert!(world.is_refused("acme.pump-7", &changed).await);
+    world.remove(credential).await;
+    assert!(world.is_refused("acme.pump-7", &token).await, "the key is gone");
+    // The same key again is another credential, whose end counts.
+    let end = world.clock.now().plus(HOUR / 2);
+    let again = world.add(public, None, Some(end)).await;
+    assert_eq!(world.login("acme.pump-7", &token).await.unwrap(), world.admitted(again, Some(end)));
+    let disable = SetDeviceState { device: world.device.id, state: DeviceState::Disabled };
+    world.market.execute(world.seller(), None, &disable).await.unwrap();
+    assert!(world.is_refused("acme.pump-7", &token).await, "the device is off");
+}
+
+#[tokio::test]
 async fn credentials_rotate_by_overlap_and_a_removed_one_is_refused() {
     let world = world().await;
     let now = world.clock.now();

@@ -16,8 +16,8 @@
 //! RFC 9068, section 4 wishes for RS256 beside whatever else a server signs with. It is not offered: an RSA key cannot
 //! be derived from the master key.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use i3_core::id::{ClientId, FamilyId, UserId};
 use i3_core::oauth::Scope;
@@ -25,17 +25,14 @@ use i3_core::time::Timestamp;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::keys::SigningKeys;
 use super::settings::{MAX_ACCESS_LIFETIME, MAX_SKEW, Settings};
 use crate::Secret;
+use crate::verified::VerifiedTexts;
 
 /// The longest access token, in bytes: room for all scopes that a client can have.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-
-/// Tokens that are remembered as verified.
-const REMEMBERED: usize = 10_000;
 
 /// What an access token says, if it is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +124,7 @@ pub(super) struct AccessTokens {
     issuer: Arc<str>,
     audience: Arc<str>,
     /// By the SHA-256 of their text: a signature is checked once for each token, not once for each request.
-    verified: RwLock<HashMap<[u8; 32], Arc<AccessToken>>>,
+    verified: VerifiedTexts<Arc<AccessToken>>,
 }
 
 impl AccessTokens {
@@ -136,7 +133,7 @@ impl AccessTokens {
             keys,
             issuer: settings.issuer().into(),
             audience: settings.audience().into(),
-            verified: RwLock::default(),
+            verified: VerifiedTexts::default(),
         }
     }
 
@@ -173,20 +170,12 @@ impl AccessTokens {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(AccessTokenError::Malformed);
         }
-        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let known = self.verified.read().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        if let Some(token) = known {
+        let parts = [text.as_bytes()];
+        if let Some(token) = self.verified.recall(&parts) {
             return check_times(&token, now).map(|()| token);
         }
         let token = Arc::new(self.verify_anew(text, now)?);
-        let mut verified = self.verified.write().unwrap_or_else(PoisonError::into_inner);
-        if verified.len() >= REMEMBERED {
-            verified.retain(|_, token| now < token.until);
-        }
-        if verified.len() >= REMEMBERED {
-            verified.clear();
-        }
-        verified.insert(digest, token.clone());
+        self.verified.remember(&parts, token.clone(), |token| now < token.until);
         Ok(token)
     }
 
