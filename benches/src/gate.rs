@@ -341,6 +341,7 @@ impl Directory for Everything {
             topic: self.topic.clone(),
             epoch: 0,
             open: true,
+            counted: true,
             until: None,
         }))
     }

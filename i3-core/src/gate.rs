@@ -126,6 +126,8 @@ pub struct GrantView {
     pub epoch: u32,
     /// Whether messages may be delivered now: the grant, the product, the buyer and the hub are active.
     pub open: bool,
+    /// Whether each message counts: the order has a quota, or a price per message.
+    pub counted: bool,
     /// When the access ends.
     pub until: Option<Timestamp>,
 }

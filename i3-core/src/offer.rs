@@ -67,6 +67,11 @@ impl Plan {
         }
     }
 
+    /// Whether each message counts: towards a quota or in money.
+    pub const fn is_counted(&self) -> bool {
+        !matches!(self, Self::Free { quota: None })
+    }
+
     /// What is paid when the order is placed.
     pub const fn upfront(&self) -> Amount {
         match self {

@@ -33,6 +33,10 @@ pub struct BrokerOptions {
     /// Lets clients of other brokers choose any client id; by default it begins with the user name
     #[arg(long, env = "I3_BROKER_ANY_CLIENT_ID")]
     pub broker_any_client_id: bool,
+    /// Lets orders receive through other brokers whose messages have a quota or a price, though nothing is counted or
+    /// billed there
+    #[arg(long, env = "I3_BROKER_COUNTED_ORDERS")]
+    pub broker_counted_orders: bool,
     /// After how many seconds a client of another broker has to log in again, where the broker can be told
     #[arg(long, env = "I3_BROKER_LONGEST_SESSION", value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..))]
@@ -61,6 +65,7 @@ impl BrokerOptions {
             .map_err(|error| Failure::usage("broker_secret", format!("{}: {error}", file.display())))?;
         let mut config = DeciderConfig::default();
         config.bind_client_ids = !self.broker_any_client_id;
+        config.counted_orders = self.broker_counted_orders;
         config.longest_session = self.broker_longest_session.map(Duration::from_secs);
         let authenticator = assembly.access().authenticator.clone();
         let clock = market.clock().clone();

@@ -42,6 +42,8 @@ pub enum Reason {
     DeviceNotActive,
     /// The order's access has ended, or something that it rests on is not active.
     GrantNotOpen,
+    /// Each message of the order counts, and nobody would count; see [`DeciderConfig::counted_orders`].
+    CountedOrder,
     /// Devices receive nothing and orders publish nothing.
     OtherDirection,
     /// Not the topic of a product of this device, or not the topic of this order.
@@ -64,6 +66,7 @@ impl Reason {
             Self::ForeignClientId => "foreign_client_id",
             Self::DeviceNotActive => "device_not_active",
             Self::GrantNotOpen => "grant_not_open",
+            Self::CountedOrder => "counted_order",
             Self::OtherDirection => "other_direction",
             Self::OtherTopic => "other_topic",
             Self::Busy => "busy",
@@ -130,6 +133,9 @@ pub struct DeciderConfig {
     /// it has to: to other brokers a client id is one of all clients, so that whoever may choose it freely can
     /// disconnect others and take over their sessions.
     pub bind_client_ids: bool,
+    /// Whether orders may receive that have a quota or a price per message, though nothing is counted or billed
+    /// here. By default they may not: what was paid for by number is delivered by the [`Gate`](crate::Gate).
+    pub counted_orders: bool,
     /// When a connection ends at the latest, for brokers that can be told; then the client has to log in again.
     /// Without a limit by default.
     pub longest_session: Option<Duration>,
@@ -137,7 +143,8 @@ pub struct DeciderConfig {
 
 impl Default for DeciderConfig {
     fn default() -> Self {
-        Self { valid_for: Duration::from_secs(10), bind_client_ids: true, longest_session: None }
+        let valid_for = Duration::from_secs(10);
+        Self { valid_for, bind_client_ids: true, counted_orders: false, longest_session: None }
     }
 }
 
@@ -240,6 +247,7 @@ impl Decider {
             Principal::Order { order, .. } => {
                 let grant = self.directory.grant(GrantId::of(order)).await;
                 match grant.map_err(|error| unanswered(&error))?.filter(|grant| grant.open) {
+                    Some(grant) if grant.counted && !self.config.counted_orders => Err(Reason::CountedOrder),
                     Some(grant) => {
                         Ok(Rights { receive: vec![grant.topic], until: grant.until, ..Rights::default() })
                     }

@@ -10,7 +10,8 @@
 //!
 //! - **Nothing is metered.** These brokers ask when a client subscribes or publishes; they do not ask for quota
 //!   at each delivery. What is allowed is decided here; what is delivered is neither counted nor billed, and an
-//!   order of N messages is not stopped at N. Sell such orders through the [`Gate`](crate::Gate), alone or in
+//!   order of N messages would not be stopped at N. So orders whose messages count are refused, unless
+//!   [`DeciderConfig::counted_orders`] says otherwise: sell them through the [`Gate`](crate::Gate), alone or in
 //!   front of the broker. An order that ends by its term, by cancelling or by revocation ends here too.
 //! - **An answer is good for a while.** [`Decision::valid_for`] is short ([`DeciderConfig::valid_for`]) and never
 //!   beyond the end of the order; a dialect that can say it, says it. A client that is connected already is

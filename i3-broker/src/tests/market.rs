@@ -207,6 +207,7 @@ impl Directory for Market {
             topic: super::TOPIC.parse().unwrap(),
             epoch: books.epoch,
             open: books.open && books.listed,
+            counted: true,
             until: books.until,
         }))
     }

@@ -302,6 +302,7 @@ impl Directory for Market {
             topic: books.products[&order.product].topic.parse().unwrap(),
             epoch: order.epoch,
             open: books.is_active(order),
+            counted: true,
             until: order.until,
         }))
     }

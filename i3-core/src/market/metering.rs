@@ -361,6 +361,7 @@ pub(super) fn view(grant: &Grant, order: &Order, open: bool) -> GrantView {
         topic: order.terms.topic.clone(),
         epoch: grant.epoch,
         open,
+        counted: order.terms.plan.is_counted(),
         until: grant.until,
     }
 }

@@ -11,10 +11,12 @@ fn worlds() -> impl Strategy<Value = World> {
     let topics = prop::sample::subsequence(vec![AIR, WATER], 0..=2);
     let order = prop::option::of((prop::sample::select(vec![AIR, WATER]), any::<bool>()));
     let until = prop::option::of(0_u64..3);
-    (any::<bool>(), topics, order, until).prop_map(|(device_active, publishes, order, until)| World {
+    let flags = (any::<bool>(), any::<bool>());
+    (flags, topics, order, until).prop_map(|((device_active, counted), publishes, order, until)| World {
         device_active,
         publishes,
         order,
+        counted,
         until: until.map(soon),
     })
 }
@@ -48,7 +50,7 @@ proptest! {
         let may = match (who, act) {
             (0, Act::Publish) => world.device_active && world.publishes.contains(&topic.as_str()),
             (1, Act::Subscribe | Act::Receive) => {
-                live && world.order.is_some_and(|(own, open)| open && own == topic)
+                live && !world.counted && world.order.is_some_and(|(own, open)| open && own == topic)
             }
             _ => false,
         };

@@ -39,12 +39,20 @@ pub(super) struct World {
     pub(super) publishes: Vec<&'static str>,
     /// The order's topic and whether its grant is open.
     pub(super) order: Option<(&'static str, bool)>,
+    /// Whether each of its messages counts.
+    pub(super) counted: bool,
     pub(super) until: Option<Timestamp>,
 }
 
 impl World {
     pub(super) fn open() -> Self {
-        Self { device_active: true, publishes: vec![AIR], order: Some((AIR, true)), until: None }
+        Self {
+            device_active: true,
+            publishes: vec![AIR],
+            order: Some((AIR, true)),
+            counted: false,
+            until: None,
+        }
     }
 }
 
@@ -128,6 +136,7 @@ impl Directory for Market {
             topic: topic.parse().unwrap(),
             epoch: 1,
             open: open && world.until.is_none_or(|until| self.clock.now() < until),
+            counted: world.counted,
             until: world.until,
         }))
     }
