@@ -3,5 +3,6 @@
 pub mod inference;
 pub mod ontology;
 pub mod vocabulary;
+pub mod wot;
 
 pub use oxigraph;

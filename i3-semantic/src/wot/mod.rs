@@ -1,0 +1,10 @@
+//! The W3C Web of Things: Thing Descriptions, Thing Models and the directory that keeps them.
+//!
+//! The document that somebody submitted is the record of truth: what it says in terms that nobody here knows is kept
+//! as it is, and no description is ever rebuilt from triples. Contexts that a document names are names: nothing is
+//! ever fetched.
+
+pub mod json;
+pub mod patch;
+pub mod td;
+pub mod tm;
