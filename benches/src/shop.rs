@@ -183,6 +183,8 @@ async fn user(market: &Marketplace, name: &str, role: Role) -> Result<UserId, Sh
         display: name.parse()?,
         email: None,
         roles: BTreeSet::from([role]),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: None,
     };
     Ok(market.execute(Actor::Anonymous, None, &register).await?.id)

@@ -11,6 +11,7 @@
 //! | a person | a password | [`MarketAuthenticator::user`] |
 //! | a person's program | an API token | [`api_token`] |
 //! | a program that people let act for them | an access token | [`oauth2`] |
+//! | a guest, and who forgot the password | a text that was mailed or shown | [`leave`] |
 //!
 //! What they may do then is decided by [`RolePolicy`], or by any other
 //! [`Policy`](i3_core::access::Policy).
@@ -60,6 +61,7 @@ pub mod broker_password;
 pub mod device_token;
 pub mod failures;
 mod hashing;
+pub mod leave;
 mod mac;
 mod master;
 pub mod oauth2;

@@ -47,7 +47,8 @@
 //! let server = AuthorizationServer::new(market.clone(), Arc::new(RandomIds), &MasterKey::generate()?, settings);
 //! market.listen(server.revocations().clone());
 //! # let alice = RegisterUser {
-//! #     name: "alice".parse()?, display: "Alice".parse()?, email: None, roles: [Role::Consumer].into(), password: None,
+//! #     name: "alice".parse()?, display: "Alice".parse()?, email: None, roles: [Role::Consumer].into(),
+//! #     profile: i3_core::user::Profile::default(), invitation: None, password: None,
 //! # };
 //! # let alice = market.execute(Actor::Anonymous, None, &alice).await?.id;
 //!

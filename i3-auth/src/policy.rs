@@ -9,6 +9,8 @@ use i3_core::access::{Action, Actor, Decision, HubRole, Policy, Resource, Role, 
 /// | `user:register` | yes | yes | yes | | | yes | yes |
 /// | `user:manage` | | | yes | | | | yes |
 /// | `user:view` | | | yes | | yes, even if not active | | yes |
+/// | `user:edit` | | | yes | | yes | | yes |
+/// | `password:recover` | yes | yes | yes | | | yes | yes |
 /// | `hub:create` | | yes | | | | | |
 /// | `hub:view` | | | | viewer | | | yes |
 /// | `hub:members` | | | | owner | | | yes |
@@ -39,6 +41,9 @@ impl Policy for RolePolicy {
             Actor::System => system(action),
             Actor::Anonymous if action == Action::RegisterUser => {
                 Decision::allow("anybody may open an account")
+            }
+            Actor::Anonymous if action == Action::RecoverPassword => {
+                Decision::allow("anybody may ask to be mailed")
             }
             Actor::Anonymous => Decision::deny("without an account one may only open one"),
             Actor::User(user) => {
@@ -82,6 +87,14 @@ fn active_user(subject: &Subject, action: Action, resource: &Resource, owns: boo
             &[(is(Role::Administrator), "administrators may see users")],
             "only administrators may see other users",
         ),
+        Action::EditUser => (
+            &[
+                (owns, "users may edit themselves"),
+                (is(Role::Administrator), "administrators may edit users"),
+            ],
+            "only administrators may edit other users",
+        ),
+        Action::RecoverPassword => (&[(true, "anybody may ask to be mailed")], ""),
         Action::RegisterHub => {
             (&[(is(Role::Provider), "providers may create hubs")], "only providers may create hubs")
         }
@@ -201,19 +214,24 @@ mod tests {
     #[test]
     fn each_role_may_exactly_this_of_the_marketplace() {
         let may = |subject: &Subject| permissions(subject, &Resource::MARKETPLACE);
-        assert_eq!(may(&Subject::anonymous()), ["user:register"]);
-        assert_eq!(may(&user(&[])), ["user:register", "client:create"]);
+        assert_eq!(may(&Subject::anonymous()), ["user:register", "password:recover"]);
+        assert_eq!(may(&user(&[])), ["user:register", "password:recover", "client:create"]);
         assert_eq!(
             may(&user(&[Role::Consumer])),
-            ["user:register", "order:create", "rating:create", "client:create"]
+            ["user:register", "password:recover", "order:create", "rating:create", "client:create"]
         );
-        assert_eq!(may(&user(&[Role::Provider])), ["user:register", "hub:create", "client:create"]);
+        assert_eq!(
+            may(&user(&[Role::Provider])),
+            ["user:register", "password:recover", "hub:create", "client:create"]
+        );
         assert_eq!(
             may(&user(&[Role::Administrator])),
             [
                 "user:register",
                 "user:manage",
                 "user:view",
+                "user:edit",
+                "password:recover",
                 "grant:revoke",
                 "account:top-up",
                 "account:view",
@@ -229,11 +247,13 @@ mod tests {
     #[test]
     fn each_hub_role_may_exactly_this_of_its_hub() {
         let may = |role| permissions(&user(&[]), &Resource::of_hub(role));
-        let viewer = ["user:register", "hub:view", "account:view", "order:view", "client:create"];
-        assert_eq!(may(None), ["user:register", "client:create"]);
+        let viewer =
+            ["user:register", "password:recover", "hub:view", "account:view", "order:view", "client:create"];
+        assert_eq!(may(None), ["user:register", "password:recover", "client:create"]);
         assert_eq!(may(Some(HubRole::Viewer)), viewer);
         let manager = [
             "user:register",
+            "password:recover",
             "hub:view",
             "device:manage",
             "product:manage",
@@ -252,14 +272,23 @@ mod tests {
     #[test]
     fn users_may_exactly_this_of_their_own_and_nothing_of_others() {
         let own = permissions(&user(&[]), &Resource::of_user(me()));
-        let mine =
-            ["user:view", "account:view", "order:view", "order:manage", "client:create", "client:manage"];
-        assert_eq!(own, [&["user:register"], &mine[..]].concat());
+        let mine = [
+            "user:view",
+            "user:edit",
+            "account:view",
+            "order:view",
+            "order:manage",
+            "client:create",
+            "client:manage",
+        ];
+        assert_eq!(own, [&["user:register"], &mine[..2], &["password:recover"], &mine[2..]].concat());
         for roles in [&[][..], &[Role::Provider], &[Role::Consumer], &[Role::Consumer, Role::Provider]] {
             let foreign = permissions(&user(roles), &Resource::of_user(other()));
             let of_others: Vec<_> = foreign
                 .iter()
-                .filter(|one| !["user:register", "hub:create", "client:create"].contains(one))
+                .filter(|one| {
+                    !["user:register", "password:recover", "hub:create", "client:create"].contains(one)
+                })
                 .collect();
             assert_eq!(of_others, [&""; 0], "{roles:?}");
         }

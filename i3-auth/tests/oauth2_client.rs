@@ -46,6 +46,8 @@ async fn world() -> World {
         display: "Alice".parse().unwrap(),
         email: None,
         roles: BTreeSet::from([Role::Consumer]),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: None,
     };
     let user = market.execute(Actor::Anonymous, None, &alice).await.unwrap().id;

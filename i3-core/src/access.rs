@@ -136,6 +136,10 @@ actions! {
     ManageUsers = "user:manage",
     /// See a user's profile.
     ViewUser = "user:view",
+    /// Change what a user says of himself or herself, and end the user's logins.
+    EditUser = "user:edit",
+    /// Ask for leave to set another password, and set it with that leave.
+    RecoverPassword = "password:recover",
     /// Create a hub.
     RegisterHub = "hub:create",
     /// See a hub's devices, drafts and earnings.

@@ -186,6 +186,10 @@ ids! {
     ClientId = "cli";
     /// What somebody allowed a client once, with all tokens that came of it.
     FamilyId = "fam";
+    /// An invitation to open an account.
+    InvitationId = "inv";
+    /// What a user asked for who forgot the password.
+    ResetId = "rst";
 }
 
 /// The bits of an id of any kind: in the audit log, where ids are written as they were drawn.

@@ -21,6 +21,7 @@
 //! use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
 //! use i3_core::market::{Marketplace, RegisterHub, RegisterUser};
 //! use i3_core::store::MemoryStore;
+//! use i3_core::user::Profile;
 //!
 //! #[derive(Debug)]
 //! struct Everybody;
@@ -39,6 +40,8 @@
 //!     display: "Alice".parse()?,
 //!     email: None,
 //!     roles: BTreeSet::from([Role::Provider]),
+//!     profile: Profile::default(),
+//!     invitation: None,
 //!     password: None,
 //! };
 //! let alice = market.execute(Actor::Anonymous, None, &alice).await?;
@@ -61,6 +64,7 @@ pub mod gate;
 pub mod grant;
 pub mod hub;
 pub mod id;
+pub mod invitation;
 pub mod ledger;
 pub mod market;
 pub mod money;

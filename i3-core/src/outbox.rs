@@ -7,7 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gate::AccessChange;
-use crate::id::{ClientId, DeviceId, GrantId, HubId, LeaseId, OfferId, OrderId, ProductId, UserId};
+use crate::id::{
+    ClientId, DeviceId, GrantId, HubId, InvitationId, LeaseId, OfferId, OrderId, ProductId, ResetId, UserId,
+};
 use crate::store::{Collection, Key, Kind, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
 
@@ -23,6 +25,18 @@ pub enum Event {
     UserActivated { user: UserId },
     /// An account may no longer act.
     UserSuspended { user: UserId },
+    /// A registration was not approved.
+    UserRejected { user: UserId },
+    /// A user says something else of himself or herself.
+    UserDescribed { user: UserId },
+    /// A user has another password.
+    PasswordChanged { user: UserId },
+    /// Somebody asked for leave to set another password for this user.
+    PasswordResetAsked { user: UserId, reset: ResetId },
+    /// All logins of a user were ended.
+    LoginsEnded { user: UserId },
+    /// An invitation was given or withdrawn.
+    InvitationChanged { invitation: InvitationId },
     /// A user was given other roles.
     RolesChanged { user: UserId },
     /// A hub was registered.

@@ -98,6 +98,67 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// A time zone of the IANA database, by its name: `Europe/Berlin`. The program brings the database along, so that a
+/// name is known on every machine or on none. Names are never taken out of it again (RFC 6557, section 3).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ZoneName(String);
+
+/// A text that is no [`ZoneName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a time zone: a name of the IANA database is expected, for instance `Europe/Berlin`")]
+pub struct InvalidZoneName;
+
+impl ZoneName {
+    /// The name as the database writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What clocks in this zone show, to the minute, with the difference to UTC: `2027-01-15 09:00 (+01:00)`.
+    pub fn local(&self, at: Timestamp) -> String {
+        let zone = jiff::tz::TimeZoneDatabase::bundled().get(&self.0).unwrap_or(jiff::tz::TimeZone::UTC);
+        match jiff::Timestamp::from_microsecond(at.micros()) {
+            Ok(time) => time.to_zoned(zone).strftime("%Y-%m-%d %H:%M (%:z)").to_string(),
+            Err(_) => at.to_string(),
+        }
+    }
+}
+
+impl FromStr for ZoneName {
+    type Err = InvalidZoneName;
+
+    /// In any case of letters; kept as the database writes it.
+    fn from_str(text: &str) -> Result<Self, InvalidZoneName> {
+        let zone = jiff::tz::TimeZoneDatabase::bundled().get(text).map_err(|_| InvalidZoneName)?;
+        zone.iana_name().map(|name| Self(name.to_owned())).ok_or(InvalidZoneName)
+    }
+}
+
+impl fmt::Display for ZoneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for ZoneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for ZoneName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ZoneName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Where "now" comes from.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present time. May go backwards when the machine's clock is set.
@@ -149,6 +210,28 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-21T21:27:02.5Z");
         assert_eq!(time.to_string().parse(), Ok(time));
         assert_eq!("yesterday".parse::<Timestamp>(), Err(InvalidTimestamp));
+    }
+
+    #[test]
+    fn time_zones_are_those_of_the_iana_database_in_any_case_of_letters() {
+        let seoul: ZoneName = "asia/SEOUL".parse().unwrap();
+        assert_eq!(seoul.as_str(), "Asia/Seoul");
+        assert_eq!("UTC".parse::<ZoneName>().unwrap().as_str(), "UTC");
+        // A name of former times.
+        assert!("US/Eastern".parse::<ZoneName>().is_ok());
+        for bad in
+            ["", "Mars/Olympus", "+02:00", "../etc/localtime", "Europe/Berlin\0", "CET+1", &"a".repeat(9_000)]
+        {
+            assert_eq!(bad.parse::<ZoneName>(), Err(InvalidZoneName), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_in_a_zone_shows_its_time_with_the_difference_to_utc() {
+        let winter = Timestamp::from_micros(1_800_000_000_000_000).unwrap();
+        let zone: ZoneName = "Europe/Berlin".parse().unwrap();
+        assert_eq!(zone.local(winter), "2027-01-15 09:00 (+01:00)");
+        assert_eq!(zone.local(winter.plus(Duration::from_hours(180 * 24))), "2027-07-14 10:00 (+02:00)");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use i3_auth::api_token::ApiTokens;
 use i3_auth::broker_password::BrokerPasswords;
+use i3_auth::leave::Leaves;
 use i3_auth::oauth2::{self, AuthorizationServer};
 use i3_auth::password::{PasswordError, PasswordSettings, Passwords};
 use i3_auth::{MarketAuthenticator, MasterKey, MasterKeyError, RolePolicy};
@@ -158,6 +159,8 @@ pub struct Access {
     pub broker_passwords: BrokerPasswords,
     /// Tokens of people's programs.
     pub tokens: ApiTokens,
+    /// Invitations, and leave to set another password.
+    pub leaves: Leaves,
     /// Programs that act for people.
     pub oauth: Arc<AuthorizationServer>,
     /// Checks logins of people, devices and buyers' clients.
@@ -203,6 +206,7 @@ impl Assembly {
             oauth,
             passwords,
             broker_passwords,
+            leaves: Leaves::new(&master),
             tokens: ApiTokens::new(store, clock, ids, &master),
             authenticator: Arc::new(authenticator),
         };

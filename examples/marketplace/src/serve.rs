@@ -57,6 +57,8 @@ pub enum RegistrationOption {
     Open,
     /// Those whom an administrator approved
     Approval,
+    /// Those whom an administrator invited; nobody else may register
+    Invitation,
 }
 
 /// What `serve` can be told.
@@ -123,6 +125,7 @@ impl ServeOptions {
         let registration = match self.registration {
             RegistrationOption::Open => Registration::Open,
             RegistrationOption::Approval => Registration::Approval,
+            RegistrationOption::Invitation => Registration::Invitation,
         };
         config.settings =
             Settings::default().with_registration(registration).with_fee_points(self.fee_points);
@@ -314,6 +317,8 @@ async fn first_administrator(
         display,
         email: None,
         roles: [Role::Administrator].into(),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: Some(hash),
     };
     // Shown before it counts: were it the other way round, a crash between would lock everybody out.

@@ -67,6 +67,8 @@ async fn person(market: &Marketplace, name: &str, role: Role) -> User {
         display: name.parse().unwrap(),
         email: None,
         roles: [role].into(),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: Some(SecretHash::new("$argon2id$of-a-person")),
     };
     market.execute(Actor::Anonymous, None, &register).await.unwrap()

@@ -46,6 +46,8 @@ async fn register(market: &Marketplace, name: &str, role: Role, hash: i3_core::s
         display: name.parse().unwrap(),
         email: None,
         roles: BTreeSet::from([role]),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: Some(hash),
     };
     market.execute(Actor::Anonymous, None, &command).await.unwrap()

@@ -66,6 +66,8 @@ async fn user(market: &Marketplace, name: &str) -> UserId {
         display: name.parse().unwrap(),
         email: None,
         roles: BTreeSet::from([Role::Consumer]),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: None,
     };
     market.execute(Actor::Anonymous, None, &register).await.unwrap().id

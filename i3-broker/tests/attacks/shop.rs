@@ -103,6 +103,8 @@ impl Shop {
                 display: name.parse().unwrap(),
                 email: None,
                 roles: BTreeSet::from([role]),
+                profile: i3_core::user::Profile::default(),
+                invitation: None,
                 password: Some(passwords.hash(b"a secret").await.unwrap()),
             };
             users.push(market.execute(Actor::System, None, &command).await.unwrap());

@@ -11,6 +11,8 @@ mod devices;
 mod explain;
 mod follow;
 mod hubs;
+mod invitations;
+mod logins;
 mod metering;
 mod people;
 mod queries;
@@ -36,9 +38,11 @@ pub use explain::{
 };
 pub use follow::Follower;
 pub use hubs::{RegisterHub, RemoveMember, SetHubState, SetMember};
+pub use invitations::{Invite, WithdrawInvitation};
+pub use logins::{AskPasswordReset, ChangePassword, EndLogins, ResetPassword};
 pub use metering::LeaseAnswer;
 pub use metering::{CloseLease, ExtendLease, OpenLease, ReclaimLease};
-pub use people::{ActivateUser, RegisterUser, SetRoles, SuspendUser};
+pub use people::{ActivateUser, DescribeUser, RegisterUser, RejectUser, SetRoles, SuspendUser};
 pub use queries::{Balance, Numbered, PageRequest, Paged, ProductCard};
 pub use ratings::RateProduct;
 pub use reconcile::{Difference, GrantLine, Reconciliation};
@@ -72,6 +76,8 @@ pub enum Registration {
     Open,
     /// Those whom an administrator approved.
     Approval,
+    /// Those whom an administrator invited; nobody else may register.
+    Invitation,
 }
 
 /// How a marketplace is set up. The same in all processes over one store. Every audit entry of a command
@@ -194,6 +200,11 @@ fn parts() -> Vec<Part> {
     vec![
         Part::records::<crate::user::User>(),
         Part::records::<crate::user::UserSecret>().secret(),
+        Part::records::<crate::user::PasswordReset>(),
+        // Commands write them, and later versions do where earlier ones did not: so no log has to agree with them.
+        Part::records::<crate::user::Address>().unlogged(),
+        Part::records::<crate::user::LoginGeneration>().unlogged(),
+        Part::records::<crate::invitation::Invitation>(),
         Part::records::<crate::reservation::Reservation>(),
         Part::records::<crate::hub::Hub>(),
         Part::records::<crate::hub::Membership>(),

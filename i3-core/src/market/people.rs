@@ -4,19 +4,23 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::invitations::accept;
+use super::logins::end_logins;
 use super::{Command, Context, Decided, Refusal, Registration};
 use crate::access::{Action, Resource, Role};
 use crate::gate::AccessChange;
-use crate::id::UserId;
+use crate::id::{InvitationId, UserId};
 use crate::name::{Email, Label, Slug};
 use crate::outbox::Event;
 use crate::reservation::Reservation;
 use crate::secret::SecretHash;
 use crate::store::Halt;
-use crate::user::{User, UserSecret, UserState};
+use crate::user::{Address, Profile, User, UserSecret, UserState};
 
 /// Opens an account. Everybody may be a consumer or a provider; only who manages users makes
-/// administrators.
+/// administrators, also by an invitation.
+///
+/// Whether the account may act at once is the [`Registration`] policy's question; who was invited always may.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterUser {
     /// The login name, unique.
@@ -25,8 +29,14 @@ pub struct RegisterUser {
     pub display: Label,
     /// Where to reach the user.
     pub email: Option<Email>,
-    /// What the user wants to be: at least one role.
+    /// What the user wants to be: at least one role, unless an invitation gives one.
     pub roles: BTreeSet<Role>,
+    /// What the user says of himself or herself.
+    #[serde(default, skip_serializing_if = "Profile::is_empty")]
+    pub profile: Profile,
+    /// With which invitation: the caller has checked the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<InvitationId>,
     /// The password's hash. Not part of what an idempotency key stands for.
     #[serde(skip)]
     pub password: Option<SecretHash>,
@@ -42,7 +52,13 @@ impl Command for RegisterUser {
         if self.roles.contains(&Role::Administrator) {
             managed.as_ref().map_err(|_| forbidden_role())?;
         }
-        if self.roles.is_empty() {
+        let invitation = match self.invitation {
+            Some(invitation) => Some(accept(context, invitation)?),
+            None => None,
+        };
+        let given = invitation.iter().flat_map(|invitation| invitation.roles.iter().copied());
+        let roles: BTreeSet<Role> = self.roles.iter().copied().chain(given).collect();
+        if roles.is_empty() {
             return Err(Halt::Refused(Refusal::invalid("roles", "at least one is expected")));
         }
         let name = Reservation::user(&self.name);
@@ -50,21 +66,32 @@ impl Command for RegisterUser {
             return Err(Halt::Refused(Refusal::Taken { what: "user name" }));
         }
         let id: UserId = context.tx.fresh_id()?;
-        let approved = managed.is_ok() || context.settings().registration == Registration::Open;
+        // Settings are asked only where they matter: the audit log keeps what was asked.
+        let vouched = managed.is_ok() || invitation.is_some();
+        let approved = vouched
+            || match context.settings().registration {
+                Registration::Open => true,
+                Registration::Approval => false,
+                Registration::Invitation => return Err(Halt::Refused(Refusal::InvitationNeeded)),
+            };
         let now = context.tx.now();
         let user = User {
             id,
             name: self.name.clone(),
             display: self.display.clone(),
             email: self.email.clone(),
-            roles: self.roles.clone(),
+            roles,
             state: if approved { UserState::Active } else { UserState::Pending },
             registered: now,
+            profile: self.profile.clone(),
         };
         context.tx.create(&Reservation { name, holder: id.to_string() })?;
         context.tx.create(&user)?;
         if let Some(hash) = &self.password {
             context.tx.create(&UserSecret { user: id, hash: hash.clone(), set: now })?;
+        }
+        if let Some(email) = &self.email {
+            context.tx.create(&Address { user: id, email: Address::folded(email) })?;
         }
         context.emit(Event::UserRegistered { user: id });
         Ok(user)
@@ -83,7 +110,7 @@ fn managed_user(context: &mut Context<'_, '_>, user: UserId) -> Decided<User> {
     context.tx.need(&user, Refusal::NotFound { what: "user" })
 }
 
-/// Approves a pending user or reinstates a suspended one.
+/// Approves a pending user, or one who was rejected by mistake, or reinstates a suspended one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ActivateUser {
     /// Who.
@@ -107,7 +134,57 @@ impl Command for ActivateUser {
     }
 }
 
-/// Suspends a user: no command, no delivery, until reinstated.
+/// Rejects a registration that waits for approval.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RejectUser {
+    /// Who.
+    pub user: UserId,
+}
+
+impl Command for RejectUser {
+    type Done = User;
+    const NAME: &'static str = "reject_user";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
+        let mut user = managed_user(context, self.user)?;
+        if user.state != UserState::Pending {
+            return Err(Halt::Refused(Refusal::WrongState { what: "user", state: user.state.as_str() }));
+        }
+        user.state = UserState::Rejected;
+        context.tx.replace(&user)?;
+        context.emit(Event::UserRejected { user: user.id });
+        Ok(user)
+    }
+}
+
+/// Users describe themselves anew: what others see, and the [`Profile`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DescribeUser {
+    /// Who.
+    pub user: UserId,
+    /// What others see.
+    pub display: Label,
+    /// What the user says.
+    #[serde(default, skip_serializing_if = "Profile::is_empty")]
+    pub profile: Profile,
+}
+
+impl Command for DescribeUser {
+    type Done = User;
+    const NAME: &'static str = "describe_user";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
+        context.authorize(Action::EditUser, &Resource::of_user(self.user))?;
+        let mut user: User = context.tx.need(&self.user, Refusal::NotFound { what: "user" })?;
+        user.display.clone_from(&self.display);
+        user.profile.clone_from(&self.profile);
+        context.tx.replace(&user)?;
+        context.emit(Event::UserDescribed { user: user.id });
+        Ok(user)
+    }
+}
+
+/// Suspends a user: no command, no delivery, until reinstated. All logins end for good.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SuspendUser {
     /// Who.
@@ -129,7 +206,7 @@ impl Command for SuspendUser {
         user.state = UserState::Suspended;
         context.tx.replace(&user)?;
         context.emit(Event::UserSuspended { user: user.id });
-        context.access_changed(AccessChange::User(user.id));
+        end_logins(context, user.id)?;
         Ok(user)
     }
 }

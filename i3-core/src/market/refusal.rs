@@ -79,6 +79,21 @@ pub enum Refusal {
     /// The person has looked at the product's sample as often as is allowed on one day.
     #[error("the sample was looked at as often as its terms allow: come back tomorrow")]
     SamplesUsedUp,
+    /// Accounts are opened by invitation only, and there was none.
+    #[error("an account is opened with an invitation here")]
+    InvitationNeeded,
+    /// The invitation is unknown, used up, withdrawn or over.
+    #[error("the invitation is not good, or not any more")]
+    InvitationNotGood,
+    /// The present password is another one.
+    #[error("the present password is another one")]
+    WrongPassword,
+    /// The leave to set another password is unknown, was used, was replaced by a later one, or is over.
+    #[error("this leave to set a password is not good, or not any more: ask for another")]
+    ResetNotGood,
+    /// The same was asked for a moment ago.
+    #[error("this was asked for a moment ago: try again later")]
+    TooSoon,
     /// A hub would have no owner.
     #[error("a hub has at least one owner")]
     LastOwner,
@@ -101,6 +116,11 @@ impl Refusal {
             Self::OwnProduct => "own_product",
             Self::NothingReceived => "nothing_received",
             Self::SamplesUsedUp => "samples_used_up",
+            Self::InvitationNeeded => "invitation_needed",
+            Self::InvitationNotGood => "invitation_not_good",
+            Self::WrongPassword => "wrong_password",
+            Self::ResetNotGood => "reset_not_good",
+            Self::TooSoon => "too_soon",
             Self::LastOwner => "last_owner",
             Self::Lease(LeaseRefusal::Exhausted) => "quota_exhausted",
             Self::Lease(LeaseRefusal::LeasedElsewhere) => "quota_leased_elsewhere",
@@ -112,10 +132,16 @@ impl Refusal {
     /// What it means to the one who asked.
     pub const fn kind(&self) -> RefusalKind {
         match self {
-            Self::Forbidden { .. } | Self::OwnProduct | Self::NothingReceived => RefusalKind::Forbidden,
+            Self::Forbidden { .. }
+            | Self::OwnProduct
+            | Self::NothingReceived
+            | Self::InvitationNeeded
+            | Self::InvitationNotGood
+            | Self::WrongPassword
+            | Self::ResetNotGood => RefusalKind::Forbidden,
             Self::NotFound { .. } | Self::Lease(LeaseRefusal::NoSuchLease) => RefusalKind::NotFound,
             Self::Invalid { .. } => RefusalKind::Invalid,
-            Self::SamplesUsedUp => RefusalKind::TooOften,
+            Self::SamplesUsedUp | Self::TooSoon => RefusalKind::TooOften,
             Self::InsufficientFunds | Self::Lease(LeaseRefusal::InsufficientFunds) => {
                 RefusalKind::PaymentRequired
             }

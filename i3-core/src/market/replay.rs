@@ -9,12 +9,13 @@ use async_trait::async_trait;
 
 use super::command::{Execution, Origin, fingerprint};
 use super::{
-    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeClient,
-    DescribeProduct, DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, MoveProduct,
-    OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterClient, RegisterDevice,
-    RegisterHub, RegisterUser, RemoveClient, RemoveCredential, RemoveMember, ReplaceClientSecret,
-    ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles,
-    SuspendUser, TopUp, WithdrawOffer,
+    ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, CloseLease, Command,
+    CreateProduct, DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EndLogins, ExpireGrant,
+    ExtendLease, IdempotencyKey, Invite, MarketError, MoveProduct, OpenLease, PublishOffer, Purchase,
+    RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, RejectUser,
+    RemoveClient, RemoveCredential, RemoveMember, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword,
+    RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp,
+    WithdrawInvitation, WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -35,6 +36,14 @@ impl Commands {
             .with::<RegisterUser>()
             .with::<ActivateUser>()
             .with::<SuspendUser>()
+            .with::<RejectUser>()
+            .with::<DescribeUser>()
+            .with::<ChangePassword>()
+            .with::<AskPasswordReset>()
+            .with::<ResetPassword>()
+            .with::<EndLogins>()
+            .with::<Invite>()
+            .with::<WithdrawInvitation>()
             .with::<SetRoles>()
             .with::<RegisterHub>()
             .with::<SetMember>()

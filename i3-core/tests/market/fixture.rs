@@ -42,6 +42,7 @@ impl Policy for DenyAll {
 }
 
 pub(crate) struct Fixture {
+    pub(crate) store: DynStore,
     pub(crate) market: Marketplace,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) seller: UserId,
@@ -78,7 +79,7 @@ impl Fixture {
 
     pub(crate) async fn over(store: DynStore) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_800_000_000_000_000).unwrap()));
-        let market = Marketplace::open(store, Arc::new(AllowAll), &[])
+        let market = Marketplace::open(store.clone(), Arc::new(AllowAll), &[])
             .await
             .unwrap()
             .with_clock(clock.clone())
@@ -108,7 +109,7 @@ impl Fixture {
         let product = market.execute(actor, None, &product).await.unwrap();
         let listed = MoveProduct { product: product.id, to: ProductState::Listed };
         let product = market.execute(actor, None, &listed).await.unwrap();
-        Self { market, clock, seller, buyer, hub, device, product }
+        Self { store, market, clock, seller, buyer, hub, device, product }
     }
 
     pub(crate) async fn done<C: Command>(&self, actor: UserId, command: &C) -> C::Done {
@@ -174,6 +175,8 @@ pub(crate) async fn user(market: &Marketplace, name: &str, role: Role) -> UserId
         display: name.parse().unwrap(),
         email: None,
         roles: BTreeSet::from([role]),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: None,
     };
     market.execute(Actor::Anonymous, None, &register).await.unwrap().id

@@ -15,12 +15,13 @@ use i3_core::gate::{Metering, Streams};
 use i3_core::hub::HubState;
 use i3_core::id::{GrantId, SequentialIds};
 use i3_core::market::{
-    ActivateUser, AddCredential, CancelOrder, Commands, CreateProduct, DescribeClient, DescribeProduct,
-    DescribeStream, IdempotencyKey, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase,
-    RateProduct, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveClient,
-    RemoveCredential, RemoveMember, ReplaceClientSecret, ReplaceOrderPassword, RevokeGrant, SetClientState,
-    SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer, contents,
-    replay,
+    ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, Commands, CreateProduct,
+    DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EndLogins, IdempotencyKey, Invite,
+    Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, RateProduct, RegisterClient,
+    RegisterDevice, RegisterHub, RegisterUser, Registration, RejectUser, RemoveClient, RemoveCredential,
+    RemoveMember, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState,
+    SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawInvitation,
+    WithdrawOffer, contents, replay,
 };
 use i3_core::money::Currency;
 use i3_core::oauth::{ClientKind, ClientState};
@@ -32,7 +33,7 @@ use i3_core::quality::Quality;
 use i3_core::secret::SecretHash;
 use i3_core::store::{Body, Entity, Key, MemoryStore, Scan, StoreExt as _};
 use i3_core::stream::{Sample, SampleTerms, SequenceBlock, StreamDescription, StreamReport};
-use i3_core::user::UserSecret;
+use i3_core::user::{PasswordReset, Profile, User, UserSecret};
 
 use crate::fixture::{AllowAll, Fixture, euros, fixed, per_message};
 use crate::moves::Visitors;
@@ -74,6 +75,8 @@ async fn everything() -> MemoryStore {
         display: format!("{name} \u{fc}\u{1f600} \"quoted\" \\").parse().unwrap(),
         email: Some(format!("{name}@example.org").parse().unwrap()),
         roles: roles.iter().copied().collect(),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: Some(SecretHash::new("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA")),
     };
     visited.execute(Actor::Anonymous, None, &person("pending", &[Role::Consumer])).await.unwrap();
@@ -85,6 +88,7 @@ async fn everything() -> MemoryStore {
     let roles = BTreeSet::from([Role::Administrator, Role::Consumer, Role::Provider]);
     run.execute(system, None, &SetRoles { user: admin.id, roles }).await.unwrap();
     run.execute(system, None, &SuspendUser { user: late.id }).await.unwrap();
+    accounts(&f).await;
 
     // Hubs and devices.
     let hub = RegisterHub { slug: "closed".parse().unwrap(), title: "Closed".parse().unwrap() };
@@ -242,6 +246,64 @@ async fn everything() -> MemoryStore {
     store
 }
 
+/// All that there is of invitations, profiles and passwords.
+async fn accounts(f: &Fixture) {
+    let run = &f.market;
+    let profile = Profile {
+        domain: Some("smart-home".parse().unwrap()),
+        time_zone: Some("Asia/Seoul".parse().unwrap()),
+        unobserved: true,
+        few_mails: true,
+    };
+    let invite = Invite {
+        label: "The club".parse().unwrap(),
+        roles: [Role::Provider].into(),
+        uses: 3,
+        lifetime_seconds: 3_600,
+    };
+    let invitation = run.execute(Actor::System, Some(&key("invite")), &invite).await.unwrap().id;
+    let register = RegisterUser {
+        name: "guest".parse().unwrap(),
+        display: "Guest".parse().unwrap(),
+        email: Some("Guest@Example.org".parse().unwrap()),
+        roles: [].into(),
+        profile: profile.clone(),
+        invitation: Some(invitation),
+        password: Some(SecretHash::new("$argon2id$guest")),
+    };
+    let user = run.execute(Actor::Anonymous, None, &register).await.unwrap().id;
+    run.execute(Actor::System, None, &WithdrawInvitation { invitation }).await.unwrap();
+    let closed = Settings::default().with_registration(Registration::Invitation);
+    let uninvited = RegisterUser { invitation: None, ..register };
+    run.clone().with_settings(closed).execute(Actor::Anonymous, None, &uninvited).await.unwrap_err();
+    let describe = DescribeUser { user, display: "Once a guest".parse().unwrap(), profile };
+    run.execute(Actor::User(user), None, &describe).await.unwrap();
+    let (present, password) =
+        (Some(SecretHash::new("$argon2id$guest")), Some(SecretHash::new("$argon2id$changed")));
+    run.execute(Actor::User(user), Some(&key("other")), &ChangePassword { user, present, password })
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        f.pass(PasswordReset::PAUSE);
+        run.execute(Actor::Anonymous, None, &AskPasswordReset { user }).await.unwrap();
+    }
+    let asked = run.store().get::<PasswordReset>(&user).await.unwrap().unwrap().entity;
+    let reset =
+        ResetPassword { user, reset: asked.id, password: Some(SecretHash::new("$argon2id$set-anew")) };
+    run.execute(Actor::Anonymous, None, &reset).await.unwrap();
+    f.pass(PasswordReset::PAUSE);
+    run.execute(Actor::Anonymous, None, &AskPasswordReset { user }).await.unwrap();
+    run.execute(Actor::User(user), None, &EndLogins { user }).await.unwrap();
+    let strict = Settings::default().with_registration(Registration::Approval);
+    let refused = RegisterUser { name: "refused".parse().unwrap(), ..uninvited };
+    let refused = RegisterUser { roles: [Role::Consumer].into(), ..refused };
+    let visited = Marketplace::open(f.store.clone(), Arc::new(Visitors), &[]).await.unwrap();
+    let visited = visited.with_clock(f.clock.clone()).with_settings(strict);
+    let visited = visited.with_ids(Arc::new(SequentialIds::default()));
+    let user = visited.execute(Actor::Anonymous, None, &refused).await.unwrap().id;
+    run.execute(Actor::System, None, &RejectUser { user }).await.unwrap();
+}
+
 /// All that there is of streams: terms from the beginning and later, numbers, measurements, samples of each kind.
 async fn streams(f: &Fixture, store: &MemoryStore) {
     let (seller, run) = (Actor::User(f.seller), &f.market);
@@ -322,8 +384,12 @@ async fn rest(store: &MemoryStore) -> String {
 }
 
 async fn read() -> MemoryStore {
+    read_from("store.jsonl").await
+}
+
+async fn read_from(name: &str) -> MemoryStore {
     let store = MemoryStore::new();
-    let text = golden("store.jsonl");
+    let text = golden(name);
     import(&store, &contents(&[]).unwrap(), &mut text.as_bytes(), &()).await.unwrap();
     store
 }
@@ -391,19 +457,36 @@ async fn golden_secrets_are_read() {
         assert_eq!(draft.unwrap().body(), &body);
         read += 1;
     }
-    assert_eq!(read, 3 + 2 + 3);
+    assert_eq!(read, 5 + 2 + 3);
+}
+
+/// Carries the log of these data out again: it must give the same.
+async fn carried_out(name: &str) {
+    let source = read_from(name).await;
+    let target = MemoryStore::new();
+    let contents = contents(&[]).unwrap();
+    replay(&source, &target, &contents, &Commands::standard(), &()).await.unwrap();
+    let (mut source, mut target) =
+        (digest(&source, &contents, &()).await.unwrap(), digest(&target, &contents, &()).await.unwrap());
+    source.collections.retain(|collection| collection.logged);
+    target.collections.retain(|collection| collection.logged);
+    assert_eq!(target, source);
 }
 
 #[tokio::test]
 async fn the_golden_log_is_carried_out_to_the_golden_data() {
-    let source = read().await;
-    let target = MemoryStore::new();
-    let contents = contents(&[]).unwrap();
-    replay(&source, &target, &contents, &Commands::standard(), &()).await.unwrap();
-    let (mut source, target) =
-        (digest(&source, &contents, &()).await.unwrap(), digest(&target, &contents, &()).await.unwrap());
-    source.collections.retain(|collection| collection.logged);
-    assert_eq!(target, source);
+    carried_out("store.jsonl").await;
+}
+
+/// Never written anew.
+#[tokio::test]
+async fn data_from_before_there_were_profiles_are_read_and_their_log_is_carried_out() {
+    let store = read_from("before-profiles.jsonl").await;
+    let report = verify(&store, &contents(&[]).unwrap(), &()).await.unwrap();
+    assert_eq!(report.faults, vec![]);
+    let users: Vec<User> = store.all(Scan::ids(User::collection())).await.unwrap();
+    assert!(!users.is_empty() && users.iter().all(|user| user.profile.is_empty()));
+    carried_out("before-profiles.jsonl").await;
 }
 
 #[tokio::test]
@@ -416,10 +499,11 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
     for command in Commands::standard().names() {
         assert!(text.contains(&format!("\"command\":\"{command}\"")), "{command} is missing");
     }
-    let states = ["pending", "active", "suspended", "disabled", "draft", "listed", "paused", "retired"]
-        .into_iter()
-        .chain(["published", "withdrawn", "completed", "cancelled", "exhausted", "expired", "revoked"])
-        .chain(["open", "closed", "reclaimed"]);
+    let states =
+        ["pending", "active", "suspended", "rejected", "disabled", "draft", "listed", "paused", "retired"]
+            .into_iter()
+            .chain(["published", "withdrawn", "completed", "cancelled", "exhausted", "expired", "revoked"])
+            .chain(["open", "closed", "reclaimed"]);
     for state in states {
         assert!(text.contains(&format!("\"state\":\"{state}\"")), "nothing is {state}");
     }
@@ -439,6 +523,8 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
     }
     let events = ["user_registered", "user_activated", "user_suspended", "roles_changed", "hub_registered"]
         .into_iter()
+        .chain(["user_rejected", "user_described", "password_changed", "password_reset_asked"])
+        .chain(["logins_ended", "invitation_changed"])
         .chain(["members_changed", "hub_changed", "device_changed", "product_changed", "offer_changed"])
         .chain(["topped_up", "purchased", "order_cancelled", "password_replaced", "grant_ended"])
         .chain(["usage_metered", "lease_reclaimed", "rated", "client_changed"]);

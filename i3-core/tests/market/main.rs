@@ -1,6 +1,7 @@
 //! The marketplace's commands over the reference store.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod accounts;
 mod clients;
 mod copies;
 mod explain;

@@ -217,6 +217,8 @@ async fn a_replay_gives_the_answers_of_the_policy_and_the_settings_of_then() {
         display: name.parse().unwrap(),
         email: None,
         roles: [Role::Consumer].into(),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: None,
     };
     let strict = Settings::default().with_registration(Registration::Approval);

@@ -300,6 +300,8 @@ impl World {
                     display: "Newcomer".parse().unwrap(),
                     email: Some("n@example.org".parse().unwrap()),
                     roles: BTreeSet::from([Role::Consumer]),
+                    profile: i3_core::user::Profile::default(),
+                    invitation: None,
                     password: Some(SecretHash::new("$argon2id$secret")),
                 };
                 answered(f.market.execute(Actor::Anonymous, None, &register).await)?;

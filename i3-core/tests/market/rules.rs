@@ -34,6 +34,8 @@ async fn names_are_unique_and_reserved_with_their_holder() {
         display: "B".parse().unwrap(),
         email: None,
         roles: BTreeSet::from([Role::Consumer]),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: None,
     };
     assert_eq!(f.refused(f.seller, &register).await, Refusal::Taken { what: "user name" });

@@ -28,7 +28,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Who sells: a company with a hub, where its devices and products are registered.
     let account = |name: &str, display: &str, role| -> Result<RegisterUser, Box<dyn Error>> {
         let (name, display) = (name.parse()?, display.parse()?);
-        Ok(RegisterUser { name, display, email: None, roles: [role].into(), password: None })
+        Ok(RegisterUser {
+            name,
+            display,
+            email: None,
+            roles: [role].into(),
+            profile: i3_core::user::Profile::default(),
+            invitation: None,
+            password: None,
+        })
     };
     let seller = account("aqua-lab", "Aqua Lab", Role::Provider)?;
     let seller = Actor::User(market.execute(Actor::Anonymous, None, &seller).await?.id);

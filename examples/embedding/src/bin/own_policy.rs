@@ -36,7 +36,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let market = Marketplace::open(Arc::new(MemoryStore::new()), Arc::new(TrialPolicy), &[]).await?;
     let account = |name: &str, roles: &[Role]| -> Result<RegisterUser, Box<dyn Error>> {
         let (name, display, roles) = (name.parse()?, name.parse()?, roles.iter().copied().collect());
-        Ok(RegisterUser { name, display, email: None, roles, password: None })
+        Ok(RegisterUser {
+            name,
+            display,
+            email: None,
+            roles,
+            profile: i3_core::user::Profile::default(),
+            invitation: None,
+            password: None,
+        })
     };
     let bea = account("bea", &[Role::Consumer])?;
     let bea = market.execute(Actor::Anonymous, None, &bea).await?.id;

@@ -41,6 +41,8 @@ async fn rush(store: DynStore) -> Result<String, Box<dyn Error>> {
         display: "Bea".parse()?,
         email: None,
         roles: [Role::Consumer].into(),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: None,
     };
     let accounts = join_all((0..12).map(|_| market.execute(Actor::Anonymous, None, &bea))).await;

@@ -64,6 +64,8 @@ async fn register(market: &Marketplace, actor: Actor, name: &str, role: Role) ->
         display: named(name)?,
         email: None,
         roles: [role].into(),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: None,
     };
     Ok(market.execute(actor, None, &account).await?.id)

@@ -19,7 +19,9 @@
 //! |---|---|---|
 //! | `POST /users` | open an account | anybody |
 //! | `GET /users`, `GET /users/{user}`, `GET /users/me` | see accounts | |
-//! | `POST /users/{user}/approve`, `…/reinstate`, `…/suspend`, `PUT …/roles` | manage accounts | |
+//! | `PUT /users/{user}` | what one says of oneself | |
+//! | `POST /users/{user}/approve`, `…/reject`, `…/reinstate`, `…/suspend`, `PUT …/roles` | manage accounts | |
+//! | `POST /invitations`, `GET /invitations`, `DELETE /invitations/{invitation}` | give leave to open accounts | |
 //! | `GET /users/{user}/hubs`, `GET /users/{user}/orders` | what a user has | |
 //! | `POST /users/{user}/top-ups` | credit an account | |
 //! | `POST /tokens`, `GET /tokens`, `DELETE /tokens/{token}` | sign in; one's own tokens | |
@@ -49,6 +51,7 @@ mod clients;
 mod devices;
 mod explain;
 mod hubs;
+mod invitations;
 pub(crate) mod oauth;
 mod operation;
 mod orders;
@@ -96,6 +99,7 @@ pub fn router(state: AppState) -> Router {
         .merge(users::routes())
         .merge(tokens::routes())
         .merge(clients::routes())
+        .merge(invitations::routes())
         .merge(hubs::routes())
         .merge(devices::routes())
         .merge(explain::routes())

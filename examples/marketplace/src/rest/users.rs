@@ -9,12 +9,15 @@ use i3_auth::Secret;
 use i3_core::access::Role;
 use i3_core::hub::Membership;
 use i3_core::id::UserId;
-use i3_core::market::{ActivateUser, Paged, RegisterUser, SetRoles, SuspendUser, TopUp};
+use i3_core::market::{
+    ActivateUser, DescribeUser, Paged, Refusal, RegisterUser, RejectUser, SetRoles, SuspendUser, TopUp,
+};
 use i3_core::money::{Amount, Currency};
 use i3_core::name::{Email, Label, Slug};
 use i3_core::order::Order;
 use i3_core::secret::SecretHash;
-use i3_core::user::User;
+use i3_core::time::ZoneName;
+use i3_core::user::{Profile, User};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
@@ -25,8 +28,9 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/users", get(list).post(register))
         .route("/users/me", get(me))
-        .route("/users/{user}", get(show))
+        .route("/users/{user}", get(show).put(describe))
         .route("/users/{user}/approve", post(activate))
+        .route("/users/{user}/reject", post(reject))
         .route("/users/{user}/reinstate", post(activate))
         .route("/users/{user}/suspend", post(suspend))
         .route("/users/{user}/roles", put(set_roles))
@@ -53,8 +57,12 @@ struct Registration {
     name: Slug,
     display: Option<Label>,
     email: Option<Email>,
+    #[serde(default)]
     roles: BTreeSet<Role>,
     password: Secret,
+    domain: Option<Slug>,
+    time_zone: Option<ZoneName>,
+    invitation: Option<Secret>,
 }
 
 async fn register(api: Api, Body(body): Body<Registration>) -> Answer<Response> {
@@ -62,8 +70,17 @@ async fn register(api: Api, Body(body): Body<Registration>) -> Answer<Response> 
         Some(display) => display,
         None => body.name.as_str().parse().map_err(|error| Problem::invalid("display", error))?,
     };
+    let invitation = match body.invitation {
+        Some(text) => {
+            let known = api.access().leaves.read_invitation(text.expose());
+            Some(known.ok_or_else(|| api.refused(Refusal::InvitationNotGood.into()))?)
+        }
+        None => None,
+    };
     let password = Some(hash(&api, &body.password).await?);
-    let command = RegisterUser { name: body.name, display, email: body.email, roles: body.roles, password };
+    let Registration { name, email, roles, domain, time_zone, .. } = body;
+    let profile = Profile { domain, time_zone, ..Profile::default() };
+    let command = RegisterUser { name, display, email, roles, profile, invitation, password };
     let user = api.execute(command).await?;
     Ok(created(format!("/api/v1/users/{}", user.id), Json(user)))
 }
@@ -84,6 +101,32 @@ async fn show(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {
 
 async fn activate(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {
     api.execute(ActivateUser { user }).await.map(Json)
+}
+
+async fn reject(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {
+    api.execute(RejectUser { user }).await.map(Json)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    display: Label,
+    domain: Option<Slug>,
+    time_zone: Option<ZoneName>,
+    #[serde(default)]
+    unobserved: bool,
+    #[serde(default)]
+    few_mails: bool,
+}
+
+async fn describe(
+    api: Api,
+    InPath(user): InPath<UserId>,
+    Body(body): Body<Description>,
+) -> Answer<Json<User>> {
+    let Description { display, domain, time_zone, unobserved, few_mails } = body;
+    let profile = Profile { domain, time_zone, unobserved, few_mails };
+    api.execute(DescribeUser { user, display, profile }).await.map(Json)
 }
 
 async fn suspend(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {

@@ -1,6 +1,7 @@
 //! The marketplace from outside: through its router, over its sockets, and as a process.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod accounts;
 mod brokers;
 mod crash;
 mod delivery;

@@ -195,6 +195,8 @@ pub(crate) async fn assemble(config: AssemblyConfig) -> (Assembly, Rest) {
         display: "Admin".parse().unwrap(),
         email: None,
         roles: [Role::Administrator].into(),
+        profile: i3_core::user::Profile::default(),
+        invitation: None,
         password: Some(assembly.access().passwords.hash(PASSWORD.as_bytes()).await.unwrap()),
     };
     assembly.market().execute(Actor::System, None, &command).await.unwrap();

@@ -219,6 +219,7 @@ pub fn explain_receive(facts: &OrderFacts, topic: Option<&str>, now: Timestamp) 
         Some(UserState::Active) => (true, "the buyer's account is active"),
         Some(UserState::Pending) => (false, "the buyer's account waits for approval"),
         Some(UserState::Suspended) => (false, "the buyer's account is suspended"),
+        Some(UserState::Rejected) => (false, "the buyer's account was not approved"),
         None => (false, "the buyer's account is gone"),
     };
     checks.ask("account", ALL, good, account);

@@ -20,10 +20,11 @@ impl Policy for HouseRules {
         let role = |role| subject.roles.contains(&role);
         let in_hub = |least| resource.hub_role.is_some_and(|role| role >= least);
         let allowed = match (subject.actor, action) {
-            (Actor::System, _) | (_, Action::RegisterUser) => true,
+            (Actor::System, _) | (_, Action::RegisterUser | Action::RecoverPassword) => true,
             (Actor::Anonymous, _) => false,
             (_, Action::ViewUser) if own => true,
             _ if !subject.active => return Decision::deny("the account is not active"),
+            (_, Action::EditUser) => own,
             (_, Action::RegisterHub) => role(Role::Provider),
             (_, Action::ViewHub) => in_hub(HubRole::Viewer),
             (_, Action::ManageMembers) => in_hub(HubRole::Owner),

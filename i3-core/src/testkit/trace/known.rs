@@ -2,13 +2,16 @@
 
 use super::step::Choice;
 use crate::id::{
-    ClientId, CredentialId, DeviceId, HubId, LeaseId, OfferId, OrderId, ProductId, TypedId, UserId,
+    ClientId, CredentialId, DeviceId, HubId, InvitationId, LeaseId, OfferId, OrderId, ProductId, ResetId,
+    TypedId, UserId,
 };
 
 /// The things that a trace's choices choose among, in the order in which they came to be.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) users: Vec<UserId>,
+    pub(super) invitations: Vec<InvitationId>,
+    pub(super) resets: Vec<(UserId, ResetId)>,
     pub(super) hubs: Vec<(HubId, UserId)>,
     pub(super) devices: Vec<(DeviceId, UserId)>,
     pub(super) credentials: Vec<(CredentialId, DeviceId, UserId)>,

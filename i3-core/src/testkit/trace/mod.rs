@@ -9,6 +9,7 @@
 //! [`check`] does this with random traces, and says the smallest that shows a difference. `Arc<Trace>` is also
 //! a [`Scenario`], for faults at every call; [`tour`] is a trace in which every command succeeds.
 
+mod accounts;
 mod house;
 mod known;
 mod look;

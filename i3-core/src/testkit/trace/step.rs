@@ -74,6 +74,39 @@ pub enum Act {
         user: Choice,
         roles: Vec<Role>,
     },
+    Invite {
+        roles: Vec<Role>,
+        uses: u8,
+    },
+    WithdrawInvitation {
+        invitation: Choice,
+    },
+    /// `RegisterUser` with an invitation and a profile.
+    RegisterInvited {
+        name: u8,
+        invitation: Choice,
+    },
+    RejectUser {
+        user: Choice,
+    },
+    DescribeUser {
+        user: Choice,
+        domain: u8,
+    },
+    ChangePassword {
+        user: Choice,
+        right: bool,
+    },
+    AskPasswordReset {
+        user: Choice,
+    },
+    ResetPassword {
+        user: Choice,
+        right: bool,
+    },
+    EndLogins {
+        user: Choice,
+    },
     RegisterHub {
         founder: Choice,
         slug: u8,
@@ -315,6 +348,22 @@ fn people() -> impl Strategy<Value = Act> {
     ]
 }
 
+fn accounts() -> impl Strategy<Value = Act> {
+    let right = || prop::bool::weighted(0.8);
+    prop_oneof![
+        3 => (prop::collection::vec(role(), 0..3), 0_u8..4)
+            .prop_map(|(roles, uses)| Act::Invite { roles, uses }),
+        1 => choice().prop_map(|invitation| Act::WithdrawInvitation { invitation }),
+        4 => (0_u8..8, choice()).prop_map(|(name, invitation)| Act::RegisterInvited { name, invitation }),
+        1 => choice().prop_map(|user| Act::RejectUser { user }),
+        1 => (choice(), 0_u8..8).prop_map(|(user, domain)| Act::DescribeUser { user, domain }),
+        2 => (choice(), right()).prop_map(|(user, right)| Act::ChangePassword { user, right }),
+        2 => choice().prop_map(|user| Act::AskPasswordReset { user }),
+        2 => (choice(), right()).prop_map(|(user, right)| Act::ResetPassword { user, right }),
+        1 => choice().prop_map(|user| Act::EndLogins { user }),
+    ]
+}
+
 fn sale() -> impl Strategy<Value = Act> {
     let time = || prop::option::of(0_u64..200);
     let state = prop_oneof![
@@ -426,6 +475,7 @@ pub fn steps() -> impl Strategy<Value = Step> {
     ];
     let act = prop_oneof![
         4 => people().boxed(),
+        3 => accounts().boxed(),
         5 => sale().boxed(),
         18 => trade().boxed(),
         2 => clients().boxed(),

@@ -29,6 +29,7 @@ use crate::stream::{SampleTerms, StreamDescription};
 use crate::testkit::faults::FaultyStore;
 use crate::testkit::{Checked, ensure};
 use crate::time::{Clock as _, ManualClock, Timestamp};
+use crate::user::Profile;
 
 /// 2027-01-15, a moment like any other.
 const BEGIN: i64 = 1_800_000_000_000_000;
@@ -81,7 +82,7 @@ pub struct World {
 }
 
 /// How one command is sent.
-struct Sent {
+pub(super) struct Sent {
     actor: Actor,
     key: Option<IdempotencyKey>,
 }
@@ -178,6 +179,15 @@ impl World {
             | Act::ReplaceClientSecret { .. }
             | Act::SetClientState { .. }
             | Act::RemoveClient { .. } => self.clients(step).await?,
+            Act::Invite { .. }
+            | Act::WithdrawInvitation { .. }
+            | Act::RegisterInvited { .. }
+            | Act::RejectUser { .. }
+            | Act::DescribeUser { .. }
+            | Act::ChangePassword { .. }
+            | Act::AskPasswordReset { .. }
+            | Act::ResetPassword { .. }
+            | Act::EndLogins { .. } => self.accounts(step).await?,
             Act::RegisterUser { .. }
             | Act::SuspendUser { .. }
             | Act::ActivateUser { .. }
@@ -201,7 +211,7 @@ impl World {
         }
     }
 
-    fn sent(&self, step: &Step, fitting: Actor) -> Result<Sent, StoreError> {
+    pub(super) fn sent(&self, step: &Step, fitting: Actor) -> Result<Sent, StoreError> {
         let key = match step.key {
             KeyUse::None => None,
             KeyUse::Own => Some(format!("step-{}", self.turn)),
@@ -212,7 +222,7 @@ impl World {
     }
 
     /// Sends a command: its answer, and what to say of it.
-    async fn run<C: Command>(
+    pub(super) async fn run<C: Command>(
         &self,
         sent: Sent,
         command: &C,
@@ -226,7 +236,7 @@ impl World {
         }
     }
 
-    fn user(&self, choice: Choice) -> UserId {
+    pub(super) fn user(&self, choice: Choice) -> UserId {
         pick(&self.known.users, choice, absent())
     }
 
@@ -252,6 +262,8 @@ impl World {
                     display: fit(format!("User {name}, 用户").parse())?,
                     email: Some(fit(format!("user{name}@example.org").parse())?),
                     roles: set(roles),
+                    profile: Profile::default(),
+                    invitation: None,
                     password: Some(SecretHash::new("hash")),
                 };
                 let (done, words) = self.run(self.sent(step, Actor::Anonymous)?, &register).await?;
