@@ -101,7 +101,8 @@ impl World {
 
 /// What somebody says.
 fn profile(number: u8) -> Result<Profile, StoreError> {
-    let domain = (number % 3 > 0).then(|| fit(format!("smart-home-{number}").parse())).transpose()?;
-    let time_zone = (number % 2 > 0).then(|| fit("Asia/Seoul".parse())).transpose()?;
+    let domain =
+        (!number.is_multiple_of(3)).then(|| fit(format!("smart-home-{number}").parse())).transpose()?;
+    let time_zone = (!number.is_multiple_of(2)).then(|| fit("Asia/Seoul".parse())).transpose()?;
     Ok(Profile { domain, time_zone, unobserved: number % 5 == 4, few_mails: false })
 }
