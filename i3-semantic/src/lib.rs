@@ -1,7 +1,11 @@
 //! Meaning: virtual objects and data products described in an ontology, and found by what they are and do.
 
+pub mod description;
+pub mod discovery;
+pub mod facets;
 pub mod inference;
 pub mod ontology;
+pub mod text;
 pub mod vocabulary;
 pub mod wot;
 
