@@ -3,6 +3,7 @@
 pub mod description;
 pub mod discovery;
 pub mod facets;
+pub mod graph;
 pub mod inference;
 pub mod ontology;
 pub mod text;

@@ -183,3 +183,20 @@ fn turn(
         Direction::Turned => (property.clone(), value.clone(), subject.clone()),
     }
 }
+
+/// What follows from a pair at the ends of a chain: the fact itself, the same with wider properties, and turned round.
+pub(crate) fn implied_by_chain(
+    closure: &Closure,
+    property: &NamedNode,
+    from: &NamedNode,
+    to: &NamedNode,
+) -> Vec<Triple> {
+    let mut implied = vec![Triple::new(from.clone(), property.clone(), to.clone())];
+    if let Some(wider) = closure.property(property) {
+        implied.extend(wider.implied.iter().map(|(wider, direction)| {
+            let (wider, from, to) = turn(*direction, from, wider, to);
+            Triple::new(from, wider, to)
+        }));
+    }
+    implied
+}

@@ -12,5 +12,7 @@ mod facts;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use facts::implied_by_chain;
+
 pub use closure::{Closure, Direction, MAX_RELATIONS, PropertyClosure};
 pub use facts::{Contradiction, FactRefused, Inferred, infer};
