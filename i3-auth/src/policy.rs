@@ -24,6 +24,10 @@ use i3_core::access::{Action, Actor, Decision, HubRole, Policy, Resource, Role, 
 /// | `audit:view` | | | yes | | | | yes |
 /// | `client:create` | yes | yes | yes | | | | yes |
 /// | `client:manage` | | | yes | | yes | | yes |
+/// | `virtual_object:create` | | yes | yes | | | | yes |
+/// | `virtual_object:view` | | | yes | viewer | yes | | yes |
+/// | `virtual_object:edit`, `virtual_object:delete` | | of one's own | yes | manager | | | yes |
+/// | `virtual_object:publish` | | | yes | | | | yes |
 /// | `usage:meter` | | | | | | | yes |
 ///
 /// A higher hub role may all that a lower one may. A user who is not active may nothing but `user:view` of
@@ -168,6 +172,33 @@ fn active_user(subject: &Subject, action: Action, resource: &Resource, owns: boo
             ],
             "only its owner and administrators may manage a client",
         ),
+        Action::CreateVirtualObject => (
+            &[
+                (is(Role::Provider), "providers may create virtual objects"),
+                (is(Role::Administrator), "administrators may create virtual objects"),
+            ],
+            "only providers and administrators may create virtual objects",
+        ),
+        Action::ViewVirtualObject => (
+            &[
+                (owns, "users may see all of their virtual objects"),
+                (in_hub(HubRole::Viewer), "members of a hub may see all of its virtual objects"),
+                (is(Role::Administrator), "administrators may see all of virtual objects"),
+            ],
+            "only its owner, members of its hub and administrators may see what is not public of a virtual object",
+        ),
+        Action::EditVirtualObject | Action::DeleteVirtualObject => (
+            &[
+                (owns && is(Role::Provider), "providers may change their virtual objects"),
+                (in_hub(HubRole::Manager), "managers of a hub may change its virtual objects"),
+                (is(Role::Administrator), "administrators may change virtual objects"),
+            ],
+            "only the provider who owns it, managers of its hub and administrators may change a virtual object",
+        ),
+        Action::PublishVirtualObject => (
+            &[(is(Role::Administrator), "administrators may publish virtual objects")],
+            "only administrators may publish virtual objects",
+        ),
         Action::Meter => (&[], "only the marketplace's gates may meter"),
         _ => (&[], "no rule allows this"),
     };
@@ -222,7 +253,7 @@ mod tests {
         );
         assert_eq!(
             may(&user(&[Role::Provider])),
-            ["user:register", "password:recover", "hub:create", "client:create"]
+            ["user:register", "password:recover", "hub:create", "client:create", "virtual_object:create"]
         );
         assert_eq!(
             may(&user(&[Role::Administrator])),
@@ -239,7 +270,12 @@ mod tests {
                 "order:manage",
                 "audit:view",
                 "client:create",
-                "client:manage"
+                "client:manage",
+                "virtual_object:create",
+                "virtual_object:view",
+                "virtual_object:edit",
+                "virtual_object:delete",
+                "virtual_object:publish"
             ]
         );
     }
@@ -247,8 +283,15 @@ mod tests {
     #[test]
     fn each_hub_role_may_exactly_this_of_its_hub() {
         let may = |role| permissions(&user(&[]), &Resource::of_hub(role));
-        let viewer =
-            ["user:register", "password:recover", "hub:view", "account:view", "order:view", "client:create"];
+        let viewer = [
+            "user:register",
+            "password:recover",
+            "hub:view",
+            "account:view",
+            "order:view",
+            "client:create",
+            "virtual_object:view",
+        ];
         assert_eq!(may(None), ["user:register", "password:recover", "client:create"]);
         assert_eq!(may(Some(HubRole::Viewer)), viewer);
         let manager = [
@@ -261,6 +304,9 @@ mod tests {
             "account:view",
             "order:view",
             "client:create",
+            "virtual_object:view",
+            "virtual_object:edit",
+            "virtual_object:delete",
         ];
         assert_eq!(may(Some(HubRole::Manager)), manager);
         let owner: Vec<_> = permissions(&user(&[]), &Resource::of_hub(Some(HubRole::Owner)));
@@ -280,6 +326,7 @@ mod tests {
             "order:manage",
             "client:create",
             "client:manage",
+            "virtual_object:view",
         ];
         assert_eq!(own, [&["user:register"], &mine[..2], &["password:recover"], &mine[2..]].concat());
         for roles in [&[][..], &[Role::Provider], &[Role::Consumer], &[Role::Consumer, Role::Provider]] {
@@ -287,7 +334,8 @@ mod tests {
             let of_others: Vec<_> = foreign
                 .iter()
                 .filter(|one| {
-                    !["user:register", "password:recover", "hub:create", "client:create"].contains(one)
+                    let of_all = ["user:register", "password:recover", "hub:create", "client:create"];
+                    !of_all.contains(one) && **one != "virtual_object:create"
                 })
                 .collect();
             assert_eq!(of_others, [&""; 0], "{roles:?}");

@@ -170,6 +170,16 @@ actions! {
     RegisterClient = "client:create",
     /// See an OAuth2 client, change it, replace its secret, switch it off and remove it.
     ManageClient = "client:manage",
+    /// Create a virtual object.
+    CreateVirtualObject = "virtual_object:create",
+    /// See what is not public of a virtual object: drafts, what awaits review, what was removed.
+    ViewVirtualObject = "virtual_object:view",
+    /// Change a virtual object, submit it, deprecate it, and take it back.
+    EditVirtualObject = "virtual_object:edit",
+    /// Remove a virtual object.
+    DeleteVirtualObject = "virtual_object:delete",
+    /// Publish virtual objects that await review, or without one.
+    PublishVirtualObject = "virtual_object:publish",
     /// Take leases and report usage: the gate.
     Meter = "usage:meter",
 }

@@ -190,6 +190,8 @@ ids! {
     InvitationId = "inv";
     /// What a user asked for who forgot the password.
     ResetId = "rst";
+    /// A virtual object.
+    VirtualObjectId = "vob";
 }
 
 /// The bits of an id of any kind: in the audit log, where ids are written as they were drawn.

@@ -87,3 +87,4 @@ pub mod testkit;
 pub mod time;
 pub mod usage;
 pub mod user;
+pub mod virtual_object;

@@ -95,7 +95,7 @@ impl Label {
 }
 
 /// Characters that have no look of their own or change the direction of others.
-fn is_deceptive(c: char) -> bool {
+pub(crate) fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
@@ -170,9 +170,42 @@ impl FromStr for Email {
     }
 }
 
+/// A word or short phrase that things are found by or called: 1 to 60 characters on one line, of the kind that a
+/// [`Label`] has; white space within is single spaces.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term(String);
+
+/// A text that is no [`Term`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a term: 1 to {} visible characters on one line are expected", Term::MAX)]
+pub struct InvalidTerm;
+
+impl Term {
+    /// The longest term, in characters.
+    pub const MAX: usize = 60;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Term {
+    type Err = InvalidTerm;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTerm> {
+        // Four bytes a character at most, and as many spaces as anybody would write.
+        if text.len() > 8 * Self::MAX || text.chars().any(|c| c.is_control() || is_deceptive(c)) {
+            return Err(InvalidTerm);
+        }
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if (1..=Self::MAX).contains(&text.chars().count()) { Ok(Self(text)) } else { Err(InvalidTerm) }
+    }
+}
+
 /// A text for people, of several lines: a description or a comment. At most 4,000 characters; line
 /// breaks are its only control characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Prose(String);
 
 /// A text that is no [`Prose`].
@@ -187,6 +220,11 @@ impl Prose {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -234,7 +272,7 @@ macro_rules! text_forms {
     )*};
 }
 
-text_forms!(Slug, Topic, Label, AuthId, Email, Prose);
+text_forms!(Slug, Topic, Label, AuthId, Email, Prose, Term);
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +295,15 @@ mod tests {
         assert_eq!(" Größe 大 ".parse::<Label>().unwrap().as_str(), "Größe 大");
         for bad in ["", "  ", "a\nb", "a\u{202e}b", "a\u{200b}b", "\0"] {
             assert!(bad.parse::<Label>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn terms_are_short_and_their_spaces_single() {
+        assert_eq!(" smart \u{3000} home 大".parse::<Term>().unwrap().as_str(), "smart home 大");
+        let long = "a".repeat(61);
+        for bad in ["", " ", "a\tb", "a\u{202e}b", "a\u{200b}b", "\0", long.as_str()] {
+            assert!(bad.parse::<Term>().is_err(), "{bad:?}");
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::gate::AccessChange;
 use crate::id::{
     ClientId, DeviceId, GrantId, HubId, InvitationId, LeaseId, OfferId, OrderId, ProductId, ResetId, UserId,
+    VirtualObjectId,
 };
 use crate::store::{Collection, Key, Kind, StoreError, StoreErrorKind};
 use crate::time::Timestamp;
@@ -69,6 +70,8 @@ pub enum Event {
     ClientChanged { client: ClientId, owner: UserId },
     /// A buyer rated a product.
     Rated { grant: GrantId, product: ProductId },
+    /// A virtual object was created, or anything of it changed: content, state, links.
+    VirtualObjectChanged { object: VirtualObjectId, owner: UserId },
 }
 
 /// An event with its time and what it changes for gates.

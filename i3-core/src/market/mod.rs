@@ -22,6 +22,7 @@ mod refusal;
 mod replay;
 mod streams;
 mod trade;
+mod virtual_objects;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -50,6 +51,10 @@ pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Commands, Replayed, replay};
 pub use streams::{DescribeStream, SampleAnswer};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
+pub use virtual_objects::{
+    CreateObject, EditObject, LinkProduct, MoveObject, ObjectFilter, ObjectOrder, ObjectView, VersionView,
+    WhichVersion,
+};
 
 use command::{Execution, Origin, fingerprint};
 
@@ -80,6 +85,18 @@ pub enum Registration {
     Invitation,
 }
 
+/// Whether virtual objects are public at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Publishing {
+    /// As soon as their owners want it.
+    #[default]
+    Direct,
+    /// After somebody who may publish has looked at them.
+    Review,
+}
+
 /// How a marketplace is set up. The same in all processes over one store. Every audit entry of a command
 /// that asked for them has them as they were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +110,9 @@ pub struct Settings {
     /// in each order.
     #[serde(skip_serializing_if = "is_default")]
     pub fee_points: u16,
+    /// Whether virtual objects are public at once.
+    #[serde(skip_serializing_if = "is_default")]
+    pub publishing: Publishing,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -106,11 +126,18 @@ impl Default for Settings {
 }
 
 impl Settings {
-    pub(crate) const DEFAULT: Self = Self { registration: Registration::Open, fee_points: 0 };
+    pub(crate) const DEFAULT: Self =
+        Self { registration: Registration::Open, fee_points: 0, publishing: Publishing::Direct };
 
     /// With this registration.
     pub fn with_registration(mut self, registration: Registration) -> Self {
         self.registration = registration;
+        self
+    }
+
+    /// With virtual objects that are public at once, or after a review.
+    pub fn with_publishing(mut self, publishing: Publishing) -> Self {
+        self.publishing = publishing;
         self
     }
 
@@ -225,6 +252,11 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::stream::Samples>().unlogged(),
         Part::records::<crate::stream::SampleViews>().unlogged(),
         Part::records::<crate::oauth::Client>(),
+        Part::records::<crate::virtual_object::VirtualObject>(),
+        Part::records::<crate::virtual_object::ObjectVersion>(),
+        Part::records::<crate::virtual_object::ObjectContent>(),
+        Part::records::<crate::virtual_object::Listing>(),
+        Part::records::<crate::virtual_object::ProductObject>(),
         Part::records::<crate::ledger::Entry>(),
         Part::plain(&crate::ledger::BALANCES),
         Part::plain(&crate::outbox::OUTBOX),

@@ -5,6 +5,7 @@ use crate::gate::LeaseRefusal;
 use crate::money::AmountOverflow;
 use crate::offer::InvalidPlan;
 use crate::stream::InvalidSampleTerms;
+use crate::virtual_object::InvalidContent;
 
 /// What a refusal means to the one who asked; a transport maps it to its own status once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +65,14 @@ pub enum Refusal {
         /// What is wrong.
         reason: String,
     },
+    /// The thing is not any more what the actor saw of it.
+    #[error("the {what} has changed meanwhile: it is at revision {revision}")]
+    Outdated {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its present revision.
+        revision: u32,
+    },
     /// The buyer's balance does not cover it.
     #[error("the balance does not cover this")]
     InsufficientFunds,
@@ -111,6 +120,7 @@ impl Refusal {
             Self::Taken { .. } => "name_taken",
             Self::WrongState { .. } => "wrong_state",
             Self::Invalid { .. } => "invalid_request",
+            Self::Outdated { .. } => "outdated",
             Self::InsufficientFunds | Self::Lease(LeaseRefusal::InsufficientFunds) => "insufficient_funds",
             Self::KeyReused => "idempotency_key_reused",
             Self::OwnProduct => "own_product",
@@ -147,6 +157,7 @@ impl Refusal {
             }
             Self::Taken { .. }
             | Self::WrongState { .. }
+            | Self::Outdated { .. }
             | Self::KeyReused
             | Self::LastOwner
             | Self::Lease(_) => RefusalKind::Conflict,
@@ -168,6 +179,12 @@ impl From<AmountOverflow> for Refusal {
 impl From<InvalidSampleTerms> for Refusal {
     fn from(error: InvalidSampleTerms) -> Self {
         Self::invalid("sample", error)
+    }
+}
+
+impl From<InvalidContent> for Refusal {
+    fn from(error: InvalidContent) -> Self {
+        Self::invalid(error.field(), error)
     }
 }
 

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use super::command::{Execution, Origin, fingerprint};
 use super::{
     ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, CloseLease, Command,
-    CreateProduct, DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EndLogins, ExpireGrant,
-    ExtendLease, IdempotencyKey, Invite, MarketError, MoveProduct, OpenLease, PublishOffer, Purchase,
-    RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, RejectUser,
-    RemoveClient, RemoveCredential, RemoveMember, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword,
-    RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp,
-    WithdrawInvitation, WithdrawOffer,
+    CreateObject, CreateProduct, DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EditObject,
+    EndLogins, ExpireGrant, ExtendLease, IdempotencyKey, Invite, LinkProduct, MarketError, MoveObject,
+    MoveProduct, OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterClient,
+    RegisterDevice, RegisterHub, RegisterUser, RejectUser, RemoveClient, RemoveCredential, RemoveMember,
+    ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState,
+    SetHubState, SetMember, SetRoles, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -75,6 +75,10 @@ impl Commands {
             .with::<ReplaceClientSecret>()
             .with::<SetClientState>()
             .with::<RemoveClient>()
+            .with::<CreateObject>()
+            .with::<EditObject>()
+            .with::<MoveObject>()
+            .with::<LinkProduct>()
     }
 
     /// With one more, for a program that has commands of its own.

@@ -243,6 +243,7 @@ async fn everything() -> MemoryStore {
     f.pass(DAY);
     assert_eq!(run.expire(system).await.unwrap(), 1, "{}", expired.id);
     streams(&f, &store).await;
+    crate::objects::every_state(&f, &store).await;
     store
 }
 
@@ -504,6 +505,10 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
             .into_iter()
             .chain(["published", "withdrawn", "completed", "cancelled", "exhausted", "expired", "revoked"])
             .chain(["open", "closed", "reclaimed"]);
+    let states = ["pending", "active", "suspended", "disabled", "draft", "listed", "paused", "retired"]
+        .into_iter()
+        .chain(["published", "withdrawn", "completed", "cancelled", "exhausted", "expired", "revoked"])
+        .chain(["open", "closed", "reclaimed", "submitted", "deprecated", "removed"]);
     for state in states {
         assert!(text.contains(&format!("\"state\":\"{state}\"")), "nothing is {state}");
     }
@@ -527,7 +532,7 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
         .chain(["logins_ended", "invitation_changed"])
         .chain(["members_changed", "hub_changed", "device_changed", "product_changed", "offer_changed"])
         .chain(["topped_up", "purchased", "order_cancelled", "password_replaced", "grant_ended"])
-        .chain(["usage_metered", "lease_reclaimed", "rated", "client_changed"]);
+        .chain(["usage_metered", "lease_reclaimed", "rated", "client_changed", "virtual_object_changed"]);
     for event in events {
         assert!(text.contains(&format!("\"event\":\"{event}\"")), "no {event}");
     }
@@ -557,6 +562,11 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
         "\"base64\":",
         "confidential",
         "machine",
+        "\"publishing\":\"review\"",
+        "\"remark\":\"No\\nmore\"",
+        "\"level\":1",
+        "\"heading\":\"platform:",
+        "\"point\":{",
     ] {
         assert!(text.contains(part), "no {part}");
     }

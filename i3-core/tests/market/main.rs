@@ -11,6 +11,7 @@ mod golden;
 mod idempotency;
 mod leases;
 mod moves;
+mod objects;
 mod random_traces;
 mod rules;
 mod sizes;

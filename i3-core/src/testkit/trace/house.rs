@@ -25,19 +25,25 @@ impl Policy for HouseRules {
             (_, Action::ViewUser) if own => true,
             _ if !subject.active => return Decision::deny("the account is not active"),
             (_, Action::EditUser) => own,
-            (_, Action::RegisterHub) => role(Role::Provider),
+            (_, Action::RegisterHub | Action::CreateVirtualObject) => role(Role::Provider),
             (_, Action::ViewHub) => in_hub(HubRole::Viewer),
             (_, Action::ManageMembers) => in_hub(HubRole::Owner),
             (_, Action::ManageDevices | Action::ManageProducts | Action::RevokeGrant) => {
                 in_hub(HubRole::Manager)
             }
             (_, Action::RegisterClient) => true,
+            (_, Action::ViewVirtualObject) => own || in_hub(HubRole::Viewer) || role(Role::Administrator),
+            (_, Action::EditVirtualObject | Action::DeleteVirtualObject) => {
+                (own && role(Role::Provider)) || in_hub(HubRole::Manager) || role(Role::Administrator)
+            }
             (_, Action::ManageClient) => own || role(Role::Administrator),
             (_, Action::Purchase | Action::Rate) => own && role(Role::Consumer),
             (_, Action::ViewUser | Action::ViewAccount | Action::ViewOrder | Action::ManageOrder) => {
                 own || in_hub(HubRole::Viewer) || role(Role::Administrator)
             }
-            (_, Action::ManageUsers | Action::TopUp | Action::Audit) => role(Role::Administrator),
+            (_, Action::ManageUsers | Action::TopUp | Action::Audit | Action::PublishVirtualObject) => {
+                role(Role::Administrator)
+            }
             _ => false,
         };
         if allowed { Decision::allow("the house allows it") } else { Decision::deny("the house denies it") }

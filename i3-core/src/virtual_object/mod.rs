@@ -1,0 +1,36 @@
+//! Virtual objects: what digital counterparts of things say of themselves (paper 2, sections 2 and 5.3).
+//!
+//! An object is a record, [`VirtualObject`], and its [`Content`]: title, model, protocols, data attributes, methods,
+//! addresses and so on. Each content has a number in its object and a [hash](ContentHash); all that an object ever said
+//! is kept under its hash. What everybody sees is the public version; the newest one may be ahead of it, as a draft or
+//! awaiting review. Commands on objects are in [`market`](crate::market).
+//!
+//! | collection | what |
+//! |---|---|
+//! | `virtual_objects` | the objects, with indexes of those that are public |
+//! | `object_versions` | number, hash, time and author of every content |
+//! | `object_contents` | contents, by object and hash |
+//! | `object_listings` | public objects by tag, platform and protocol |
+//! | `product_objects` | which object a product belongs to |
+
+mod content;
+mod file;
+mod interface;
+mod listing;
+mod object;
+mod place;
+mod protocol;
+
+pub use content::{Content, ContentHash, InvalidContent, InvalidContentHash, ObjectKind};
+pub use file::{File, FileName, InvalidFileName, InvalidMediaType, MediaType};
+pub use interface::{DataField, DataType, InvalidUnit, Method, Output, Unit};
+pub use listing::{Heading, Listing, ListingId};
+pub use object::{
+    ObjectContent, ObjectContentId, ObjectState, ObjectVersion, ObjectVersionId, ProductObject,
+    PublicVersion, VirtualObject,
+};
+pub use place::{InvalidDegrees, Latitude, Location, Longitude, Point};
+pub use protocol::{InvalidProtocol, InvalidResourceUri, OtherProtocol, Protocol, ResourceUri};
+
+#[cfg(test)]
+mod tests;

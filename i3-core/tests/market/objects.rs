@@ -1,0 +1,577 @@
+//! Virtual objects: content, versions, states, lists.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
+use i3_core::id::{SequentialIds, TypedId, UserId, VirtualObjectId};
+use i3_core::market::{
+    CreateObject, EditObject, LinkProduct, MarketError, Marketplace, MoveObject, ObjectFilter, ObjectOrder,
+    ObjectView, PageRequest, Publishing, Refusal, RegisterHub, RegisterUser, Settings, WhichVersion,
+};
+use i3_core::outbox::Event;
+use i3_core::store::MemoryStore;
+use i3_core::time::{ManualClock, Timestamp};
+use i3_core::virtual_object::{Content, ContentHash, ObjectKind, ObjectState};
+
+use crate::fixture::{Fixture, refusal, user};
+
+/// The rules of the paper's roles, in short; the real ones are in `i3-auth`.
+#[derive(Debug)]
+struct Roles;
+
+impl Policy for Roles {
+    fn decide(&self, subject: &Subject, action: Action, resource: &Resource) -> Decision {
+        let own = matches!(subject.actor, Actor::User(user) if resource.owner == Some(user));
+        let is = |role| subject.roles.contains(&role);
+        let allowed = subject.actor == Actor::System
+            || is(Role::Administrator)
+            || match action {
+                Action::RegisterUser => true,
+                Action::CreateVirtualObject | Action::RegisterHub => is(Role::Provider),
+                Action::ViewVirtualObject => own,
+                Action::EditVirtualObject | Action::DeleteVirtualObject => own && is(Role::Provider),
+                _ => false,
+            };
+        if allowed { Decision::allow("the role allows it") } else { Decision::deny("the role does not") }
+    }
+}
+
+/// Lets nobody publish without a review, and allows all else.
+#[derive(Debug)]
+pub(crate) struct Makers;
+
+impl Policy for Makers {
+    fn decide(&self, _: &Subject, action: Action, _: &Resource) -> Decision {
+        if action == Action::PublishVirtualObject {
+            Decision::deny("makers are reviewed")
+        } else {
+            Decision::allow("the rest is free")
+        }
+    }
+}
+
+/// A content that has something in every place but files and parts.
+pub(crate) fn full() -> Content {
+    let json = serde_json::json!({
+        "kind": "actuator",
+        "title": "LED <&\"> \u{5927}",
+        "body": "Two lines\nand more",
+        "model": "external-led-edited",
+        "category": "Lighting",
+        "tags": ["led", "colour"],
+        "domain": "smart-home",
+        "platforms": ["Raspberry Pi"],
+        "protocols": ["coap", "http", "mqtt", "websocket", "opc-ua"],
+        "attributes": [
+            {"name": "temperature", "type": "number", "unit": "ucum:Cel", "description": "inside"},
+            {"name": "on", "type": "boolean"},
+            {"name": "state", "type": "object", "unit": "words"},
+        ],
+        "methods": [
+            {"name": "BlueOn", "description": "Lights it in blue"},
+            {
+                "name": "Dim",
+                "inputs": [{"name": "level", "type": "integer", "unit": "qudt:PERCENT"}],
+                "output": {"type": "array", "unit": "%", "description": "what it was"},
+            },
+        ],
+        "resources": ["coap://129.21.121.1", "http://129.21.121.1/led"],
+        "location": {"place": "Jeju/Campus", "point": {"lat": 33.450_701, "lon": 126}},
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+/// Virtual objects in each state, with all that one can say of itself.
+pub(crate) async fn every_state(f: &Fixture, store: &MemoryStore) {
+    let (seller, run) = (Actor::User(f.seller), &f.market);
+    f.pass(std::time::Duration::from_millis(1));
+    let reviewed = Marketplace::open(Arc::new(store.clone()), Arc::new(Makers), &[])
+        .await
+        .unwrap()
+        .with_clock(f.clock.clone())
+        .with_ids(Arc::new(SequentialIds::default()))
+        .with_settings(Settings::default().with_publishing(Publishing::Review));
+    let create = |content: &Content, submit| CreateObject { content: content.clone(), hub: None, submit };
+    let go = |object, to| MoveObject { object, to, expect: None, remark: None };
+    let full = full();
+    let plain = Content::new(ObjectKind::Sensor, "Thermometer \u{1f321}".parse().unwrap());
+
+    let under_review = reviewed.execute(seller, None, &create(&full, true)).await.unwrap().object.id;
+    run.execute(seller, None, &go(under_review, ObjectState::Published)).await.unwrap();
+    let edit = EditObject { object: under_review, content: plain.clone(), expect: Some(2) };
+    reviewed.execute(seller, Some(&"edit".parse().unwrap()), &edit).await.unwrap();
+    reviewed.execute(seller, None, &go(under_review, ObjectState::Submitted)).await.unwrap();
+    let back =
+        MoveObject { remark: Some("No\nmore".parse().unwrap()), ..go(under_review, ObjectState::Draft) };
+    run.execute(seller, None, &back).await.unwrap();
+    reviewed.execute(seller, None, &create(&plain, true)).await.unwrap();
+    f.pass(std::time::Duration::from_millis(1));
+
+    let of_hub = CreateObject { hub: Some(f.hub.id), ..create(&full, true) };
+    let published = run.execute(seller, None, &of_hub).await.unwrap().object.id;
+    let link = LinkProduct { object: published, product: Some(f.product.id), expect: None };
+    run.execute(seller, None, &link).await.unwrap();
+    let mut whole = Content::new(ObjectKind::Service, "Both".parse().unwrap());
+    whole.parts.insert(published);
+    run.execute(seller, None, &create(&whole, true)).await.unwrap();
+    for to in [ObjectState::Deprecated, ObjectState::Removed] {
+        let object = run.execute(seller, None, &create(&full, true)).await.unwrap().object.id;
+        run.execute(seller, None, &go(object, to)).await.unwrap();
+    }
+}
+
+struct Shop {
+    market: Marketplace,
+    clock: Arc<ManualClock>,
+    alice: UserId,
+    bob: UserId,
+    consumer: UserId,
+    admin: UserId,
+}
+
+impl Shop {
+    async fn with(publishing: Publishing) -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_800_000_000_000_000).unwrap()));
+        let market = Marketplace::open(Arc::new(MemoryStore::new()), Arc::new(Roles), &[])
+            .await
+            .unwrap()
+            .with_clock(clock.clone())
+            .with_ids(Arc::new(SequentialIds::default()))
+            .with_settings(Settings::default().with_publishing(publishing));
+        let alice = user(&market, "alice", Role::Provider).await;
+        let bob = user(&market, "bob", Role::Provider).await;
+        let consumer = user(&market, "carol", Role::Consumer).await;
+        let admin = RegisterUser {
+            name: "admin".parse().unwrap(),
+            display: "Admin".parse().unwrap(),
+            email: None,
+            roles: BTreeSet::from([Role::Administrator]),
+            profile: i3_core::user::Profile::default(),
+            invitation: None,
+            password: None,
+        };
+        let admin = market.execute(Actor::System, None, &admin).await.unwrap().id;
+        Self { market, clock, alice, bob, consumer, admin }
+    }
+
+    async fn create(&self, owner: UserId, content: Content, submit: bool) -> ObjectView {
+        let create = CreateObject { content, hub: None, submit };
+        self.market.execute(Actor::User(owner), None, &create).await.unwrap()
+    }
+
+    async fn edit(
+        &self,
+        actor: UserId,
+        id: VirtualObjectId,
+        content: Content,
+    ) -> Result<ObjectView, Refusal> {
+        let edit = EditObject { object: id, content, expect: None };
+        self.market.execute(Actor::User(actor), None, &edit).await.map_err(refusal)
+    }
+
+    async fn go(&self, actor: UserId, id: VirtualObjectId, to: ObjectState) -> Result<ObjectView, Refusal> {
+        let to = MoveObject { object: id, to, expect: None, remark: None };
+        self.market.execute(Actor::User(actor), None, &to).await.map_err(refusal)
+    }
+
+    async fn sees(&self, actor: Actor, id: VirtualObjectId) -> Option<ObjectView> {
+        match self.market.object(actor, id).await {
+            Ok(view) => Some(view),
+            Err(MarketError::Refused(Refusal::NotFound { .. })) => None,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    async fn list(&self, filter: &ObjectFilter) -> Vec<String> {
+        let page = PageRequest::default();
+        let found = self.market.objects(Actor::Anonymous, filter, ObjectOrder::Newest, &page).await.unwrap();
+        found.items.iter().map(|view| view.content.title.to_string()).collect()
+    }
+}
+
+fn lamp(title: &str) -> Content {
+    let mut content = Content::new(ObjectKind::Actuator, title.parse().unwrap());
+    content.protocols = ["coap", "http"].map(|name| name.parse().unwrap()).into();
+    content.tags = BTreeSet::from(["led".parse().unwrap()]);
+    content.resources = ["coap://129.21.121.1", "http://129.21.121.1"].map(|uri| uri.parse().unwrap()).into();
+    content
+}
+
+fn service(parts: &[VirtualObjectId]) -> Content {
+    let mut content = Content::new(ObjectKind::Service, "Service".parse().unwrap());
+    content.parts = parts.iter().copied().collect();
+    content
+}
+
+#[tokio::test]
+async fn a_draft_is_seen_by_its_owner_and_the_administrator_alone() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let draft = shop.create(shop.alice, lamp("Lamp"), false).await.object;
+    assert_eq!(draft.state, ObjectState::Draft);
+    assert!(shop.sees(Actor::User(shop.alice), draft.id).await.is_some());
+    assert!(shop.sees(Actor::User(shop.admin), draft.id).await.is_some());
+    for other in [Actor::Anonymous, Actor::User(shop.bob), Actor::User(shop.consumer)] {
+        assert_eq!(shop.sees(other, draft.id).await, None);
+    }
+    let missing = Refusal::NotFound { what: "virtual object" };
+    assert_eq!(shop.edit(shop.bob, draft.id, lamp("Mine")).await.unwrap_err(), missing);
+    assert_eq!(shop.go(shop.consumer, draft.id, ObjectState::Removed).await.unwrap_err(), missing);
+    assert_eq!(shop.list(&ObjectFilter::default()).await, [""; 0]);
+    let state = ObjectFilter { state: Some(ObjectState::Draft), ..ObjectFilter::default() };
+    let page = PageRequest::default();
+    let bob = Actor::User(shop.bob);
+    let refused = shop.market.objects(bob, &state, ObjectOrder::Newest, &page).await.unwrap_err();
+    assert!(matches!(refusal(refused), Refusal::Forbidden { action: Action::ViewVirtualObject, .. }));
+    let of_alice = ObjectFilter { owner: Some(shop.alice), ..state };
+    let seen = shop.market.objects(bob, &of_alice, ObjectOrder::Newest, &page).await.unwrap();
+    assert_eq!(seen.items, []);
+}
+
+#[tokio::test]
+async fn an_object_is_removed_by_its_owner_or_an_administrator_and_by_nobody_else() {
+    let shop = Shop::with(Publishing::Direct).await;
+    for remover in [shop.alice, shop.admin] {
+        let object = shop.create(shop.alice, lamp("Lamp"), true).await.object;
+        assert_eq!(object.state, ObjectState::Published);
+        for other in [shop.consumer, shop.bob] {
+            let refused = shop.go(other, object.id, ObjectState::Removed).await.unwrap_err();
+            assert_eq!(
+                refused.to_string(),
+                "the permission `virtual_object:delete` is missing: the role does not"
+            );
+        }
+        let removed = shop.go(remover, object.id, ObjectState::Removed).await.unwrap().object;
+        assert_eq!((removed.state, &removed.public), (ObjectState::Removed, &None));
+        assert_eq!(shop.sees(Actor::User(shop.bob), object.id).await, None);
+        let again = shop.go(remover, object.id, ObjectState::Removed).await.unwrap_err();
+        assert_eq!(again, Refusal::WrongState { what: "virtual object", state: "removed" });
+        let missing = Refusal::NotFound { what: "virtual object" };
+        assert_eq!(shop.go(shop.bob, object.id, ObjectState::Removed).await.unwrap_err(), missing);
+    }
+    assert_eq!(shop.list(&ObjectFilter::default()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn every_published_content_can_be_had_by_its_number_and_its_hash() {
+    let shop = Shop::with(Publishing::Review).await;
+    let object = shop.create(shop.alice, lamp("First"), true).await.object;
+    shop.go(shop.admin, object.id, ObjectState::Published).await.unwrap();
+    shop.edit(shop.alice, object.id, lamp("Second")).await.unwrap();
+    shop.edit(shop.alice, object.id, lamp("First")).await.unwrap();
+    shop.go(shop.alice, object.id, ObjectState::Submitted).await.unwrap();
+    shop.go(shop.admin, object.id, ObjectState::Published).await.unwrap();
+    let versions = |actor| {
+        let (shop, id) = (&shop, object.id);
+        async move {
+            let page = PageRequest { limit: 2, after: None };
+            let first = shop.market.object_history(actor, id, &page).await.unwrap();
+            let mut items = first.items;
+            if first.next.is_some() {
+                let page = PageRequest { limit: 2, after: first.next };
+                items.extend(shop.market.object_history(actor, id, &page).await.unwrap().items);
+            }
+            items
+        }
+    };
+    let all = versions(Actor::User(shop.alice)).await;
+    assert_eq!(all.iter().map(|one| one.version).collect::<Vec<_>>(), [3, 2, 1]);
+    assert_eq!(all[0].content, all[2].content);
+    assert_ne!(all[0].content, all[1].content);
+    let public = versions(Actor::Anonymous).await;
+    assert_eq!(public.iter().map(|one| one.version).collect::<Vec<_>>(), [3, 1]);
+
+    let get = |actor, which| shop.market.object_version(actor, object.id, which);
+    let first = get(Actor::Anonymous, WhichVersion::Hash(lamp("First").hash())).await.unwrap();
+    assert_eq!(first.content, lamp("First"));
+    assert_eq!(get(Actor::Anonymous, WhichVersion::Number(1)).await.unwrap().content, first.content);
+    for hidden in [WhichVersion::Hash(lamp("Second").hash()), WhichVersion::Number(2)] {
+        let refused = refusal(get(Actor::Anonymous, hidden).await.unwrap_err());
+        assert_eq!(refused, Refusal::NotFound { what: "version" });
+        assert_eq!(get(Actor::User(shop.alice), hidden).await.unwrap().content, lamp("Second"));
+    }
+    let unknown = ContentHash(i3_core::store::Digest::of(b"other"));
+    let refused = refusal(get(Actor::User(shop.alice), WhichVersion::Hash(unknown)).await.unwrap_err());
+    assert_eq!(refused, Refusal::NotFound { what: "version" });
+}
+
+#[tokio::test]
+async fn under_review_a_change_is_public_once_it_was_looked_at() {
+    let shop = Shop::with(Publishing::Review).await;
+    let object = shop.create(shop.alice, lamp("Old"), true).await.object;
+    assert_eq!(object.state, ObjectState::Submitted);
+    let refused = shop.go(shop.alice, object.id, ObjectState::Published).await.unwrap_err();
+    assert!(
+        matches!(refused, Refusal::Forbidden { action: Action::PublishVirtualObject, .. }),
+        "{refused:?}"
+    );
+    shop.go(shop.admin, object.id, ObjectState::Published).await.unwrap();
+
+    let edited = shop.edit(shop.alice, object.id, lamp("New")).await.unwrap().object;
+    assert_eq!(edited.state, ObjectState::Draft);
+    let seen = shop.sees(Actor::Anonymous, object.id).await.unwrap();
+    assert_eq!((seen.content.title.as_str(), seen.object.state), ("Old", ObjectState::Published));
+    let submitted = shop.go(shop.alice, object.id, ObjectState::Submitted).await.unwrap().object;
+
+    let mut publish = MoveObject {
+        object: object.id,
+        to: ObjectState::Published,
+        expect: Some(submitted.revision - 1),
+        remark: None,
+    };
+    let admin = Actor::User(shop.admin);
+    let unseen = refusal(shop.market.execute(admin, None, &publish).await.unwrap_err());
+    assert_eq!(unseen, Refusal::Outdated { what: "virtual object", revision: submitted.revision });
+    let back = MoveObject {
+        to: ObjectState::Draft,
+        remark: Some("Which lamp?".parse().unwrap()),
+        expect: None,
+        ..publish.clone()
+    };
+    let sent_back = shop.market.execute(admin, None, &back).await.unwrap().object;
+    assert_eq!(sent_back.remark.unwrap().as_str(), "Which lamp?");
+    assert_eq!(shop.sees(Actor::Anonymous, object.id).await.unwrap().object.remark, None);
+    shop.go(shop.alice, object.id, ObjectState::Submitted).await.unwrap();
+    publish.expect = Some(shop.sees(admin, object.id).await.unwrap().object.revision);
+    shop.market.execute(admin, None, &publish).await.unwrap();
+    assert_eq!(shop.sees(Actor::Anonymous, object.id).await.unwrap().content, lamp("New"));
+}
+
+#[tokio::test]
+async fn who_changes_what_another_changed_meanwhile_is_told_so() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let object = shop.create(shop.alice, lamp("Lamp"), false).await.object;
+    let edit = |title, expect| EditObject { object: object.id, content: lamp(title), expect };
+    let alice = Actor::User(shop.alice);
+    let first = shop.market.execute(alice, None, &edit("A", Some(1))).await.unwrap().object;
+    assert_eq!((first.revision, first.version), (2, 2));
+    let late = refusal(shop.market.execute(alice, None, &edit("B", Some(1))).await.unwrap_err());
+    assert_eq!(late, Refusal::Outdated { what: "virtual object", revision: 2 });
+    assert_eq!(late.code(), "outdated");
+    let same = shop.market.execute(alice, None, &edit("A", Some(2))).await.unwrap().object;
+    assert_eq!(same, first);
+}
+
+#[tokio::test]
+async fn the_answer_to_a_repeated_command_is_the_first_one_though_the_object_went_on() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let key = "create-1".parse().unwrap();
+    let create = CreateObject { content: lamp("Lamp"), hub: None, submit: true };
+    let alice = Actor::User(shop.alice);
+    let first = shop.market.execute(alice, Some(&key), &create).await.unwrap();
+    shop.edit(shop.alice, first.object.id, lamp("Other")).await.unwrap();
+    assert_eq!(shop.market.execute(alice, Some(&key), &create).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn services_stand_above_their_parts() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let refused = |result: Result<ObjectView, Refusal>| match result.unwrap_err() {
+        Refusal::Invalid { field, reason } => format!("{field}: {reason}"),
+        other => panic!("{other:?}"),
+    };
+    let lamp_id = shop.create(shop.alice, lamp("Lamp"), true).await.object.id;
+    let draft = shop.create(shop.alice, lamp("Draft"), false).await.object.id;
+    let create = |content, submit| {
+        let command = CreateObject { content, hub: None, submit };
+        let market = shop.market.clone();
+        let actor = Actor::User(shop.bob);
+        async move { market.execute(actor, None, &command).await.map_err(refusal) }
+    };
+    assert_eq!(refused(create(service(&[]), true).await), "parts: a service has at least one part");
+    let hidden = refused(create(service(&[lamp_id, draft]), false).await);
+    assert_eq!(hidden, format!("parts: `{draft}` is no published object"));
+    let nobody = VirtualObjectId::from_bits(77);
+    let unknown = refused(create(service(&[nobody]), false).await);
+    assert_eq!(unknown, format!("parts: `{nobody}` is no published object"));
+
+    let mut tower = vec![create(service(&[lamp_id]), true).await.unwrap().object];
+    for level in 2..=4 {
+        let below = tower.last().unwrap().id;
+        let above = create(service(&[below, lamp_id]), true).await.unwrap().object;
+        assert_eq!(above.level, level);
+        tower.push(above);
+    }
+    let too_high = refused(create(service(&[tower[3].id]), true).await);
+    assert_eq!(too_high, "parts: services stand on at most 4 levels");
+    for part in [&tower[0], &tower[1]] {
+        let cycle = refused(shop.edit(shop.bob, tower[0].id, service(&[part.id])).await);
+        assert_eq!(
+            cycle,
+            "parts: only objects below level 1 can become parts of one that was public at that level"
+        );
+    }
+    // Taking it back does not let it rise: others have it as a part.
+    shop.go(shop.bob, tower[0].id, ObjectState::Draft).await.unwrap();
+    refused(shop.edit(shop.bob, tower[0].id, service(&[tower[1].id])).await);
+
+    let mut wrong = lamp("Lamp");
+    wrong.parts.insert(lamp_id);
+    assert_eq!(refused(create(wrong, false).await), "parts: only services have parts");
+}
+
+#[tokio::test]
+async fn a_part_that_is_taken_back_stays_a_part_but_the_service_is_not_published_anew() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let part = shop.create(shop.alice, lamp("Lamp"), true).await.object.id;
+    let whole = shop.create(shop.bob, service(&[part]), true).await.object.id;
+    shop.go(shop.alice, part, ObjectState::Draft).await.unwrap();
+    let mut other = service(&[part]);
+    other.title = "Renamed".parse().unwrap();
+    shop.edit(shop.bob, whole, other).await.unwrap();
+    shop.go(shop.bob, whole, ObjectState::Draft).await.unwrap();
+    let refused = shop.go(shop.bob, whole, ObjectState::Submitted).await.unwrap_err();
+    assert_eq!(refused, Refusal::invalid("parts", format!("`{part}` is no published object")));
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_ordered_and_have_pages() {
+    let shop = Shop::with(Publishing::Direct).await;
+    for (title, kind, tag, category) in [
+        ("Zebra", ObjectKind::Sensor, "air", Some("Weather")),
+        ("apple", ObjectKind::Sensor, "water", Some("Weather")),
+        ("Mango", ObjectKind::Actuator, "air", None),
+        ("Birch", ObjectKind::Sensor, "air", None),
+    ] {
+        shop.clock.advance(std::time::Duration::from_secs(1));
+        let mut content = Content::new(kind, title.parse().unwrap());
+        content.tags.insert(tag.parse().unwrap());
+        content.category = category.map(|category: &str| category.parse().unwrap());
+        content.domain = Some("smart-home".parse().unwrap());
+        content.platforms.insert("Raspberry Pi".parse().unwrap());
+        content.protocols.insert("mqtt".parse().unwrap());
+        let object = shop.create(shop.alice, content, true).await.object;
+        if title == "Mango" {
+            shop.go(shop.alice, object.id, ObjectState::Deprecated).await.unwrap();
+        }
+    }
+    let all = ObjectFilter::default();
+    assert_eq!(shop.list(&all).await, ["Birch", "apple", "Zebra"]);
+    let state = Some(ObjectState::Deprecated);
+    assert_eq!(shop.list(&ObjectFilter { state, ..all.clone() }).await, ["Mango"]);
+    let tag: Option<i3_core::name::Term> = Some("air".parse().unwrap());
+    assert_eq!(shop.list(&ObjectFilter { tag: tag.clone(), ..all.clone() }).await, ["Birch", "Zebra"]);
+    assert_eq!(shop.list(&ObjectFilter { tag: tag.clone(), state, ..all.clone() }).await, ["Mango"]);
+    let category = Some("Weather".parse().unwrap());
+    let both = ObjectFilter { tag, category: category.clone(), ..all.clone() };
+    assert_eq!(shop.list(&both).await, ["Zebra"]);
+    assert_eq!(shop.list(&ObjectFilter { category, ..all.clone() }).await, ["apple", "Zebra"]);
+    for filter in [
+        ObjectFilter { kind: Some(ObjectKind::Sensor), ..all.clone() },
+        ObjectFilter { domain: Some("smart-home".parse().unwrap()), ..all.clone() },
+        ObjectFilter { platform: Some("Raspberry Pi".parse().unwrap()), ..all.clone() },
+        ObjectFilter { protocol: Some("mqtt".parse().unwrap()), ..all.clone() },
+        ObjectFilter { owner: Some(shop.alice), ..all.clone() },
+    ] {
+        assert_eq!(shop.list(&filter).await, ["Birch", "apple", "Zebra"], "{filter:?}");
+    }
+    for filter in [
+        ObjectFilter { kind: Some(ObjectKind::Service), ..all.clone() },
+        ObjectFilter { owner: Some(shop.bob), ..all.clone() },
+        ObjectFilter { protocol: Some("coap".parse().unwrap()), ..all.clone() },
+    ] {
+        assert_eq!(shop.list(&filter).await, [""; 0], "{filter:?}");
+    }
+
+    let mut titles = Vec::new();
+    let mut page = PageRequest { limit: 1, after: None };
+    loop {
+        let order = ObjectOrder::Title;
+        let found = shop.market.objects(Actor::Anonymous, &all, order, &page).await.unwrap();
+        titles.extend(found.items.iter().map(|view| view.content.title.to_string()));
+        let Some(next) = found.next else { break };
+        page.after = Some(next);
+    }
+    assert_eq!(titles, ["apple", "Birch", "Zebra"]);
+    let filter = ObjectFilter { kind: Some(ObjectKind::Sensor), ..all };
+    let sorted = shop.market.objects(Actor::Anonymous, &filter, ObjectOrder::Title, &page).await;
+    assert_eq!(refusal(sorted.unwrap_err()).code(), "invalid_request");
+}
+
+#[tokio::test]
+async fn a_page_that_filters_much_out_is_short_and_leads_on() {
+    let shop = Shop::with(Publishing::Direct).await;
+    for number in 0..600 {
+        let mut content = Content::new(ObjectKind::Sensor, format!("{number}").parse().unwrap());
+        content.tags.insert("many".parse().unwrap());
+        if number == 0 {
+            content.platforms.insert("rare".parse().unwrap());
+        }
+        shop.clock.advance(std::time::Duration::from_millis(1));
+        shop.create(shop.alice, content, true).await;
+    }
+    let filter = ObjectFilter {
+        tag: Some("many".parse().unwrap()),
+        platform: Some("rare".parse().unwrap()),
+        ..ObjectFilter::default()
+    };
+    let mut page = PageRequest { limit: 20, after: None };
+    let first = shop.market.objects(Actor::Anonymous, &filter, ObjectOrder::Newest, &page).await.unwrap();
+    assert!(first.items.is_empty() && first.next.is_some());
+    page.after = first.next;
+    let second = shop.market.objects(Actor::Anonymous, &filter, ObjectOrder::Newest, &page).await.unwrap();
+    assert_eq!(second.items.len(), 1);
+    assert!(second.next.is_none());
+}
+
+#[tokio::test]
+async fn a_product_has_one_object_of_those_who_manage_both() {
+    let f = Fixture::new().await;
+    let create = |title| CreateObject { content: lamp(title), hub: None, submit: true };
+    let one = f.done(f.seller, &create("One")).await.object;
+    let two = f.done(f.seller, &create("Two")).await.object;
+    let link = |object, product| LinkProduct { object, product, expect: None };
+    let linked = f.done(f.seller, &link(one.id, Some(f.product.id))).await.object;
+    assert_eq!(linked.product, Some(f.product.id));
+    let taken = f.refused(f.seller, &link(two.id, Some(f.product.id))).await;
+    assert_eq!(taken, Refusal::Taken { what: "product's virtual object" });
+    let found = f.market.object_of_product(Actor::Anonymous, f.product.id).await.unwrap();
+    assert_eq!(found.object.id, one.id);
+    f.done(f.seller, &link(one.id, None)).await;
+    f.done(f.seller, &link(two.id, Some(f.product.id))).await;
+    let remove = MoveObject { object: two.id, to: ObjectState::Removed, expect: None, remark: None };
+    f.done(f.seller, &remove).await;
+    let gone = f.market.object_of_product(Actor::Anonymous, f.product.id).await.unwrap_err();
+    assert_eq!(refusal(gone), Refusal::NotFound { what: "virtual object" });
+    f.done(f.seller, &link(one.id, Some(f.product.id))).await;
+}
+
+#[tokio::test]
+async fn every_change_is_told_and_the_index_reads_what_is_public() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let object = shop.create(shop.alice, lamp("Lamp"), false).await.object;
+    assert_eq!(shop.market.public_object(object.id).await.unwrap(), None);
+    shop.go(shop.alice, object.id, ObjectState::Submitted).await.unwrap();
+    shop.edit(shop.alice, object.id, lamp("Other")).await.unwrap();
+    let public = shop.market.public_object(object.id).await.unwrap().unwrap();
+    assert_eq!(public.content, lamp("Other"));
+    let all = shop.market.public_objects(&PageRequest::default()).await.unwrap();
+    assert_eq!(all.items, [public]);
+    shop.go(shop.alice, object.id, ObjectState::Draft).await.unwrap();
+    assert_eq!(shop.market.public_object(object.id).await.unwrap(), None);
+    let told = shop.market.events(Actor::User(shop.admin), 0, 100).await.unwrap();
+    let wanted = Event::VirtualObjectChanged { object: object.id, owner: shop.alice };
+    assert_eq!(told.iter().filter(|entry| entry.entry.event == wanted).count(), 4);
+}
+
+#[tokio::test]
+async fn an_object_of_a_hub_needs_a_manager_there() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let hub = RegisterHub { slug: "acme".parse().unwrap(), title: "Acme".parse().unwrap() };
+    let hub = shop.market.execute(Actor::User(shop.alice), None, &hub).await.unwrap();
+    let create = CreateObject { content: lamp("Lamp"), hub: Some(hub.id), submit: true };
+    let refused = refusal(shop.market.execute(Actor::User(shop.bob), None, &create).await.unwrap_err());
+    assert!(matches!(refused, Refusal::Forbidden { action: Action::EditVirtualObject, .. }));
+    let admin = shop.market.execute(Actor::User(shop.admin), None, &create).await.unwrap().object;
+    assert_eq!((admin.hub, admin.owner), (Some(hub.id), shop.admin));
+}
+
+#[tokio::test]
+async fn a_consumer_creates_no_object() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let create = CreateObject { content: lamp("Lamp"), hub: None, submit: true };
+    for actor in [Actor::User(shop.consumer), Actor::Anonymous] {
+        let refused = refusal(shop.market.execute(actor, None, &create).await.unwrap_err());
+        assert!(matches!(refused, Refusal::Forbidden { action: Action::CreateVirtualObject, .. }));
+    }
+}
