@@ -1,4 +1,4 @@
-//! Tokens with which people's programs use the marketplace's API.
+//! Tokens with which people's programs, and their browsers, use the marketplace's API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use i3_core::store::{
     StoreErrorKind, StoreExt, Tx, Value,
 };
 use i3_core::time::{Clock, Timestamp};
+use i3_core::user::LoginGeneration;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -28,6 +29,31 @@ pub static API_TOKENS: Collection = Collection {
 /// Tokens that one user may have that are neither expired nor revoked.
 pub const MAX_TOKENS: usize = 50;
 
+/// Where a token is kept by who uses it, and so how it may be presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// A program has it, and presents it in a header.
+    #[default]
+    Program,
+    /// A browser has it in a cookie that no page can read, and sends it with every request, whoever made the request:
+    /// so what changes something needs the session's [`ApiTokens::forgery_guard`] too.
+    Session,
+}
+
+impl TokenKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference to the field")]
+    fn is_program(&self) -> bool {
+        *self == Self::Program
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference to the field")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// The record of a token. The token itself is derived from the id, not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiToken {
@@ -44,12 +70,18 @@ pub struct ApiToken {
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Timestamp>,
+    /// The generation of the user's logins that it belongs to: it ends with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: u32,
+    /// How it may be presented.
+    #[serde(default, skip_serializing_if = "TokenKind::is_program")]
+    pub kind: TokenKind,
 }
 
 impl ApiToken {
-    /// Whether it is accepted at this time.
-    pub fn is_good(&self, now: Timestamp) -> bool {
-        self.revoked.is_none() && now < self.expires
+    /// Whether it is accepted at this time, while the user's logins are of this generation.
+    pub fn is_good(&self, now: Timestamp, generation: u32) -> bool {
+        self.revoked.is_none() && now < self.expires && self.generation == generation
     }
 }
 
@@ -103,6 +135,10 @@ impl From<Refused<()>> for ApiTokenError {
 /// `i3 api token` and the id, in lower-case base 32. A copy of the store lets nobody in, and a forged token
 /// is recognized without asking the store.
 ///
+/// A token ends when it expires or is revoked, and with all others of its user when a generation of
+/// [logins](LoginGeneration) ends: at a suspension, with another password, or when the user wants it. That counts at
+/// once, in all processes over the store.
+///
 /// A token says who the user is, nothing of the user's state or rights: ask the policy as after any login.
 #[derive(Debug, Clone)]
 pub struct ApiTokens {
@@ -113,12 +149,13 @@ pub struct ApiTokens {
 }
 
 impl ApiTokens {
-    /// The tokens in this store under this key. The store's schema has to have [`API_TOKENS`].
+    /// The tokens in this store under this key. The store's schema has to have [`API_TOKENS`] and the marketplace's
+    /// collections.
     pub fn new(store: DynStore, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>, master: &MasterKey) -> Self {
         Self { store, clock, ids, master: master.clone() }
     }
 
-    /// Issues a token. Its text is given here and never again.
+    /// Issues a token for a program. Its text is given here and never again.
     ///
     /// [`MAX_TOKENS`] is checked before the token is stored: calls at the same time may pass it together.
     pub async fn issue(
@@ -127,18 +164,35 @@ impl ApiTokens {
         label: Label,
         lifetime: Duration,
     ) -> Result<(ApiToken, Secret), ApiTokenError> {
+        self.issue_as(TokenKind::Program, user, label, lifetime).await
+    }
+
+    /// As [`issue`](Self::issue), for this kind of holder.
+    pub async fn issue_as(
+        &self,
+        kind: TokenKind,
+        user: UserId,
+        label: Label,
+        lifetime: Duration,
+    ) -> Result<(ApiToken, Secret), ApiTokenError> {
         let now = self.clock.now();
-        if self.list(user).await?.iter().filter(|token| token.is_good(now)).count() >= MAX_TOKENS {
+        if self.good(user).await?.len() >= MAX_TOKENS {
             return Err(ApiTokenError::TooMany);
         }
-        let issue = Issue { user, label, expires: now.plus(lifetime) };
+        let issue = Issue { kind, user, label, expires: now.plus(lifetime) };
         let token = self.store.transact(now, &*self.ids, &issue).await?;
         let text = Secret::new(format!("i3_{}_{}", token.id, self.seal(token.id).expose()));
         Ok((token, text))
     }
 
-    /// Whose token this is.
-    pub async fn authenticate(&self, text: &str) -> Result<UserId, ApiTokenError> {
+    /// Whose token this is, presented by a program.
+    pub async fn authenticate(&self, text: &str) -> Result<ApiToken, ApiTokenError> {
+        self.authenticate_as(TokenKind::Program, text).await
+    }
+
+    /// As [`authenticate`](Self::authenticate), presented by this kind of holder: a cookie's text is no good in a
+    /// header, nor the other way round.
+    pub async fn authenticate_as(&self, kind: TokenKind, text: &str) -> Result<ApiToken, ApiTokenError> {
         let (id, seal) = text
             .strip_prefix("i3_")
             .and_then(|rest| rest.rsplit_once('_'))
@@ -147,10 +201,32 @@ impl ApiTokens {
         if !bool::from(self.seal(id).expose().as_bytes().ct_eq(seal.as_bytes())) {
             return Err(ApiTokenError::Refused);
         }
-        match self.store.get::<ApiToken>(&id).await? {
-            Some(token) if token.entity.is_good(self.clock.now()) => Ok(token.entity.user),
-            _ => Err(ApiTokenError::Refused),
-        }
+        let token = self.store.get::<ApiToken>(&id).await?.ok_or(ApiTokenError::Refused)?.entity;
+        let good = token.is_good(self.clock.now(), self.generation(token.user).await?);
+        if good && token.kind == kind { Ok(token) } else { Err(ApiTokenError::Refused) }
+    }
+
+    async fn generation(&self, user: UserId) -> Result<u32, StoreError> {
+        let held = self.store.get::<LoginGeneration>(&user).await?;
+        Ok(held.map_or(0, |held| held.entity.generation))
+    }
+
+    /// Lets a token go on in this generation of its user's logins, of which the caller knows that it began for the
+    /// user who presented the token. If a later one has begun, the token stays void.
+    pub async fn carry_over(&self, token: TokenId, generation: u32) -> Result<(), ApiTokenError> {
+        let carry = CarryOver { token, generation };
+        Ok(self.store.transact(self.clock.now(), &*self.ids, &carry).await?)
+    }
+
+    /// What a page has to send with every request of this session that changes something. No other site can know it,
+    /// since no other site may read what this one answers.
+    pub fn forgery_guard(&self, session: TokenId) -> Secret {
+        Secret::new(short_text(&self.master.mac("i3 session guard", &[session.to_string().as_bytes()])))
+    }
+
+    /// Whether this is the session's [`forgery_guard`](Self::forgery_guard).
+    pub fn is_forgery_guard(&self, session: TokenId, text: &str) -> bool {
+        bool::from(self.forgery_guard(session).expose().as_bytes().ct_eq(text.as_bytes()))
     }
 
     /// Revokes a token of this user's. Revoking again changes nothing.
@@ -166,12 +242,21 @@ impl ApiTokens {
         self.store.all(scan).await
     }
 
+    /// The tokens of this user that are accepted now, oldest first.
+    pub async fn good(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError> {
+        let (now, generation) = (self.clock.now(), self.generation(user).await?);
+        let mut tokens = self.list(user).await?;
+        tokens.retain(|token| token.is_good(now, generation));
+        Ok(tokens)
+    }
+
     fn seal(&self, id: TokenId) -> Secret {
         Secret::new(short_text(&self.master.mac("i3 api token", &[id.to_string().as_bytes()])))
     }
 }
 
 struct Issue {
+    kind: TokenKind,
     user: UserId,
     label: Label,
     expires: Timestamp,
@@ -189,9 +274,31 @@ impl Decision for Issue {
             created: tx.now(),
             expires: self.expires,
             revoked: None,
+            generation: tx.get::<LoginGeneration>(&self.user)?.map_or(0, |held| held.generation),
+            kind: self.kind,
         };
         tx.create(&token)?;
         Ok(token)
+    }
+}
+
+struct CarryOver {
+    token: TokenId,
+    generation: u32,
+}
+
+impl Decision for CarryOver {
+    type Done = ();
+    type Refusal = ();
+
+    fn decide(&self, tx: &mut Tx<'_, ()>) -> Result<(), Halt<()>> {
+        let mut token: ApiToken = tx.need(&self.token, ())?;
+        // Only ever onwards: an earlier call that comes late changes nothing.
+        if token.generation < self.generation {
+            token.generation = self.generation;
+            tx.replace(&token)?;
+        }
+        Ok(())
     }
 }
 
@@ -230,7 +337,9 @@ mod tests {
 
     async fn tokens() -> (ApiTokens, Arc<ManualClock>, DynStore) {
         let store: DynStore = Arc::new(MemoryStore::new());
-        store.prepare(&Schema::new(1, crate::COLLECTIONS).unwrap()).await.unwrap();
+        let mut collections = crate::COLLECTIONS.to_vec();
+        collections.push(LoginGeneration::collection());
+        store.prepare(&Schema::new(1, &collections).unwrap()).await.unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_795_296_422_000_000).unwrap()));
         let ids = Arc::new(SequentialIds::default());
         let master = MasterKey::from_bytes([7; 32]);
@@ -251,9 +360,9 @@ mod tests {
         let (record, text) = tokens.issue(user(1), label(), DAY).await.unwrap();
         assert_eq!(text.expose().len(), 3 + 30 + 1 + 32);
         assert!(text.expose().starts_with(&format!("i3_{}_", record.id)));
-        assert_eq!(tokens.authenticate(text.expose()).await.unwrap(), user(1));
+        assert_eq!(tokens.authenticate(text.expose()).await.unwrap().user, user(1));
         clock.advance(DAY.saturating_sub(Duration::from_micros(1)));
-        assert_eq!(tokens.authenticate(text.expose()).await.unwrap(), user(1));
+        assert_eq!(tokens.authenticate(text.expose()).await.unwrap().user, user(1));
         clock.advance(Duration::from_micros(1));
         assert!(matches!(tokens.authenticate(text.expose()).await, Err(ApiTokenError::Refused)));
     }
@@ -326,5 +435,66 @@ mod tests {
         assert!(tokens.issue(user(2), label(), DAY).await.is_ok());
         clock.advance(DAY);
         assert!(tokens.issue(user(1), label(), DAY).await.is_ok(), "expired ones do not count");
+    }
+
+    /// What the marketplace's commands do.
+    async fn begin_generation(store: &DynStore, user: UserId, generation: u32) {
+        let (draft, key) =
+            (LoginGeneration { user, generation }.draft().unwrap(), LoginGeneration::key(&user).unwrap());
+        let held = store.get::<LoginGeneration>(&user).await.unwrap();
+        let batch = i3_core::store::BatchBuilder::new();
+        let batch = match held {
+            Some(held) => batch.remove(key, held.version),
+            None => batch,
+        };
+        store.commit(&batch.build().unwrap()).await.ok();
+        store.commit(&i3_core::store::BatchBuilder::new().create(draft).build().unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_tokens_end_with_their_generation_but_the_one_that_is_carried_over() {
+        let (tokens, _, store) = tokens().await;
+        let (kept, kept_text) = tokens.issue(user(1), label(), DAY).await.unwrap();
+        let (_, other) = tokens.issue(user(1), label(), DAY).await.unwrap();
+        let (_, stranger) = tokens.issue(user(2), label(), DAY).await.unwrap();
+        begin_generation(&store, user(1), 1).await;
+        for void in [&kept_text, &other] {
+            assert!(matches!(tokens.authenticate(void.expose()).await, Err(ApiTokenError::Refused)));
+        }
+        assert!(tokens.authenticate(stranger.expose()).await.is_ok());
+        tokens.carry_over(kept.id, 1).await.unwrap();
+        assert!(tokens.authenticate(kept_text.expose()).await.is_ok());
+        assert!(tokens.authenticate(other.expose()).await.is_err());
+        assert_eq!(tokens.good(user(1)).await.unwrap().len(), 1);
+        let (_, fresh) = tokens.issue(user(1), label(), DAY).await.unwrap();
+        assert!(tokens.authenticate(fresh.expose()).await.is_ok());
+        begin_generation(&store, user(1), 2).await;
+        tokens.carry_over(kept.id, 1).await.unwrap();
+        assert!(tokens.authenticate(kept_text.expose()).await.is_err(), "a later end is not undone");
+    }
+
+    #[tokio::test]
+    async fn a_session_is_no_token_and_a_token_no_session() {
+        let (tokens, _, _) = tokens().await;
+        let (session, cookie) = tokens.issue_as(TokenKind::Session, user(1), label(), DAY).await.unwrap();
+        let (program, header) = tokens.issue(user(1), label(), DAY).await.unwrap();
+        assert!(tokens.authenticate(cookie.expose()).await.is_err());
+        assert!(tokens.authenticate_as(TokenKind::Session, header.expose()).await.is_err());
+        assert!(tokens.authenticate_as(TokenKind::Session, cookie.expose()).await.is_ok());
+        let guard = tokens.forgery_guard(session.id);
+        assert!(tokens.is_forgery_guard(session.id, guard.expose()));
+        assert!(
+            !tokens.is_forgery_guard(program.id, guard.expose()) && !tokens.is_forgery_guard(session.id, "")
+        );
+    }
+
+    #[test]
+    fn a_token_of_former_times_is_a_program_s_and_of_the_first_generation() {
+        let text = "{\"id\":\"tok_01kap3n6g0000000000000000a\",\"user\":\"usr_01kap3n6g0000000000000000b\",\
+                    \"label\":\"laptop\",\"created\":\"2026-11-21T21:27:02.5Z\",\
+                    \"expires\":\"2026-12-21T21:27:02.5Z\"}";
+        let token: ApiToken = serde_json::from_str(text).unwrap();
+        assert_eq!((token.generation, token.kind), (0, TokenKind::Program));
+        assert_eq!(serde_json::to_string(&token).unwrap(), text);
     }
 }

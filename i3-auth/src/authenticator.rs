@@ -12,6 +12,7 @@ use i3_core::id::{CredentialId, OrderId};
 use i3_core::market::{MarketError, Marketplace};
 use i3_core::name::{AuthId, Slug};
 use i3_core::order::OrderState;
+use i3_core::secret::SecretHash;
 use i3_core::store::{StoreError, StoreErrorKind};
 use i3_core::time::Timestamp;
 use i3_core::user::{User, UserState};
@@ -77,6 +78,16 @@ impl MarketAuthenticator {
     /// The user of this name and password, active or not: what an inactive user may do is the policy's
     /// question. An unknown name takes as long as a known one, but for two reads of the store.
     pub async fn user(&self, name: &str, password: &[u8], peer: Option<IpAddr>) -> Result<User, LoginError> {
+        Ok(self.confirm(name, password, peer).await?.0)
+    }
+
+    /// As [`user`](Self::user), with the hash that the password fits: for who is about to set another.
+    pub async fn confirm(
+        &self,
+        name: &str,
+        password: &[u8],
+        peer: Option<IpAddr>,
+    ) -> Result<(User, SecretHash), LoginError> {
         let name: Slug = name.parse().map_err(|_| LoginError::Refused)?;
         let (user, secret) = match self.market.login(&name).await.map_err(failed)? {
             Some((user, secret)) => (Some(user), secret),
@@ -84,9 +95,9 @@ impl MarketAuthenticator {
         };
         let hash = secret.as_ref().map(|secret| &secret.hash);
         let attempt = Attempt { name: &format!("user:{name}"), peer, password, hashes: hash.as_slice() };
-        match self.passwords.check(attempt).await.map_err(unchecked)? {
-            Some(_) => user.ok_or(LoginError::Refused),
-            None => Err(LoginError::Refused),
+        match (self.passwords.check(attempt).await.map_err(unchecked)?, user, secret) {
+            (Some(_), Some(user), Some(secret)) => Ok((user, secret.hash)),
+            _ => Err(LoginError::Refused),
         }
     }
 

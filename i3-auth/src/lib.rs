@@ -9,7 +9,7 @@
 //! | a device | a password, or a token that its key signed | [`MarketAuthenticator`], with [`password`] and [`device_token`] |
 //! | a buyer's MQTT client | the order's derived password | [`MarketAuthenticator`], with [`broker_password`] |
 //! | a person | a password | [`MarketAuthenticator::user`] |
-//! | a person's program | an API token | [`api_token`] |
+//! | a person's program, or browser | an API token, or a session | [`api_token`] |
 //! | a program that people let act for them | an access token | [`oauth2`] |
 //! | a guest, and who forgot the password | a text that was mailed or shown | [`leave`] |
 //!
@@ -49,7 +49,7 @@
 //!
 //! # What it does not do
 //!
-//! No sessions for browsers. No second factor. No rules for what makes a good password but its
+//! No second factor. No rules for what makes a good password but its
 //! length. No logging: refusals are returned, and what is told to a stranger never says why. Failure budgets
 //! and remembered logins are kept in memory, for one process; several processes allow that many guesses
 //! each. The master key is not rotated: a store recognizes its own, and another is refused ([`MasterKey::adopt`]).

@@ -315,21 +315,27 @@ impl AuthorizationServer {
     /// Ends all that a client may do for this user, and all that the user's own machines may: when a user is suspended
     /// or changes the password. Returns how many families ended.
     pub async fn end_all_of_user(&self, user: UserId) -> Result<usize, OAuthError> {
-        self.end_all("by_user", user.to_string().into()).await
+        self.end_all("by_user", user.to_string().into(), Timestamp::MAX).await
+    }
+
+    /// As [`end_all_of_user`](Self::end_all_of_user), for what began until this time: for who learns late that it has
+    /// to end, and must not end what was allowed since.
+    pub async fn end_all_of_user_until(&self, user: UserId, until: Timestamp) -> Result<usize, OAuthError> {
+        self.end_all("by_user", user.to_string().into(), until).await
     }
 
     /// Ends all that a client may do for anybody: when its secret or its tokens leaked. Returns how many families
     /// ended.
     pub async fn end_all_of_client(&self, client: ClientId) -> Result<usize, OAuthError> {
-        self.end_all("by_client", client.to_string().into()).await
+        self.end_all("by_client", client.to_string().into(), Timestamp::MAX).await
     }
 
-    async fn end_all(&self, index: &str, equal: Value) -> Result<usize, OAuthError> {
+    async fn end_all(&self, index: &str, equal: Value, until: Timestamp) -> Result<usize, OAuthError> {
         let families = self.families(index, equal).await?;
         let mut ended = 0;
         for family in families {
             // A code that is not redeemed yet is ended too.
-            if !matches!(family.state, FamilyState::Revoked { .. }) {
+            if family.created <= until && !matches!(family.state, FamilyState::Revoked { .. }) {
                 self.end(Revoke { family: family.id, of_client: None, of_user: None }).await?;
                 ended += 1;
             }

@@ -24,7 +24,10 @@
 //! | `POST /invitations`, `GET /invitations`, `DELETE /invitations/{invitation}` | give leave to open accounts | |
 //! | `GET /users/{user}/hubs`, `GET /users/{user}/orders` | what a user has | |
 //! | `POST /users/{user}/top-ups` | credit an account | |
-//! | `POST /tokens`, `GET /tokens`, `DELETE /tokens/{token}` | sign in; one's own tokens | |
+//! | `POST /tokens`, `GET /tokens`, `DELETE /tokens`, `DELETE /tokens/current`, `DELETE /tokens/{token}` | sign in; one's own tokens; end all, this or another one | |
+//! | `POST /session`, `GET /session`, `DELETE /session` | sign in and out with a cookie, for browsers | |
+//! | `PUT /users/{user}/password` | set another password; all other logins end | in person |
+//! | `POST /password-resets`, `POST /password-resets/redemption` | be mailed leave to set a password; set it | anybody |
 //! | `POST /clients`, `GET /clients`, `GET`, `PUT`, `DELETE /clients/{client}`, `POST …/secret`, `PUT …/state` | one's own OAuth2 clients | in person |
 //! | `POST /hubs`, `GET /hubs/{hub}`, `PUT /hubs/{hub}/state` | hubs | `GET`: anybody |
 //! | `GET /hubs/{hub}/members`, `PUT`, `DELETE /hubs/{hub}/members/{user}` | members | |
@@ -55,9 +58,11 @@ mod invitations;
 pub(crate) mod oauth;
 mod operation;
 mod orders;
+mod passwords;
 mod problem;
 mod products;
 mod request;
+mod sessions;
 mod tokens;
 mod users;
 
@@ -98,6 +103,8 @@ pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .merge(users::routes())
         .merge(tokens::routes())
+        .merge(sessions::routes())
+        .merge(passwords::routes())
         .merge(clients::routes())
         .merge(invitations::routes())
         .merge(hubs::routes())

@@ -60,6 +60,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "insufficient_scope", detail)
     }
 
+    /// A request by cookie does not prove that the page of the session made it.
+    pub(super) fn forged() -> Self {
+        let detail = "send the session's `csrf` in `X-CSRF-Token`, from a page of this site";
+        Self::new(StatusCode::FORBIDDEN, "csrf", detail)
+    }
+
     /// A program may not do this for a user.
     pub(super) fn in_person() -> Self {
         let detail = "not for programs: sign in and use an API token";

@@ -8,6 +8,7 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Req
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use i3_auth::api_token::ApiToken;
 use i3_core::access::Actor;
 use i3_core::id::{ClientId, UserId};
 use i3_core::market::{Command, IdempotencyKey, MarketError, Marketplace, PageRequest};
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use super::{AppState, oauth};
+use super::{AppState, oauth, sessions};
 use crate::Access;
 
 /// What a handler answers.
@@ -33,6 +34,8 @@ pub(super) struct Api {
     pub(super) actor: Actor,
     /// The program that asks for the user, if it is one.
     client: Option<ClientId>,
+    /// The token or session that was presented, if it was one.
+    pub(super) login: Option<ApiToken>,
     /// Where the request comes from, if the server tells.
     pub(super) peer: Option<IpAddr>,
     key: Option<IdempotencyKey>,
@@ -95,20 +98,26 @@ impl FromRequestParts<AppState> for Api {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
-        let (actor, client) = match bearer(&parts.headers)? {
-            None => (Actor::Anonymous, None),
+        let (actor, client, login) = match bearer(&parts.headers)? {
+            None => match sessions::of_request(parts, state).await? {
+                Some(session) => (Actor::User(session.user), None, Some(session)),
+                None => (Actor::Anonymous, None, None),
+            },
             Some(token) if token.starts_with("eyJ") => {
                 let token = state.access.oauth.check(token).map_err(|_| Problem::bad_token())?;
                 let needed = if parts.method.is_safe() { oauth::READ } else { oauth::WRITE };
                 if token.scopes.iter().all(|scope| scope.as_str() != needed) {
                     return Err(Problem::insufficient_scope(needed));
                 }
-                (Actor::User(token.user), Some(token.client))
+                (Actor::User(token.user), Some(token.client), None)
             }
-            Some(token) => (Actor::User(state.access.tokens.authenticate(token).await?), None),
+            Some(token) => {
+                let token = state.access.tokens.authenticate(token).await?;
+                (Actor::User(token.user), None, Some(token))
+            }
         };
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        Ok(Self { state: state.clone(), actor, client, peer, key: idempotency_key(&parts.headers)? })
+        Ok(Self { state: state.clone(), actor, client, login, peer, key: idempotency_key(&parts.headers)? })
     }
 }
 

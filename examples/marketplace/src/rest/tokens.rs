@@ -9,16 +9,21 @@ use axum::{Json, Router};
 use i3_auth::Secret;
 use i3_auth::api_token::{ApiToken, ApiTokenError};
 use i3_core::id::TokenId;
+use i3_core::market::EndLogins;
 use i3_core::name::Label;
 use i3_core::user::User;
 use serde::{Deserialize, Serialize};
 
+use super::passwords::end_programs;
 use super::problem::Problem;
 use super::request::{Answer, Api, Body, InPath};
 use super::{AppState, created};
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/tokens", get(list).post(sign_in)).route("/tokens/{token}", delete(revoke))
+    Router::new()
+        .route("/tokens", get(list).post(sign_in).delete(end_all))
+        .route("/tokens/current", delete(sign_out))
+        .route("/tokens/{token}", delete(revoke))
 }
 
 /// How long a token is good if nothing is said.
@@ -66,8 +71,24 @@ struct Tokens {
 }
 
 async fn list(api: Api) -> Answer<Json<Tokens>> {
-    let items = api.access().tokens.list(api.in_person()?).await?;
+    let items = api.access().tokens.good(api.in_person()?).await?;
     Ok(Json(Tokens { items }))
+}
+
+/// Ends the login that the request is made with.
+async fn sign_out(api: Api) -> Answer<StatusCode> {
+    api.in_person()?;
+    let login = api.login.as_ref().ok_or_else(Problem::sign_in)?;
+    api.access().tokens.revoke(login.id, login.user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all logins of who asks, this one too, and what programs were allowed.
+async fn end_all(api: Api) -> Answer<StatusCode> {
+    let user = api.in_person()?;
+    api.execute(EndLogins { user }).await?;
+    end_programs(&api, user).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn revoke(api: Api, InPath(token): InPath<TokenId>) -> Answer<StatusCode> {

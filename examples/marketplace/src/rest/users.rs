@@ -20,6 +20,7 @@ use i3_core::time::ZoneName;
 use i3_core::user::{Profile, User};
 use serde::{Deserialize, Serialize};
 
+use super::passwords::end_programs;
 use super::problem::Problem;
 use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
 use super::{AppState, created};
@@ -130,7 +131,9 @@ async fn describe(
 }
 
 async fn suspend(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {
-    api.execute(SuspendUser { user }).await.map(Json)
+    let suspended = api.execute(SuspendUser { user }).await?;
+    end_programs(&api, user).await;
+    Ok(Json(suspended))
 }
 
 #[derive(Debug, Deserialize)]

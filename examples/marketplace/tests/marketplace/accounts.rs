@@ -92,3 +92,169 @@ async fn a_profile_that_makes_no_sense_is_refused() {
         register(&rest, bad).await.is(400, "invalid_request");
     }
 }
+
+async fn cookie_session(rest: &Rest, name: &str, password: &str) -> (String, String) {
+    let body = json!({"name": name, "password": password});
+    let begun = rest.ask("POST", "/session").json(&body).send().await;
+    let cookie = begun.headers["set-cookie"].to_str().unwrap().to_owned();
+    for part in ["__Host-i3-session=i3_tok_", "; Path=/;", "; Secure;", "; HttpOnly;", "; SameSite=Lax;"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let begun = begun.ok();
+    assert!(!begun.to_string().contains("i3_tok_"), "no page can read the cookie");
+    (cookie, text(&begun["csrf"]))
+}
+
+#[tokio::test]
+async fn a_session_changes_nothing_without_its_guard() {
+    let (_assembly, rest, _) = house(Registration::Open).await;
+    let id = text(&register(&rest, json!({})).await.ok()["id"]);
+    register(&rest, json!({"name": "other"})).await.ok();
+    let (cookie, csrf) = cookie_session(&rest, "guest", PASSWORD).await;
+    let (_, foreign) = cookie_session(&rest, "other", PASSWORD).await;
+    let by = |method, path: &str| rest.ask(method, path).header("cookie", cookie.clone());
+    assert_eq!(by("GET", "/users/me").send().await.ok()["name"], "guest");
+    assert_eq!(by("GET", "/session").send().await.ok()["csrf"], csrf);
+
+    let described = json!({"display": "Guest"});
+    let path = format!("/users/{id}");
+    let put = || by("PUT", &path).json(&described);
+    put().send().await.is(403, "csrf");
+    put().header("x-csrf-token", "").send().await.is(403, "csrf");
+    put().header("x-csrf-token", foreign).send().await.is(403, "csrf");
+    for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+        put().header("x-csrf-token", csrf.clone()).header(name, value).send().await.is(403, "csrf");
+    }
+    assert_eq!(put().header("x-csrf-token", csrf.clone()).send().await.ok()["display"], "Guest");
+
+    // The cookie's text is no token, and a token needs no guard.
+    let bare = cookie.split_once('=').unwrap().1;
+    rest.get(bare, "/users/me").await.is(401, "invalid_token");
+    let (token, _) = rest.sign_in("guest").await;
+    rest.put(&token, &path, described.clone()).await.ok();
+
+    let ended = by("DELETE", "/session").header("x-csrf-token", csrf.clone()).send().await;
+    assert_eq!(ended.status, 204);
+    assert!(ended.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    by("GET", "/users/me").send().await.is(401, "authentication_required");
+}
+
+#[tokio::test]
+async fn another_site_signs_nobody_in() {
+    let (_assembly, rest, _) = house(Registration::Open).await;
+    let body = json!({"name": "admin", "password": PASSWORD});
+    let forged = rest.ask("POST", "/session").json(&body).header("sec-fetch-site", "cross-site");
+    forged.send().await.is(403, "csrf");
+}
+
+async fn password(rest: &Rest, token: &str, id: &str, present: &str, next: &str) -> Reply {
+    let body = json!({"present": present, "password": next});
+    rest.put(token, format!("/users/{id}/password"), body).await
+}
+
+#[tokio::test]
+async fn another_password_ends_all_logins_but_the_one_that_set_it() {
+    let (_assembly, rest, admin) = house(Registration::Open).await;
+    let id = text(&register(&rest, json!({})).await.ok()["id"]);
+    let (token, _) = rest.sign_in("guest").await;
+    let (other, _) = rest.sign_in("guest").await;
+    let (cookie, _) = cookie_session(&rest, "guest", PASSWORD).await;
+    password(&rest, &token, &id, "a wrong one", "another horse").await.is(403, "wrong_password");
+    password(&rest, &token, &id, PASSWORD, "short").await.is(400, "invalid_request");
+    password(&rest, &admin, &id, PASSWORD, "another horse").await.is(400, "invalid_request");
+    let body = json!({"present": PASSWORD, "password": "another horse"});
+    let put = || rest.ask("PUT", format!("/users/{id}/password")).token(&token).key("once").json(&body);
+    assert_eq!(put().send().await.status, 204);
+    assert_eq!(put().send().await.status, 204, "the same request has the same answer");
+    rest.get(&token, "/users/me").await.ok();
+    rest.get(&other, "/users/me").await.is(401, "invalid_token");
+    let by_cookie = rest.ask("GET", "/users/me").header("cookie", cookie).send().await;
+    by_cookie.is(401, "authentication_required");
+    let login = json!({"name": "guest", "password": PASSWORD});
+    rest.ask("POST", "/tokens").json(&login).send().await.is(401, "invalid_credentials");
+    cookie_session(&rest, "guest", "another horse").await;
+    let log = rest.get(&admin, "/audit").await.ok().to_string();
+    assert!(log.contains("change_password"));
+    for secret in ["another horse", PASSWORD, "$argon2id"] {
+        assert!(!log.contains(secret), "the log keeps no secrets");
+    }
+}
+
+#[tokio::test]
+async fn users_end_this_login_or_all_of_theirs() {
+    let (_assembly, rest, _) = house(Registration::Open).await;
+    register(&rest, json!({})).await.ok();
+    let (one, _) = rest.sign_in("guest").await;
+    let (two, _) = rest.sign_in("guest").await;
+    let (three, _) = rest.sign_in("guest").await;
+    let (cookie, _) = cookie_session(&rest, "guest", PASSWORD).await;
+    assert_eq!(rest.ask("DELETE", "/tokens/current").token(&one).send().await.status, 204);
+    rest.get(&one, "/users/me").await.is(401, "invalid_token");
+    assert_eq!(rest.get(&two, "/tokens").await.ok()["items"].as_array().unwrap().len(), 3);
+    assert_eq!(rest.ask("DELETE", "/tokens").token(&two).send().await.status, 204);
+    for token in [&two, &three] {
+        rest.get(token, "/users/me").await.is(401, "invalid_token");
+    }
+    let by_cookie = rest.ask("GET", "/users/me").header("cookie", cookie).send().await;
+    by_cookie.is(401, "authentication_required");
+}
+
+#[tokio::test]
+async fn a_suspension_ends_logins_for_good_in_every_process_over_the_store() {
+    let (assembly, rest, admin) = house(Registration::Open).await;
+    let id = text(&register(&rest, json!({})).await.ok()["id"]);
+    let (token, _) = rest.sign_in("guest").await;
+    let (cookie, _) = cookie_session(&rest, "guest", PASSWORD).await;
+    // What another process has in memory: nothing of this one's.
+    let elsewhere = Rest::Router(i3_marketplace::router((&assembly).into()));
+    elsewhere.get(&token, "/users/me").await.ok();
+    rest.post(&admin, format!("/users/{id}/suspend"), json!({})).await.ok();
+    for reinstated in [false, true] {
+        if reinstated {
+            rest.post(&admin, format!("/users/{id}/reinstate"), json!({})).await.ok();
+        }
+        for rest in [&rest, &elsewhere] {
+            rest.get(&token, "/users/me").await.is(401, "invalid_token");
+            let by_cookie = rest.ask("GET", "/users/me").header("cookie", cookie.clone()).send().await;
+            by_cookie.is(401, "authentication_required");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_set_anew_with_what_was_mailed_once() {
+    let (assembly, rest, _) = house(Registration::Open).await;
+    let id = text(&register(&rest, json!({"email": "Guest@Example.org"})).await.ok()["id"]);
+    let (token, _) = rest.sign_in("guest").await;
+    let ask = async |body: Value| rest.ask("POST", "/password-resets").json(&body).send().await;
+    let unknown = ask(json!({"email": "nobody@example.org"})).await;
+    let known = ask(json!({"email": "guest@example.org"})).await;
+    assert_eq!((unknown.status, &unknown.body), (202, &Value::Null));
+    assert_eq!((known.status, &known.body), (202, &Value::Null));
+    assert_eq!(unknown.headers, known.headers, "nobody learns who has an account");
+    ask(json!({"name": "guest", "email": "a@b.c"})).await.is(400, "invalid_request");
+
+    // What the mail has in it.
+    let user = id.parse().unwrap();
+    let asked = loop {
+        use i3_core::store::StoreExt as _;
+        if let Some(asked) =
+            assembly.market().store().get::<i3_core::user::PasswordReset>(&user).await.unwrap()
+        {
+            break asked.entity;
+        }
+        tokio::task::yield_now().await;
+    };
+    let leave = assembly.access().leaves.reset(user, asked.id);
+    let redeem = async |token: &str, password: &str| {
+        let body = json!({"token": token, "password": password});
+        rest.ask("POST", "/password-resets/redemption").json(&body).send().await
+    };
+    redeem("i3r_nonsense", "another horse").await.is(403, "reset_not_good");
+    redeem(leave.expose(), "short").await.is(400, "invalid_request");
+    assert_eq!(redeem(leave.expose(), "another horse").await.status, 204);
+    redeem(leave.expose(), "a third horse").await.is(403, "reset_not_good");
+    rest.get(&token, "/users/me").await.is(401, "invalid_token");
+    cookie_session(&rest, "guest", "another horse").await;
+}

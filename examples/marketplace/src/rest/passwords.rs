@@ -1,0 +1,116 @@
+//! Setting another password: with the present one, or with leave that was mailed.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{post, put};
+use i3_auth::Secret;
+use i3_core::access::Actor;
+use i3_core::gate::LoginError;
+use i3_core::id::UserId;
+use i3_core::market::{AskPasswordReset, ChangePassword, MarketError, Refusal, ResetPassword};
+use i3_core::name::{Email, Slug};
+use serde::Deserialize;
+
+use super::AppState;
+use super::problem::Problem;
+use super::request::{Answer, Api, Body, InPath};
+use super::users::hash;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/users/{user}/password", put(change))
+        .route("/password-resets", post(ask))
+        .route("/password-resets/redemption", post(redeem))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    present: Secret,
+    password: Secret,
+}
+
+async fn change(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Change>) -> Answer<StatusCode> {
+    let own = api.in_person()?;
+    let account = api.market().user(api.actor, own).await.map_err(|error| api.refused(error))?;
+    let confirmed = api
+        .access()
+        .authenticator
+        .confirm(account.name.as_str(), body.present.expose().as_bytes(), api.peer)
+        .await;
+    // A wrong password is the command's to refuse: sent again under its key, a request that was carried out has the
+    // same answer, though the present password is another one by then.
+    let present = match confirmed {
+        Ok((_, hash)) => Some(hash),
+        Err(LoginError::Refused) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let password = Some(hash(&api, &body.password).await?);
+    let generation = api.execute(ChangePassword { user, present, password }).await?;
+    if let Some(login) = &api.login {
+        api.access().tokens.carry_over(login.id, generation).await?;
+    }
+    end_programs(&api, user).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends what programs were allowed for a user whose logins have ended. The command is carried out already: if this
+/// fails, the follower of the outbox does it.
+pub(super) async fn end_programs(api: &Api, user: UserId) {
+    if let Err(error) = api.access().oauth.end_all_of_user(user).await {
+        tracing::error!(%user, "what programs were allowed could not be ended at once: {error}");
+    }
+}
+
+/// Whose password was forgotten: by login name, or by address.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum Forgotten {
+    Name(Slug),
+    Email(Email),
+}
+
+/// Answers the same, and as fast, whether there is such a user or not.
+async fn ask(api: Api, Body(forgotten): Body<Forgotten>) -> Answer<StatusCode> {
+    let market = api.market().clone();
+    tokio::spawn(async move {
+        let users = match &forgotten {
+            Forgotten::Name(name) => {
+                market.login(name).await.map(|found| found.map(|(user, _)| user.id).into_iter().collect())
+            }
+            Forgotten::Email(email) => market.users_at(email).await,
+        };
+        let users: Vec<UserId> = match users {
+            Ok(users) => users,
+            Err(error) => {
+                tracing::error!(code = error.code(), "a password reset could not be asked for: {error}");
+                return;
+            }
+        };
+        for user in users {
+            match market.execute(Actor::Anonymous, None, &AskPasswordReset { user }).await {
+                Ok(_) | Err(MarketError::Refused(_)) => {}
+                Err(error) => {
+                    tracing::error!(code = error.code(), "a password reset could not be asked for: {error}");
+                }
+            }
+        }
+    });
+    Ok(StatusCode::ACCEPTED)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Redemption {
+    token: Secret,
+    password: Secret,
+}
+
+async fn redeem(api: Api, Body(body): Body<Redemption>) -> Answer<StatusCode> {
+    let leave = api.access().leaves.read_reset(body.token.expose());
+    let (user, reset) = leave.ok_or_else(|| Problem::of_market(api.actor, Refusal::ResetNotGood.into()))?;
+    let password = Some(hash(&api, &body.password).await?);
+    api.execute(ResetPassword { user, reset, password }).await?;
+    end_programs(&api, user).await;
+    Ok(StatusCode::NO_CONTENT)
+}
