@@ -439,16 +439,13 @@ mod tests {
 
     /// What the marketplace's commands do.
     async fn begin_generation(store: &DynStore, user: UserId, generation: u32) {
-        let (draft, key) =
-            (LoginGeneration { user, generation }.draft().unwrap(), LoginGeneration::key(&user).unwrap());
-        let held = store.get::<LoginGeneration>(&user).await.unwrap();
+        let draft = LoginGeneration { user, generation }.draft().unwrap();
         let batch = i3_core::store::BatchBuilder::new();
-        let batch = match held {
-            Some(held) => batch.remove(key, held.version),
-            None => batch,
+        let batch = match store.get::<LoginGeneration>(&user).await.unwrap() {
+            Some(held) => batch.replace(held.version, draft),
+            None => batch.create(draft),
         };
-        store.commit(&batch.build().unwrap()).await.ok();
-        store.commit(&i3_core::store::BatchBuilder::new().create(draft).build().unwrap()).await.unwrap();
+        store.commit(&batch.build().unwrap()).await.unwrap();
     }
 
     #[tokio::test]

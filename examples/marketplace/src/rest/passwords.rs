@@ -64,21 +64,25 @@ pub(super) async fn end_programs(api: &Api, user: UserId) {
 
 /// Whose password was forgotten: by login name, or by address.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum Forgotten {
-    Name(Slug),
-    Email(Email),
+#[serde(deny_unknown_fields)]
+struct Forgotten {
+    name: Option<Slug>,
+    email: Option<Email>,
 }
 
 /// Answers the same, and as fast, whether there is such a user or not.
 async fn ask(api: Api, Body(forgotten): Body<Forgotten>) -> Answer<StatusCode> {
     let market = api.market().clone();
+    if forgotten.name.is_some() == forgotten.email.is_some() {
+        return Err(Problem::invalid("name", "either `name` or `email` is expected"));
+    }
     tokio::spawn(async move {
-        let users = match &forgotten {
-            Forgotten::Name(name) => {
+        let users = match (&forgotten.name, &forgotten.email) {
+            (Some(name), _) => {
                 market.login(name).await.map(|found| found.map(|(user, _)| user.id).into_iter().collect())
             }
-            Forgotten::Email(email) => market.users_at(email).await,
+            (None, Some(email)) => market.users_at(email).await,
+            (None, None) => Ok(Vec::new()),
         };
         let users: Vec<UserId> = match users {
             Ok(users) => users,

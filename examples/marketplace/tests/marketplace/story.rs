@@ -135,6 +135,9 @@ async fn accounts_wait_for_approval_where_it_is_wanted_and_stop_when_suspended()
     rest.post(&token, "/hubs", hub.clone()).await.ok();
     rest.post(&token, "/hubs", hub).await.is(409, "name_taken");
     rest.ask("POST", format!("/users/{id}/suspend")).token(&admin).send().await.ok();
+    // Its logins end; whoever signs in again may do nothing.
+    rest.post(&token, "/hubs", json!({"slug": "b", "title": "B"})).await.is(401, "invalid_token");
+    let (token, _) = rest.sign_in("alice").await;
     rest.post(&token, "/hubs", json!({"slug": "b", "title": "B"})).await.is(403, "forbidden");
     rest.ask("POST", format!("/users/{id}/reinstate")).token(&admin).send().await.ok();
     let roles = json!({"roles": ["consumer"]});
