@@ -4,6 +4,7 @@
 //! happen. Positions are dense and in the order of commit: a reader keeps the last one it has dealt
 //! with and asks for what comes after.
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::AccessChange;
@@ -85,6 +86,14 @@ pub struct OutboxEntry {
     /// What gates must look at again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub access: Vec<AccessChange>,
+}
+
+/// Follows what this process commits, as it is committed: an index beside the store.
+#[async_trait]
+pub trait EventListener: Send + Sync {
+    /// A command was committed. It returns to its caller once this has. `last` is the position of the last of its
+    /// events. Commands that run at the same time may be told of in another order than they were committed in.
+    async fn happened(&self, last: u64, events: &[Event]);
 }
 
 /// The outbox's stream.

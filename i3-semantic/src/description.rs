@@ -3,6 +3,8 @@
 //! A [`Description`] is made from what is public of a virtual object or a data product, and everything in the index
 //! is made from it: facet terms, words, numbers and RDF facts. So they cannot disagree.
 
+mod facts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use std::sync::Arc;
 use i3_core::money::{Currency, UnitPrice};
 use i3_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use facts::{facet_fact, thing_iri};
 
 use crate::text::normal;
 

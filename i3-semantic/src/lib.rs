@@ -6,6 +6,7 @@ pub mod facets;
 pub mod graph;
 pub mod inference;
 pub mod ontology;
+pub mod projection;
 pub mod text;
 pub mod vocabulary;
 pub mod wot;

@@ -263,6 +263,8 @@ pub(super) struct Execution<'a, C> {
 pub(super) struct Executed<T> {
     pub(super) done: T,
     pub(super) changes: Vec<AccessChange>,
+    /// What happened, if this execution wrote it.
+    pub(super) events: Vec<Event>,
     /// Where the outbox tells of the changes, if this execution wrote it.
     pub(super) told_at: Option<u64>,
 }
@@ -309,7 +311,7 @@ impl<C: Command> Rule for Execution<'_, C> {
                 return Err(Halt::Refused(Refusal::KeyReused));
             }
             let done = C::answer_again(answer.done, tx)?;
-            return Ok(Executed { done, changes: answer.access, told_at: None });
+            return Ok(Executed { done, changes: answer.access, events: Vec::new(), told_at: None });
         }
         if let Origin::Log { entry, .. } = self.origin {
             tx.recall_counters(&entry.counters);
@@ -331,7 +333,7 @@ impl<C: Command> Rule for Execution<'_, C> {
         let Context { tx, events, changes, denied, .. } = context;
 
         let at = tx.now();
-        for (place, event) in events.into_iter().enumerate() {
+        for (place, event) in events.iter().cloned().enumerate() {
             let access = if place == 0 { changes.clone() } else { Vec::new() };
             tx.append(outbox::stream()?, &OutboxEntry { at, event, access })?;
         }
@@ -359,7 +361,7 @@ impl<C: Command> Rule for Execution<'_, C> {
             let done = C::keep(&done).map_err(unfit)?;
             tx.create(&Answer { id, request, done, access: changes.clone(), at })?;
         }
-        Ok(Executed { done, changes, told_at: None })
+        Ok(Executed { done, changes, events, told_at: None })
     }
 
     fn committed(&self, done: &mut Self::Done, batch: &Batch, receipt: &Receipt) {

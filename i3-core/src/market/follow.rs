@@ -44,13 +44,17 @@ impl Marketplace {
     /// Begins to follow the changes of access that other processes make from now on. A marketplace has one
     /// follower at a time: a second takes the first one's place in telling own changes from others'.
     pub async fn follow(&self) -> Result<Follower, MarketError> {
-        let stream = outbox::stream()?;
         self.announced.begin();
-        let position = match self.store.read(std::slice::from_ref(&stream)).await?.pop().flatten() {
+        Ok(Follower { market: self.clone(), position: self.outbox_position().await? })
+    }
+
+    /// The position of the last event in the outbox; 0 if nothing ever happened.
+    pub async fn outbox_position(&self) -> Result<u64, MarketError> {
+        let stream = outbox::stream()?;
+        Ok(match self.store.read(std::slice::from_ref(&stream)).await?.pop().flatten() {
             Some(Cell::Stream { position, .. }) => position,
             _ => 0,
-        };
-        Ok(Follower { market: self.clone(), position })
+        })
     }
 }
 

@@ -61,6 +61,7 @@ use command::{Execution, Origin, fingerprint};
 use crate::access::{Actor, Policy};
 use crate::gate::{AccessChange, AccessListener};
 use crate::id::{IdSource, RandomIds};
+use crate::outbox::EventListener;
 use crate::portable::{Contents, FILLINGS, Part, refuse_unfinished};
 use crate::store::{
     Applied, Collection, DynStore, Refused, Schema, SchemaError, Store, StoreError, StoreErrorKind, StoreExt,
@@ -202,6 +203,7 @@ pub struct Marketplace {
     settings: Arc<Settings>,
     schemas: Option<Arc<dyn SchemaCheck>>,
     listeners: Arc<RwLock<Vec<Arc<dyn AccessListener>>>>,
+    followers: Arc<RwLock<Vec<Arc<dyn EventListener>>>>,
     announced: Arc<follow::Announced>,
 }
 
@@ -302,6 +304,7 @@ impl Marketplace {
             settings: Arc::new(Settings::default()),
             schemas: None,
             listeners: Arc::default(),
+            followers: Arc::default(),
             announced: Arc::default(),
         })
     }
@@ -351,6 +354,11 @@ impl Marketplace {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
+    /// Tells an index beside the store of every commit from now on, in this process.
+    pub fn listen_to_events(&self, listener: Arc<dyn EventListener>) {
+        self.followers.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
     /// Carries out a command.
     ///
     /// With a key the command has one effect and one answer however often it is sent, also when it is sent
@@ -392,6 +400,13 @@ impl Marketplace {
             self.announced.note(position);
         }
         self.announce(&executed.changes).await;
+        if let Some(first) = executed.told_at {
+            let more = u64::try_from(executed.events.len()).unwrap_or(0).saturating_sub(1);
+            let followers = self.followers.read().unwrap_or_else(PoisonError::into_inner).clone();
+            for follower in followers {
+                follower.happened(first.saturating_add(more), &executed.events).await;
+            }
+        }
         Ok(executed.done)
     }
 

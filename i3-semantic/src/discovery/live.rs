@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::Answer;
 use super::query::{FieldError, InvalidQuery, Query, Wrong};
 use crate::description::{Description, Facet};
-use crate::facets::{Analysed, Classes, FacetIndex, digest_of};
+use crate::facets::{Analysed, Classes, FacetIndex, Impossible, digest_of};
 
 /// A facet index over descriptions, read and written by many at once.
 ///
@@ -55,10 +55,18 @@ impl Live {
         self.read().classes.clone()
     }
 
-    /// Puts a thing in, in place of the one with its id.
-    pub fn insert(&self, description: &Description) {
+    /// Puts a thing in, in place of the one with its id. One that is impossible under the ontology is taken out.
+    pub fn insert(&self, description: &Description) -> Result<(), Impossible> {
         let analysed = Analysed::of(description, &*self.classes());
-        self.write().index.insert(analysed);
+        let mut state = self.write();
+        match analysed {
+            Ok(analysed) => state.index.insert(analysed),
+            Err(impossible) => {
+                state.index.remove(&description.id);
+                return Err(impossible);
+            }
+        }
+        Ok(())
     }
 
     /// Takes a thing out, and says whether it was there.
@@ -103,12 +111,14 @@ impl Live {
         self.read().index.digest()
     }
 
-    /// The digest that an index of these descriptions has, without one. Each id is expected once.
+    /// The digest that an index of these descriptions has, without one. Each id is expected once; what is impossible under
+    /// the ontology does not count.
     pub fn digest_of_all<'a>(
         classes: &dyn Classes,
         descriptions: impl IntoIterator<Item = &'a Description>,
     ) -> [u8; 32] {
-        let analysed = descriptions.into_iter().map(|description| Analysed::of(description, classes));
+        let analysed =
+            descriptions.into_iter().filter_map(|description| Analysed::of(description, classes).ok());
         digest_of(analysed.map(|analysed| (analysed.id.clone(), analysed.digest())).collect())
     }
 

@@ -9,13 +9,26 @@ use sha2::{Digest as _, Sha256};
 
 use super::Dimension;
 use crate::description::{Description, Facet, Point, places_around};
+use crate::inference::{Contradiction, FactRefused};
 use crate::text::{Field, Words, normal};
+
+/// What a thing cannot be under an ontology. It is neither in the index nor in the graph.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Impossible {
+    /// A fact that the graph does not take.
+    #[error(transparent)]
+    Refused(#[from] FactRefused),
+    /// It would be two things that nothing can be both.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+}
 
 /// What an ontology makes of descriptions.
 pub trait Classes: fmt::Debug + Send + Sync {
     /// The IRIs of all classes that a thing of this description belongs to: those that were said and those that
     /// follow.
-    fn types(&self, description: &Description) -> BTreeSet<Arc<str>>;
+    fn types(&self, description: &Description) -> Result<BTreeSet<Arc<str>>, Impossible>;
 
     /// The IRI of the class that is called so: an IRI, or the last part of one.
     fn named(&self, name: &str) -> Option<Arc<str>>;
@@ -84,7 +97,7 @@ pub(crate) fn words_of(description: &Description) -> Words {
 }
 
 impl Analysed {
-    pub(crate) fn of(description: &Description, classes: &dyn Classes) -> Self {
+    pub(crate) fn of(description: &Description, classes: &dyn Classes) -> Result<Self, Impossible> {
         let mut terms: BTreeSet<(Dimension, Arc<str>)> = BTreeSet::new();
         for facet in Facet::ALL {
             for said in description.said(facet) {
@@ -97,7 +110,7 @@ impl Analysed {
                 }
             }
         }
-        let types = classes.types(description);
+        let types = classes.types(description)?;
         terms.extend(types.into_iter().map(|class| (Dimension::Facet(Facet::Kind), class)));
         for attribute in description.attributes() {
             terms.insert((Dimension::Facet(Facet::Attribute), attribute.name.clone()));
@@ -108,7 +121,7 @@ impl Analysed {
         }
         terms.insert((Dimension::Facet(Facet::Listing), description.listing.as_str().into()));
 
-        Self {
+        Ok(Self {
             id: description.id.clone(),
             terms,
             kinds: description.said(Facet::Kind).cloned().collect(),
@@ -125,7 +138,7 @@ impl Analysed {
                     .collect(),
             },
             title: normal(&description.title).into(),
-        }
+        })
     }
 
     /// A digest of all of it.

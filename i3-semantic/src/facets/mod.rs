@@ -9,7 +9,7 @@ mod analysis;
 mod columns;
 mod count;
 mod geo;
-mod hierarchy;
+mod ontology;
 mod rank;
 mod search;
 mod terms;
@@ -21,10 +21,10 @@ use i3_core::money::Currency;
 use roaring::RoaringBitmap;
 use sha2::{Digest as _, Sha256};
 
-pub use analysis::Classes;
 pub(crate) use analysis::{Analysed, measured, rating_key};
+pub use analysis::{Classes, Impossible};
 pub(crate) use geo::distance;
-pub use hierarchy::Hierarchy;
+pub use ontology::OntologyClasses;
 
 use crate::text::{TextIndex, Weighted};
 use columns::Columns;

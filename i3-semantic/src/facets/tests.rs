@@ -7,21 +7,19 @@ use proptest::prelude::*;
 use super::*;
 use crate::description::{Attribute, Description, Facet, Listing, Point, Price, Rating};
 use crate::discovery::{Live, Near, Query, Sort};
+use crate::ontology::Ontology;
 use crate::text::{query_words, tokens};
 
-pub(crate) fn hierarchy() -> Hierarchy {
-    let i3 = |name: &str| format!("urn:i3:{name}");
-    let pairs = [
-        ("Sensor", "VirtualObject"),
-        ("Actuator", "VirtualObject"),
-        ("FanActuator", "Actuator"),
-        ("Fan", "FanActuator"),
-        ("FanActuator", "Fan"),
-        ("ServiceObject", "VirtualObject"),
-        ("AirSensor", "Sensor"),
-    ];
-    let pairs: Vec<_> = pairs.iter().map(|(class, above)| (i3(class), i3(above))).collect();
-    Hierarchy::new(pairs.iter().map(|(class, above)| (class.as_str(), above.as_str())))
+const FANS: &str = "
+    @prefix i3: <urn:i3:ns:> . @prefix owl: <http://www.w3.org/2002/07/owl#> .
+    @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+    i3:FanActuator a owl:Class ; rdfs:subClassOf i3:Actuator .
+    i3:Fan a owl:Class ; owl:equivalentClass i3:FanActuator .
+    i3:AirSensor a owl:Class ; rdfs:subClassOf i3:Sensor .";
+
+pub(crate) fn classes() -> Arc<OntologyClasses> {
+    static CLASSES: std::sync::OnceLock<Arc<OntologyClasses>> = std::sync::OnceLock::new();
+    CLASSES.get_or_init(|| Arc::new(OntologyClasses::new(Ontology::core().extend(FANS).unwrap()))).clone()
 }
 
 fn price(nanos: u64) -> Price {
@@ -31,7 +29,12 @@ fn price(nanos: u64) -> Price {
 /// Things of few values, so that questions find some of them.
 pub(crate) fn things() -> impl Strategy<Value = Description> {
     let some = |of: &'static [&'static str]| prop::collection::vec(prop::sample::select(of), 0..3);
-    let kinds = some(&["urn:i3:FanActuator", "urn:i3:AirSensor", "urn:i3:Sensor", "urn:i3:ServiceObject"]);
+    let kinds = some(&[
+        "urn:i3:ns:FanActuator",
+        "urn:i3:ns:AirSensor",
+        "urn:i3:ns:Sensor",
+        "urn:i3:ns:ServiceObject",
+    ]);
     let protocols = some(&["coap", "http", "MQTT"]);
     let methods = some(&["BlueOn", "TurnOff"]);
     let tags = some(&["air", "light", "灯"]);
@@ -63,7 +66,9 @@ pub(crate) fn things() -> impl Strategy<Value = Description> {
                 (Facet::Tag, tags),
                 (Facet::Place, place.into_iter().collect()),
             ] {
-                for text in texts {
+                // A product is no virtual object: what only these can have would contradict that.
+                let only_objects = matches!(facet, Facet::Kind | Facet::Protocol | Facet::Method);
+                for text in texts.into_iter().filter(|_| listing == Listing::Object || !only_objects) {
                     thing.add(facet, text).unwrap();
                 }
             }
@@ -74,7 +79,8 @@ pub(crate) fn things() -> impl Strategy<Value = Description> {
             thing.quality = quality;
             thing.point =
                 point.map(|(north, east)| Point::from_micros(north * 1_000_000, east * 1_000_000).unwrap());
-            if let Some(nanos) = nanos {
+            // And only products have offers.
+            if let Some(nanos) = nanos.filter(|_| listing == Listing::Product) {
                 thing.add_price(price(nanos));
             }
             thing
@@ -90,7 +96,7 @@ fn name(number: u8) -> String {
 const CLAUSES: &[(Facet, &[&str])] = &[
     (Facet::Kind, &["virtualobject"]),
     (Facet::Kind, &["Actuator", "AirSensor"]),
-    (Facet::Kind, &["urn:i3:Fan"]),
+    (Facet::Kind, &["urn:i3:ns:Fan"]),
     (Facet::Protocol, &["coap"]),
     (Facet::Protocol, &["http", "mqtt"]),
     (Facet::Method, &["BlueOn"]),
@@ -146,7 +152,7 @@ pub(crate) fn questions() -> impl Strategy<Value = Query> {
 fn answers(thing: &Description, query: &Query, classes: &dyn Classes) -> bool {
     let clauses = query.clauses.iter().all(|clause| {
         clause.any_of.iter().any(|value| match clause.facet {
-            Facet::Kind => classes.types(thing).contains(&classes.named(value).unwrap()),
+            Facet::Kind => classes.types(thing).unwrap().contains(&classes.named(value).unwrap()),
             Facet::Place => thing
                 .said(Facet::Place)
                 .any(|place| place == value || place.starts_with(&format!("{value}/"))),
@@ -212,12 +218,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// The index after these steps, and what it should hold.
 fn carried_out(steps: Vec<Step>) -> (Live, BTreeMap<Arc<str>, Description>) {
-    let live = Live::new(Arc::new(hierarchy()));
+    let live = Live::new(classes());
     let mut held = BTreeMap::new();
     for step in steps {
         match step {
             Step::Insert(thing) => {
-                live.insert(&thing);
+                live.insert(&thing).unwrap();
                 held.insert(thing.id.clone(), *thing);
             }
             Step::Remove(number) => {
@@ -233,9 +239,9 @@ proptest! {
     #[test]
     fn an_answer_is_what_looking_at_each_thing_finds_in_its_order(steps in steps(), query in questions()) {
         let (live, held) = carried_out(steps);
-        let classes = hierarchy();
+        let classes = classes();
         let mut expected: Vec<&Description> =
-            held.values().filter(|thing| answers(thing, &query, &classes)).collect();
+            held.values().filter(|thing| answers(thing, &query, &*classes)).collect();
         let total = u64::try_from(expected.len()).unwrap();
         let counted = query.clone().counting(&Facet::ALL);
         let answer = live.find(&counted).unwrap();
@@ -251,7 +257,7 @@ proptest! {
                         }
                         facet => Query::default().having(facet, &[&count.value]).unwrap(),
                     };
-                    answers(thing, &one, &classes)
+                    answers(thing, &one, &*classes)
                 };
                 let number = expected.iter().filter(has).count();
                 prop_assert_eq!(count.count, u64::try_from(number).unwrap(), "{}", count.value);
@@ -281,13 +287,13 @@ proptest! {
     #[test]
     fn an_index_that_was_written_often_is_one_that_was_written_once(steps in steps()) {
         let (live, held) = carried_out(steps);
-        let fresh = Live::new(Arc::new(hierarchy()));
+        let fresh = Live::new(classes());
         for thing in held.values().rev() {
-            fresh.insert(thing);
+            fresh.insert(thing).unwrap();
         }
         prop_assert_eq!(live.size(), fresh.size());
         prop_assert_eq!(live.digest(), fresh.digest());
-        prop_assert_eq!(live.digest(), Live::digest_of_all(&hierarchy(), held.values()));
+        prop_assert_eq!(live.digest(), Live::digest_of_all(&*classes(), held.values()));
     }
 
     #[test]
@@ -301,7 +307,7 @@ proptest! {
             if let Step::Insert(thing) = step
                 && !held.contains_key(&thing.id)
             {
-                live.insert(&thing);
+                live.insert(&thing).unwrap();
             }
         }
         if let Some(next) = page.next {
@@ -316,44 +322,53 @@ proptest! {
 }
 
 fn live_of(things: &[Description]) -> Live {
-    let live = Live::new(Arc::new(hierarchy()));
+    let live = Live::new(classes());
     for thing in things {
-        live.insert(thing);
+        live.insert(thing).unwrap();
     }
     live
 }
 
 fn fan() -> Description {
     let mut fan = Description::new("vob_1", Listing::Object, "Blue fan", Timestamp::default());
-    fan.add(Facet::Kind, "urn:i3:FanActuator").unwrap();
+    fan.add(Facet::Kind, "urn:i3:ns:FanActuator").unwrap();
     fan.add(Facet::Protocol, "coap").unwrap();
     fan.add(Facet::Place, "kr/jeju/campus").unwrap();
     fan.add_attribute(Attribute::new("speed", Some("rpm")).unwrap());
     fan.rating = Some(Rating { tenths: 45, ratings: 2 });
-    fan.add_price(price(2_500_000));
     fan
 }
 
 #[test]
 fn a_fan_actuator_is_found_as_a_virtual_object_and_the_answer_says_why() {
     let live = live_of(&[fan()]);
-    let text = "kind=VirtualObject&protocol=coap&place=kr&attribute=speed@rpm&q=FAN&min_rating=4&max_price=0.003\
-                &currency=EUR";
+    let text = "kind=VirtualObject&protocol=coap&place=kr&attribute=speed@rpm&q=FAN&min_rating=4";
     let answer = live.find(&Query::parse(text).unwrap()).unwrap();
     let why: Vec<_> =
         answer.hits[0].why.iter().map(|why| (why.field, &*why.value, why.through.as_deref())).collect();
     assert_eq!(
         why,
         [
-            ("kind", "urn:i3:VirtualObject", Some("urn:i3:FanActuator")),
+            ("kind", "urn:i3:ns:VirtualObject", Some("urn:i3:ns:FanActuator")),
             ("protocol", "coap", None),
             ("place", "kr", Some("kr/jeju/campus")),
             ("attribute", "speed@rpm", None),
-            ("max_price", "0.0025 EUR", None),
             ("min_rating", "4.5", None),
             ("q", "fan", None),
         ]
     );
+}
+
+#[test]
+fn what_cannot_be_under_the_ontology_is_not_in_the_index() {
+    let mut product = Description::new("prd_1", Listing::Product, "Air", Timestamp::default());
+    product.add_price(price(2_500_000));
+    let live = live_of(std::slice::from_ref(&product));
+    let found = live.find(&Query::parse("currency=EUR&max_price=0.003&sort=price").unwrap()).unwrap();
+    assert_eq!(&*found.hits[0].why[0].value, "0.0025 EUR");
+    product.add(Facet::Kind, "urn:i3:ns:Actuator").unwrap();
+    assert!(matches!(live.insert(&product), Err(Impossible::Contradiction(_))));
+    assert_eq!(live.size().things, 0);
 }
 
 #[test]
@@ -369,7 +384,7 @@ fn what_was_withdrawn_is_in_no_answer_and_no_count() {
     let answer = live.find(&Query::default().counting(&Facet::ALL)).unwrap();
     assert_eq!((answer.hits.len(), answer.total), (0, 0));
     assert!(answer.facets.iter().all(|counts| counts.values.is_empty()));
-    assert_eq!(live.size(), Live::new(Arc::new(hierarchy())).size());
+    assert_eq!(live.size(), Live::new(classes()).size());
 }
 
 #[test]
