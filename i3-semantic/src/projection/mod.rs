@@ -11,8 +11,8 @@
 
 mod describe;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use async_trait::async_trait;
 use i3_core::access::Actor;
@@ -38,6 +38,8 @@ pub struct Projection {
     market: Marketplace,
     live: Live,
     graph: RwLock<Graph>,
+    /// The products that say what an object says.
+    links: std::sync::Mutex<HashMap<VirtualObjectId, Option<ProductId>>>,
     /// Who holds it reads and writes alone, so that nothing older is written over something newer.
     following: Mutex<()>,
 }
@@ -130,7 +132,13 @@ impl Projection {
     pub async fn open(market: Marketplace, ontology: Ontology) -> Result<Arc<Self>, ProjectionError> {
         let live = Live::new(Arc::new(OntologyClasses::new(ontology.clone())));
         let graph = RwLock::new(Graph::new(ontology.clone())?);
-        let projection = Arc::new(Self { market, live, graph, following: Mutex::new(()) });
+        let projection = Arc::new(Self {
+            market,
+            live,
+            graph,
+            links: std::sync::Mutex::default(),
+            following: Mutex::new(()),
+        });
         projection.market.listen_to_events(projection.clone());
         projection.adopt(ontology).await?;
         Ok(projection)
@@ -168,12 +176,17 @@ impl Projection {
         self.graph.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn links(&self) -> MutexGuard<'_, HashMap<VirtualObjectId, Option<ProductId>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Shows every description that the store has.
     async fn each(&self, mut show: impl FnMut(Description)) -> Result<(), MarketError> {
         let mut page = whole_page();
         loop {
             let Paged { items, next } = self.market.public_objects(&page).await?;
             for view in items {
+                self.links().insert(view.object.id, view.object.product);
                 show(of_object(&view));
             }
             match next {
@@ -209,7 +222,10 @@ impl Projection {
                 None => break,
             }
         }
-        let object = seen(self.market.object_of_product(Actor::Anonymous, product.id).await)?;
+        let object = match seen(self.market.object_of_product(Actor::System, product.id).await)? {
+            Some(link) => self.market.public_object(link.object.id).await?,
+            None => None,
+        };
         let quality = seen(self.market.quality(Actor::System, product.id).await)?;
         let score = self.market.score(product.id).await?;
         let (quality, object) = (quality.as_ref(), object.as_ref());
@@ -218,15 +234,19 @@ impl Projection {
 
     async fn refresh(&self, touched: &Touched) -> Result<(), MarketError> {
         match touched {
-            Touched::Object(object) => match self.market.public_object(*object).await? {
-                Some(view) => {
-                    self.put(&of_object(&view));
-                    if let Some(product) = view.object.product {
-                        self.refresh_product(product).await?;
-                    }
+            Touched::Object(object) => {
+                let view = self.market.public_object(*object).await?;
+                let product = view.as_ref().and_then(|view| view.object.product);
+                match &view {
+                    Some(view) => self.put(&of_object(view)),
+                    None => self.take_out(&object.to_string()),
                 }
-                None => self.take_out(&object.to_string()),
-            },
+                // A product says what its object says: also the one that it was of until now.
+                let before = self.links().insert(*object, product).flatten();
+                for product in BTreeSet::from_iter(before.into_iter().chain(product)) {
+                    self.refresh_product(product).await?;
+                }
+            }
             Touched::Product(product) => self.refresh_product(*product).await?,
             Touched::Hub(hub) => {
                 let mut page = whole_page();
