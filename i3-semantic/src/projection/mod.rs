@@ -243,7 +243,8 @@ impl Projection {
                 }
                 // A product says what its object says: also the one that it was of until now.
                 let before = self.links().insert(*object, product).flatten();
-                for product in BTreeSet::from_iter(before.into_iter().chain(product)) {
+                let products: BTreeSet<ProductId> = before.into_iter().chain(product).collect();
+                for product in products {
                     self.refresh_product(product).await?;
                 }
             }
