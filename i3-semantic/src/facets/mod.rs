@@ -178,4 +178,6 @@ pub(crate) fn digest_of(mut things: Vec<(Arc<str>, [u8; 32])>) -> [u8; 32] {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod against_sparql;
+#[cfg(test)]
+mod tests;

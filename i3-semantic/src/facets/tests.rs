@@ -17,7 +17,7 @@ const FANS: &str = "
     i3:Fan a owl:Class ; owl:equivalentClass i3:FanActuator .
     i3:AirSensor a owl:Class ; rdfs:subClassOf i3:Sensor .";
 
-pub(crate) fn classes() -> Arc<OntologyClasses> {
+pub(super) fn classes() -> Arc<OntologyClasses> {
     static CLASSES: std::sync::OnceLock<Arc<OntologyClasses>> = std::sync::OnceLock::new();
     CLASSES.get_or_init(|| Arc::new(OntologyClasses::new(Ontology::core().extend(FANS).unwrap()))).clone()
 }
@@ -27,7 +27,7 @@ fn price(nanos: u64) -> Price {
 }
 
 /// Things of few values, so that questions find some of them.
-pub(crate) fn things() -> impl Strategy<Value = Description> {
+pub(super) fn things() -> impl Strategy<Value = Description> {
     let some = |of: &'static [&'static str]| prop::collection::vec(prop::sample::select(of), 0..3);
     let kinds = some(&[
         "urn:i3:ns:FanActuator",
@@ -109,7 +109,7 @@ const CLAUSES: &[(Facet, &[&str])] = &[
     (Facet::Platform, &["nothing runs on this"]),
 ];
 
-pub(crate) fn questions() -> impl Strategy<Value = Query> {
+pub(super) fn questions() -> impl Strategy<Value = Query> {
     let clause = prop::sample::select(CLAUSES);
     let numbers = (
         prop::option::of(0_u16..=50),
@@ -203,12 +203,12 @@ fn all_pages(live: &Live, query: &Query) -> Vec<Arc<str>> {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Insert(Box<Description>),
     Remove(u8),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => things().prop_map(|thing| Step::Insert(Box::new(thing))),
         1 => (0_u8..12).prop_map(Step::Remove),
@@ -217,7 +217,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The index after these steps, and what it should hold.
-fn carried_out(steps: Vec<Step>) -> (Live, BTreeMap<Arc<str>, Description>) {
+pub(super) fn carried_out(steps: Vec<Step>) -> (Live, BTreeMap<Arc<str>, Description>) {
     let live = Live::new(classes());
     let mut held = BTreeMap::new();
     for step in steps {
