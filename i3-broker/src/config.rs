@@ -19,6 +19,14 @@ pub struct GateConfig {
     /// The most connections at a time from one IPv4 address or one IPv6 /64; more are closed at once. Raise it
     /// behind something that hides its clients' addresses. Default 1,024.
     pub max_connections_per_address: usize,
+    /// The most sessions with a connection at a time of one device or one order; more are refused (MQTT 5: quota
+    /// exceeded). Each is charged for what it receives. Default 1,024.
+    pub max_connections_per_principal: usize,
+    /// How many logins of one device or one order are let in at once, after which each waits for
+    /// [`Self::login_interval`]; more are refused (MQTT 5: connection rate exceeded). Default 256.
+    pub login_burst: u32,
+    /// How often one more login of the same device or order is let in. Zero: any number. Default 20 ms.
+    pub login_interval: Duration,
     /// The most memory, in bytes, for packets that have not come whole and for what clients have not read yet, half
     /// for each. Every connection has 4 KiB of each besides. When the first half is used up, clients with large
     /// packets wait, and those that have kept one unfinished for longest are closed; when the second is, each client
@@ -96,6 +104,9 @@ impl GateConfig {
             holder: "gate".to_owned(),
             max_connections: 10_000,
             max_connections_per_address: 1_024,
+            max_connections_per_principal: 1_024,
+            login_burst: 256,
+            login_interval: Duration::from_millis(20),
             memory: 256 * 1_024 * 1_024,
             max_packet: 256 * 1_024,
             max_inflight: 1_024,

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::config::{GateConfig, GateError};
-use crate::limits::{Addresses, Budget};
+use crate::limits::{Addresses, Budget, Pace};
 use crate::listener;
 use crate::log::TopicLog;
 use crate::meter::Grants;
@@ -55,6 +55,7 @@ impl Gate {
             input: Budget::new(config.memory / 2),
             output: Budget::new(config.memory / 2),
             addresses: Addresses::new(config.max_connections_per_address),
+            logins: Pace::new(config.login_burst, config.login_interval),
             config,
             ports,
             log,

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::GateConfig;
-use crate::limits::{Addresses, Budget};
+use crate::limits::{Addresses, Budget, Pace};
 use crate::log::{Backlog, LogDown, TopicLog};
 use crate::message::{Batch, Message, MessageParts};
 use crate::meter::Grants;
@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) input: Arc<Budget>,
     pub(crate) output: Arc<Budget>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) logins: Pace<Owner>,
     /// Raised with every change of access: what was read before it may be stale.
     pub(crate) changes: AtomicU64,
     pub(crate) closing: watch::Sender<bool>,
@@ -175,16 +176,39 @@ impl Connections {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Enters a session; gives the one that it replaces.
+    /// Enters a client's session; gives the one that it replaces. `None` if its owner has too many others.
+    pub(crate) fn admit(
+        shared: &Arc<Shared>,
+        owner: Owner,
+        client_id: String,
+        handle: &Arc<ConnHandle>,
+    ) -> Option<(Entered, Option<Arc<ConnHandle>>)> {
+        let mut sessions = shared.connections.sessions();
+        let has_room = sessions.get(&owner).is_none_or(|others| {
+            others.len() < shared.config.max_connections_per_principal || others.contains_key(&client_id)
+        });
+        has_room.then(|| Self::insert(shared, &mut sessions, owner, client_id, handle))
+    }
+
+    /// Enters a session of the gate's own making, whatever else its owner has.
     pub(crate) fn enter(
         shared: &Arc<Shared>,
+        owner: Owner,
+        client_id: String,
+        handle: &Arc<ConnHandle>,
+    ) -> Entered {
+        Self::insert(shared, &mut shared.connections.sessions(), owner, client_id, handle).0
+    }
+
+    fn insert(
+        shared: &Arc<Shared>,
+        sessions: &mut Sessions,
         owner: Owner,
         client_id: String,
         handle: &Arc<ConnHandle>,
     ) -> (Entered, Option<Arc<ConnHandle>>) {
         // A login that is checked again enters more than once.
         handle.begin();
-        let mut sessions = shared.connections.sessions();
         let old = sessions.entry(owner).or_default().insert(client_id.clone(), Arc::clone(handle));
         shared.counters.sessions.fetch_add(1, Ordering::Relaxed);
         (Entered { shared: Arc::clone(shared), owner, client_id, handle: Arc::clone(handle) }, old)

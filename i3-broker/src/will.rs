@@ -61,7 +61,7 @@ pub(crate) fn fire_alone(shared: &Arc<Shared>, admission: Admission, will: Will)
     let _ = handle.admission.set(admission);
     // No client has a name with a NUL.
     let name = format!("\0{}", handle.id);
-    let (entered, _) = Connections::enter(shared, Owner::from(admission.principal), name, &handle);
+    let entered = Connections::enter(shared, Owner::from(admission.principal), name, &handle);
     let for_task = Arc::clone(shared);
     let task = shared.runtime.spawn(async move {
         fire(&for_task, admission.principal, &will).await;

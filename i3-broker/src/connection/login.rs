@@ -267,12 +267,17 @@ async fn admit(
                 return Err(Reason::ServerUnavailable);
             }
         };
+        let owner = Owner::from(admission.principal);
+        // After the login, so that no stranger can use up what others may; and once for each connection.
+        if handle.admission.get().is_none() && !shared.logins.allows(owner, Instant::now()) {
+            return Err(Reason::ConnectionRateExceeded);
+        }
         if *handle.admission.get_or_init(|| admission) != admission {
             // The credential changed between two checks: whose connection it is may not change.
             return Err(Reason::NotAuthorized);
         }
-        let owner = Owner::from(admission.principal);
-        let (entered, old) = Connections::enter(shared, owner, name.to_owned(), handle);
+        let entry = Connections::admit(shared, owner, name.to_owned(), handle);
+        let (entered, old) = entry.ok_or(Reason::QuotaExceeded)?;
         if let Some(old) = old {
             // 3.1.4-2 (5, 3.1.4-3): the older connection is closed first. It leaves its session behind.
             let targets = vec![(old, Signals::TAKEOVER)];

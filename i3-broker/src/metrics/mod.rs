@@ -59,7 +59,7 @@ label! {
 label! {
     /// Why a connection was turned away.
     TurnedAway {
-        /// The gate has as many as it takes.
+        /// The gate has as many as it takes, from everybody, from there or of this device or order.
         Limit = "limit",
         /// The first packet is no CONNECT that this gate takes, or none came.
         Protocol = "protocol",
@@ -71,6 +71,8 @@ label! {
         ClientId = "client_id",
         /// It asks for another way to log in.
         Method = "method",
+        /// Its device or order logs in too often.
+        TooOften = "too_often",
         /// Too many logins are being checked.
         Busy = "busy",
         /// The store does not answer, or access changed too often meanwhile.
@@ -86,6 +88,8 @@ impl From<Reason> for TurnedAway {
             Reason::NotAuthorized => Self::NotAuthorized,
             Reason::ClientIdentifierNotValid => Self::ClientId,
             Reason::BadAuthenticationMethod => Self::Method,
+            Reason::QuotaExceeded => Self::Limit,
+            Reason::ConnectionRateExceeded => Self::TooOften,
             Reason::ServerBusy => Self::Busy,
             Reason::ServerUnavailable => Self::Unavailable,
             _ => Self::Protocol,

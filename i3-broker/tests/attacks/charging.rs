@@ -1,6 +1,6 @@
 //! Attacks 13 to 18 and 21: getting more than was paid for, or paying less.
 
-use crate::client::Fate;
+use crate::client::{Client, Fate, Reply};
 use crate::market::TOPIC;
 use crate::packets::*;
 use crate::scene::{Scene, eventually, number, numbered, ways};
@@ -160,6 +160,31 @@ async fn attack_17_an_order_shared_by_many_clients_pays_for_each_of_them() {
         }
         assert_eq!(received, CLIENTS * (MESSAGES - 1) + 30);
         eventually("each is charged", || scene.market.billed_to("order") == received).await;
+        scene.ends_well().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attack_17_an_order_has_so_many_clients_and_one_that_leaves_makes_room() {
+    for &version in VERSIONS {
+        let scene = Scene::with(1_000, |config| config.max_connections_per_principal = 1_000).await;
+        let mut clients = Vec::new();
+        for number in 0..1_000 {
+            clients.push(scene.buyer(version, &format!("clone-{number}"), 0).await);
+        }
+        let mut one_more = Client::open(scene.gate.local_addr(), version).await;
+        one_more.send(Hello::new(version, "clone-1000", "order").bytes()).await;
+        let refusal = if version == V5 { 0x97 } else { 3 };
+        assert!(matches!(one_more.reply().await, Some(Reply::Connack { code, .. }) if code == refusal));
+        // One that is there may come again; one that leaves makes room; another principal is not concerned.
+        let _again = scene.buyer(version, "clone-7", 0).await;
+        let mut device = scene.device(version).await;
+        assert!(device.lives().await);
+        drop(clients.swap_remove(900));
+        eventually("there is room", || scene.sessions() == 1_000).await;
+        let mut last = scene.buyer(version, "clone-1001", 0).await;
+        assert!(last.lives().await);
+        drop((clients, device, last));
         scene.ends_well().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::{Client, Fate};
+use crate::client::{Client, Fate, Reply};
 use crate::market::TOPIC;
 use crate::packets::*;
 use crate::scene::{Scene, eventually};
@@ -74,6 +74,39 @@ async fn attack_06_a_thousand_takeovers_of_one_client_leave_one_session() {
         eventually("all are gone", || scene.sessions() == 0 && scene.market.open_leases() == 0).await;
     }
     scene.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attack_06_who_logs_in_too_often_is_told_to_wait_and_hinders_nobody_else() {
+    for &version in VERSIONS {
+        let scene = Scene::with(1_000, |config| {
+            config.login_burst = 20;
+            config.login_interval = Duration::from_mins(10);
+        })
+        .await;
+        let mut told = Vec::new();
+        for _ in 0..1_000 {
+            let mut client = Client::open(scene.gate.local_addr(), version).await;
+            client.send(Hello::new(version, "one", "order").bytes()).await;
+            match client.reply().await {
+                Some(Reply::Connack { code, .. }) => told.push(code),
+                _ => panic!("no answer"),
+            }
+        }
+        let (first, rest) = told.split_at(20);
+        assert!(first.iter().all(|code| *code == 0));
+        let refusal = if version == V5 { 0x9f } else { 3 };
+        assert!(rest.iter().all(|code| *code == refusal), "{rest:?}");
+        // A stranger's attempts are not the order's, nor are the order's anybody else's.
+        let mut stranger = Client::open(scene.gate.local_addr(), version).await;
+        stranger.send(Hello::new(version, "one", "order").password("wrong").bytes()).await;
+        assert!(!matches!(stranger.reply().await, Some(Reply::Connack { code: 0, .. })));
+        let mut device = scene.device(version).await;
+        assert_eq!(device.publish(TOPIC, b"x", 1).await, Fate::Acknowledged(0));
+        drop(device);
+        eventually("nothing is left", || scene.sessions() == 0).await;
+        scene.ends_well().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

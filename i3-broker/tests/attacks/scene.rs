@@ -50,6 +50,8 @@ impl Scene {
         };
         let mut config = GateConfig::new("127.0.0.1:0".parse().unwrap());
         config.report_every = Duration::from_millis(50);
+        // Most attacks come from one device and one order.
+        config.login_interval = Duration::ZERO;
         set(&mut config);
         let gate = Gate::start(config, ports, Arc::clone(&log)).await.unwrap();
         *market.listener.lock().unwrap() = Some(gate.listener());
