@@ -28,6 +28,9 @@ use i3_core::access::{Action, Actor, Decision, HubRole, Policy, Resource, Role, 
 /// | `virtual_object:view` | | | yes | viewer | yes | | yes |
 /// | `virtual_object:edit`, `virtual_object:delete` | | of one's own | yes | manager | | | yes |
 /// | `virtual_object:publish` | | | yes | | | | yes |
+/// | `thing:create` | | for oneself | | | | | |
+/// | `thing:view`, `thing:delete` | | | yes | | yes | | yes |
+/// | `thing:edit` | | | | | yes | | yes |
 /// | `usage:meter` | | | | | | | yes |
 ///
 /// A higher hub role may all that a lower one may. A user who is not active may nothing but `user:view` of
@@ -199,6 +202,20 @@ fn active_user(subject: &Subject, action: Action, resource: &Resource, owns: boo
             &[(is(Role::Administrator), "administrators may publish virtual objects")],
             "only administrators may publish virtual objects",
         ),
+        Action::CreateThing => (
+            &[(is(Role::Provider) && for_oneself, "providers may register things")],
+            "only providers may register things",
+        ),
+        Action::ViewThing | Action::EditThing | Action::DeleteThing => (
+            &[
+                (owns, "users may see, change and remove their things"),
+                (
+                    is(Role::Administrator) && action != Action::EditThing,
+                    "administrators may see and remove things",
+                ),
+            ],
+            "only its owner may do this with a thing",
+        ),
         Action::Meter => (&[], "only the marketplace's gates may meter"),
         _ => (&[], "no rule allows this"),
     };
@@ -253,7 +270,14 @@ mod tests {
         );
         assert_eq!(
             may(&user(&[Role::Provider])),
-            ["user:register", "password:recover", "hub:create", "client:create", "virtual_object:create"]
+            [
+                "user:register",
+                "password:recover",
+                "hub:create",
+                "client:create",
+                "virtual_object:create",
+                "thing:create"
+            ]
         );
         assert_eq!(
             may(&user(&[Role::Administrator])),
@@ -275,7 +299,9 @@ mod tests {
                 "virtual_object:view",
                 "virtual_object:edit",
                 "virtual_object:delete",
-                "virtual_object:publish"
+                "virtual_object:publish",
+                "thing:view",
+                "thing:delete"
             ]
         );
     }
@@ -327,6 +353,9 @@ mod tests {
             "client:create",
             "client:manage",
             "virtual_object:view",
+            "thing:view",
+            "thing:edit",
+            "thing:delete",
         ];
         assert_eq!(own, [&["user:register"], &mine[..2], &["password:recover"], &mine[2..]].concat());
         for roles in [&[][..], &[Role::Provider], &[Role::Consumer], &[Role::Consumer, Role::Provider]] {

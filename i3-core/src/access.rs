@@ -180,6 +180,14 @@ actions! {
     DeleteVirtualObject = "virtual_object:delete",
     /// Publish virtual objects that await review, or without one.
     PublishVirtualObject = "virtual_object:publish",
+    /// Register a Thing Description.
+    CreateThing = "thing:create",
+    /// See a private Thing Description.
+    ViewThing = "thing:view",
+    /// Change a Thing Description.
+    EditThing = "thing:edit",
+    /// Remove a Thing Description.
+    DeleteThing = "thing:delete",
     /// Take leases and report usage: the gate.
     Meter = "usage:meter",
 }

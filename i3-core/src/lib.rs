@@ -84,6 +84,7 @@ pub mod store;
 pub mod stream;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod thing;
 pub mod time;
 pub mod usage;
 pub mod user;

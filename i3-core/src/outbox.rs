@@ -13,6 +13,7 @@ use crate::id::{
     VirtualObjectId,
 };
 use crate::store::{Collection, Key, Kind, StoreError, StoreErrorKind};
+use crate::thing::ThingChange;
 use crate::time::Timestamp;
 
 /// What happened.
@@ -73,6 +74,8 @@ pub enum Event {
     Rated { grant: GrantId, product: ProductId },
     /// A virtual object was created, or anything of it changed: content, state, links.
     VirtualObjectChanged { object: VirtualObjectId, owner: UserId },
+    /// A Thing Description was registered, changed or removed.
+    ThingChanged(ThingChange),
 }
 
 /// An event with its time and what it changes for gates.

@@ -21,6 +21,7 @@ mod reconcile;
 mod refusal;
 mod replay;
 mod streams;
+mod things;
 mod trade;
 mod virtual_objects;
 
@@ -50,6 +51,7 @@ pub use reconcile::{Difference, GrantLine, Reconciliation};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Commands, Replayed, replay};
 pub use streams::{DescribeStream, SampleAnswer};
+pub use things::{PurgeThing, PutThing, RemoveThing, ThingPut};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
 pub use virtual_objects::{
     CreateObject, EditObject, LinkProduct, MoveObject, ObjectFilter, ObjectOrder, ObjectView, VersionView,
@@ -259,6 +261,7 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::virtual_object::ObjectContent>(),
         Part::records::<crate::virtual_object::Listing>(),
         Part::records::<crate::virtual_object::ProductObject>(),
+        Part::records::<crate::thing::Thing>(),
         Part::records::<crate::ledger::Entry>(),
         Part::plain(&crate::ledger::BALANCES),
         Part::plain(&crate::outbox::OUTBOX),

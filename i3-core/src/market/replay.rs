@@ -12,10 +12,11 @@ use super::{
     ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, CloseLease, Command,
     CreateObject, CreateProduct, DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EditObject,
     EndLogins, ExpireGrant, ExtendLease, IdempotencyKey, Invite, LinkProduct, MarketError, MoveObject,
-    MoveProduct, OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterClient,
-    RegisterDevice, RegisterHub, RegisterUser, RejectUser, RemoveClient, RemoveCredential, RemoveMember,
-    ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState,
-    SetHubState, SetMember, SetRoles, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer,
+    MoveProduct, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing, RateProduct, ReclaimLease,
+    RegisterClient, RegisterDevice, RegisterHub, RegisterUser, RejectUser, RemoveClient, RemoveCredential,
+    RemoveMember, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant,
+    SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp, WithdrawInvitation,
+    WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -79,6 +80,9 @@ impl Commands {
             .with::<EditObject>()
             .with::<MoveObject>()
             .with::<LinkProduct>()
+            .with::<PutThing>()
+            .with::<RemoveThing>()
+            .with::<PurgeThing>()
     }
 
     /// With one more, for a program that has commands of its own.

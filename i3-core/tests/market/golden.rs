@@ -17,11 +17,11 @@ use i3_core::id::{GrantId, SequentialIds};
 use i3_core::market::{
     ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, Commands, CreateProduct,
     DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EndLogins, IdempotencyKey, Invite,
-    Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, RateProduct, RegisterClient,
+    Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, PutThing, RateProduct, RegisterClient,
     RegisterDevice, RegisterHub, RegisterUser, Registration, RejectUser, RemoveClient, RemoveCredential,
-    RemoveMember, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState,
-    SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawInvitation,
-    WithdrawOffer, contents, replay,
+    RemoveMember, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant,
+    SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp,
+    WithdrawInvitation, WithdrawOffer, contents, replay,
 };
 use i3_core::money::Currency;
 use i3_core::oauth::{ClientKind, ClientState};
@@ -33,6 +33,7 @@ use i3_core::quality::Quality;
 use i3_core::secret::SecretHash;
 use i3_core::store::{Body, Entity, Key, MemoryStore, Scan, StoreExt as _};
 use i3_core::stream::{Sample, SampleTerms, SequenceBlock, StreamDescription, StreamReport};
+use i3_core::thing::{Lifetime, Visibility};
 use i3_core::user::{PasswordReset, Profile, User, UserSecret};
 
 use crate::fixture::{AllowAll, Fixture, euros, fixed, per_message};
@@ -244,6 +245,7 @@ async fn everything() -> MemoryStore {
     assert_eq!(run.expire(system).await.unwrap(), 1, "{}", expired.id);
     streams(&f, &store).await;
     crate::objects::every_state(&f, &store).await;
+    things(&f).await;
     store
 }
 
@@ -303,6 +305,35 @@ async fn accounts(f: &Fixture) {
     let visited = visited.with_ids(Arc::new(SequentialIds::default()));
     let user = visited.execute(Actor::Anonymous, None, &refused).await.unwrap().id;
     run.execute(Actor::System, None, &RejectUser { user }).await.unwrap();
+}
+
+/// Thing Descriptions: for ever, for a while, of those who say who sees them, changed and gone.
+async fn things(f: &Fixture) {
+    let (seller, run) = (Actor::User(f.seller), &f.market);
+    let put = |id: &str, lifetime, visibility| PutThing {
+        thing: id.parse().unwrap(),
+        anonymous: id.starts_with("urn:uuid:"),
+        document: "{\"title\":\"\u{b7a8}\u{d504} \\\"1\\\"\"}".to_owned(),
+        visibility,
+        lifetime,
+        expect: None,
+    };
+    let hour = Lifetime { ttl: Some(3_600_000_000), expires: None };
+    let until = Lifetime { ttl: None, expires: Some(f.clock_now().plus(DAY * 400)) };
+    let anonymous = "urn:uuid:48951ff3-4019-4e67-b217-dbbf011873dc";
+    run.execute(seller, Some(&key("lamp")), &put("urn:lamp", until, Some(Visibility::Private)))
+        .await
+        .unwrap();
+    run.execute(seller, None, &put("urn:lamp", until, None)).await.unwrap();
+    run.execute(seller, None, &put(anonymous, Lifetime::default(), Some(Visibility::Public))).await.unwrap();
+    for id in ["urn:gone", "urn:over"] {
+        run.execute(seller, None, &put(id, hour, None)).await.unwrap();
+    }
+    run.execute(seller, None, &RemoveThing { thing: "urn:gone".parse().unwrap(), expect: Some(1) })
+        .await
+        .unwrap();
+    f.pass(DAY);
+    assert_eq!(run.purge_things(Actor::System).await.unwrap(), 1);
 }
 
 /// All that there is of streams: terms from the beginning and later, numbers, measurements, samples of each kind.

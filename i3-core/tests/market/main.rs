@@ -16,3 +16,4 @@ mod random_traces;
 mod rules;
 mod sizes;
 mod streams;
+mod things;

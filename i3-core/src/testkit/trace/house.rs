@@ -37,6 +37,8 @@ impl Policy for HouseRules {
                 (own && role(Role::Provider)) || in_hub(HubRole::Manager) || role(Role::Administrator)
             }
             (_, Action::ManageClient) => own || role(Role::Administrator),
+            (_, Action::CreateThing) => own && role(Role::Provider),
+            (_, Action::ViewThing | Action::EditThing | Action::DeleteThing) => own,
             (_, Action::Purchase | Action::Rate) => own && role(Role::Consumer),
             (_, Action::ViewUser | Action::ViewAccount | Action::ViewOrder | Action::ManageOrder) => {
                 own || in_hub(HubRole::Viewer) || role(Role::Administrator)

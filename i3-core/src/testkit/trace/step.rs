@@ -229,6 +229,20 @@ pub enum Act {
     RemoveClient {
         client: Choice,
     },
+    /// A Thing Description of this number; for so many seconds, if not for ever.
+    PutThing {
+        owner: Choice,
+        thing: u8,
+        private: bool,
+        ttl: Option<u64>,
+    },
+    RemoveThing {
+        owner: Choice,
+        thing: u8,
+    },
+    PurgeThing {
+        thing: u8,
+    },
     /// Ends all grants whose time is over.
     Expire,
     /// What a step so many before this one did, under the same key.
@@ -434,6 +448,16 @@ fn clients() -> impl Strategy<Value = Act> {
     ]
 }
 
+fn things() -> impl Strategy<Value = Act> {
+    let ttl = || prop::option::of(0_u64..200);
+    prop_oneof![
+        5 => (choice(), 0_u8..4, any::<bool>(), ttl())
+            .prop_map(|(owner, thing, private, ttl)| Act::PutThing { owner, thing, private, ttl }),
+        2 => (choice(), 0_u8..4).prop_map(|(owner, thing)| Act::RemoveThing { owner, thing }),
+        2 => (0_u8..4).prop_map(|thing| Act::PurgeThing { thing }),
+    ]
+}
+
 fn looks() -> impl Strategy<Value = Look> {
     let one = |look: fn(Choice) -> Look| choice().prop_map(look);
     prop_oneof![
@@ -479,6 +503,7 @@ pub fn steps() -> impl Strategy<Value = Step> {
         5 => sale().boxed(),
         18 => trade().boxed(),
         2 => clients().boxed(),
+        2 => things().boxed(),
         6 => looks().prop_map(Act::Look),
         3 => (1_u8..8).prop_map(|back| Act::Again { back }),
         2 => (1_u64..150).prop_map(|seconds| Act::Wait { seconds }),

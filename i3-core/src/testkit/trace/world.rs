@@ -16,10 +16,11 @@ use crate::id::{ClientId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, 
 use crate::market::{
     ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeClient,
     DescribeProduct, DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace,
-    MoveProduct, NewCredential, OpenLease, PublishOffer, Purchase, RateProduct, ReclaimLease, RegisterClient,
-    RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveClient, RemoveCredential, RemoveMember,
-    ReplaceClientSecret, ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState,
-    SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer,
+    MoveProduct, NewCredential, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing, RateProduct,
+    ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveClient,
+    RemoveCredential, RemoveMember, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, RevokeGrant,
+    SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp,
+    WithdrawOffer,
 };
 use crate::money::{Amount, Currency};
 use crate::oauth::{ClientKind, RedirectUri, Scope};
@@ -28,6 +29,7 @@ use crate::store::{DynStore, StoreError, StoreErrorKind};
 use crate::stream::{SampleTerms, StreamDescription};
 use crate::testkit::faults::FaultyStore;
 use crate::testkit::{Checked, ensure};
+use crate::thing::{Lifetime, Visibility};
 use crate::time::{Clock as _, ManualClock, Timestamp};
 use crate::user::Profile;
 
@@ -188,6 +190,9 @@ impl World {
             | Act::AskPasswordReset { .. }
             | Act::ResetPassword { .. }
             | Act::EndLogins { .. } => self.accounts(step).await?,
+            Act::PutThing { .. } | Act::RemoveThing { .. } | Act::PurgeThing { .. } => {
+                self.things(step).await?
+            }
             Act::RegisterUser { .. }
             | Act::SuspendUser { .. }
             | Act::ActivateUser { .. }
@@ -511,6 +516,31 @@ impl World {
             _ => "no command about clients".to_owned(),
         };
         Ok(words)
+    }
+
+    async fn things(&self, step: &Step) -> Result<String, StoreError> {
+        let id = |number: u8| fit(format!("urn:example:thing-{number}").parse());
+        Ok(match &step.act {
+            Act::PutThing { owner, thing, private, ttl } => {
+                let command = PutThing {
+                    thing: id(*thing)?,
+                    anonymous: *thing == 0,
+                    document: format!("{{\"title\":\"No. {thing}, 물건\"}}"),
+                    visibility: private.then_some(Visibility::Private),
+                    lifetime: Lifetime { ttl: ttl.map(|seconds| seconds * 1_000_000), expires: None },
+                    expect: None,
+                };
+                self.run(self.sent(step, Actor::User(self.user(*owner)))?, &command).await?.1
+            }
+            Act::RemoveThing { owner, thing } => {
+                let command = RemoveThing { thing: id(*thing)?, expect: None };
+                self.run(self.sent(step, Actor::User(self.user(*owner)))?, &command).await?.1
+            }
+            Act::PurgeThing { thing } => {
+                self.run(self.sent(step, Actor::System)?, &PurgeThing { thing: id(*thing)? }).await?.1
+            }
+            _ => "no command about things".to_owned(),
+        })
     }
 
     async fn meter(&mut self, step: &Step) -> Result<String, StoreError> {
