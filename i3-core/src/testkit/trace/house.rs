@@ -24,8 +24,8 @@ impl Policy for HouseRules {
             (Actor::Anonymous, _) => false,
             (_, Action::ViewUser) if own => true,
             _ if !subject.active => return Decision::deny("the account is not active"),
-            (_, Action::EditUser) => own,
-            (_, Action::RegisterHub | Action::CreateVirtualObject) => role(Role::Provider),
+            (_, Action::EditUser | Action::ViewThing | Action::EditThing | Action::DeleteThing) => own,
+            (_, Action::RegisterHub) => role(Role::Provider),
             (_, Action::ViewHub) => in_hub(HubRole::Viewer),
             (_, Action::ManageMembers) => in_hub(HubRole::Owner),
             (_, Action::ManageDevices | Action::ManageProducts | Action::RevokeGrant) => {
@@ -38,7 +38,6 @@ impl Policy for HouseRules {
             }
             (_, Action::ManageClient) => own || role(Role::Administrator),
             (_, Action::CreateThing) => own && role(Role::Provider),
-            (_, Action::ViewThing | Action::EditThing | Action::DeleteThing) => own,
             (_, Action::Purchase | Action::Rate) => own && role(Role::Consumer),
             (_, Action::ViewUser | Action::ViewAccount | Action::ViewOrder | Action::ManageOrder) => {
                 own || in_hub(HubRole::Viewer) || role(Role::Administrator)
