@@ -25,7 +25,7 @@ impl Policy for HouseRules {
             (_, Action::ViewUser) if own => true,
             _ if !subject.active => return Decision::deny("the account is not active"),
             (_, Action::EditUser | Action::ViewThing | Action::EditThing | Action::DeleteThing) => own,
-            (_, Action::RegisterHub) => role(Role::Provider),
+            (_, Action::RegisterHub | Action::CreateVirtualObject) => role(Role::Provider),
             (_, Action::ViewHub) => in_hub(HubRole::Viewer),
             (_, Action::ManageMembers) => in_hub(HubRole::Owner),
             (_, Action::ManageDevices | Action::ManageProducts | Action::RevokeGrant) => {
