@@ -7,6 +7,7 @@ pub mod graph;
 pub mod inference;
 pub mod ontology;
 pub mod projection;
+pub mod sparql;
 pub mod text;
 pub mod vocabulary;
 pub mod wot;

@@ -18,12 +18,14 @@
 mod chains;
 mod export;
 mod query;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub use chains::MAX_REACHED;
 pub use export::Format;
 pub use query::{Conjunction, Wanted};
+pub use snapshot::{Revision, Snapshot};
 
 use crate::inference::{Contradiction, FactRefused, Inferred, implied_by_chain, infer};
 use crate::ontology::{Axiom, Ontology};
@@ -35,8 +37,10 @@ use oxigraph::model::{
 };
 use oxigraph::store::{StorageError, Store};
 use sha2::{Digest as _, Sha256};
+use snapshot::Log;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// Why facts are not taken into the graph. Nothing changed.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,7 @@ pub struct Graph {
     compact_from: usize,
     /// How far chains may reach in one change.
     max_reached: usize,
+    log: Log,
 }
 
 impl fmt::Debug for Graph {
@@ -111,6 +116,7 @@ impl Graph {
             dead: 0,
             compact_from: 50_000,
             max_reached: MAX_REACHED,
+            log: Log::new(),
         };
         graph.put_ontology()?;
         Ok(graph)
@@ -183,7 +189,7 @@ impl Graph {
     /// # Errors
     ///
     /// [`GraphRefused`]; nothing changed.
-    pub fn apply(&mut self, object: &NamedNode, facts: &[Triple]) -> Result<Change, GraphRefused> {
+    pub fn apply(&mut self, object: &NamedNode, facts: &[Triple]) -> Result<Arc<Change>, GraphRefused> {
         if object.as_str().contains('#') || self.in_ontology(object) {
             return Err(GraphRefused::NotAnObject(object.clone()));
         }
@@ -209,7 +215,7 @@ impl Graph {
     /// # Errors
     ///
     /// Only if the store fails.
-    pub fn remove(&mut self, object: &NamedNode) -> Result<Change, GraphRefused> {
+    pub fn remove(&mut self, object: &NamedNode) -> Result<Arc<Change>, GraphRefused> {
         self.replace(object, &Inferred::default(), None)
     }
 
@@ -218,7 +224,7 @@ impl Graph {
         object: &NamedNode,
         new: &Inferred,
         limit: Option<usize>,
-    ) -> Result<Change, GraphRefused> {
+    ) -> Result<Arc<Change>, GraphRefused> {
         let before = self.own(object).collect::<Result<Vec<_>, _>>()?;
         let old = infer(self.ontology.closure(), &before)?;
         let reached = self
@@ -257,7 +263,7 @@ impl Graph {
         object: &NamedNode,
         said: &HashSet<Triple>,
         touched: HashSet<Triple>,
-    ) -> Result<Change, GraphRefused> {
+    ) -> Result<Arc<Change>, GraphRefused> {
         let mut change = Change::default();
         for fact in touched {
             let key = key(&fact);
@@ -293,6 +299,8 @@ impl Graph {
         if self.dead >= self.compact_from.max(self.living) {
             self.compact()?;
         }
+        let change = Arc::new(change);
+        self.log.put(change.clone());
         Ok(change)
     }
 

@@ -90,12 +90,12 @@ fn a_place_is_in_every_larger_place_in_whatever_order_they_come() {
 fn the_change_tells_a_copy_what_to_do() {
     let mut graph = graph();
     let mut copy: HashSet<Quad> = graph.store.iter().map(Result::unwrap).collect();
-    let mut follow = |graph: &Graph, change: Change| {
-        for quad in change.removed {
-            assert!(copy.remove(&quad));
+    let mut follow = |graph: &Graph, change: Arc<Change>| {
+        for quad in &change.removed {
+            assert!(copy.remove(quad));
         }
-        for quad in change.added {
-            assert!(copy.insert(quad));
+        for quad in &change.added {
+            assert!(copy.insert(quad.clone()));
         }
         assert_eq!(copy, graph.store.iter().map(Result::unwrap).collect());
     };
@@ -104,9 +104,34 @@ fn the_change_tells_a_copy_what_to_do() {
     let change = graph.apply(&x("a"), &lamp("a", "arduino")).unwrap();
     follow(&graph, change);
     let change = graph.apply(&x("a"), &lamp("a", "arduino")).unwrap();
-    assert_eq!(change, Change::default());
+    assert_eq!(change.size(), 0);
     let change = graph.remove(&x("a")).unwrap();
     follow(&graph, change);
+}
+
+#[test]
+fn a_copy_that_knows_a_state_is_told_all_changes_since_or_to_start_anew() {
+    let mut graph = graph();
+    let begin = graph.revision();
+    let first = graph.apply(&x("a"), &lamp("a", "pi")).unwrap();
+    let middle = graph.revision();
+    let second = graph.remove(&x("a")).unwrap();
+    assert_eq!(graph.since(begin), Some(vec![first, second.clone()]));
+    assert_eq!(graph.since(middle), Some(vec![second]));
+    assert_eq!(graph.since(graph.revision()), Some(vec![]));
+    assert_eq!(super::tests::graph().since(begin), None);
+    for round in 0..15_000 {
+        let change = Change {
+            added: vec![
+                Triple::new(x("b"), rdf::TYPE, x(&round.to_string()))
+                    .in_graph(GraphName::DefaultGraph);
+                8
+            ],
+            ..Change::default()
+        };
+        graph.log.put(Arc::new(change));
+    }
+    assert_eq!(graph.since(middle), None);
 }
 
 #[test]

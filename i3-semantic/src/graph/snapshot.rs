@@ -1,0 +1,118 @@
+//! What others need who keep a copy of the graph: how it was at one moment, and what changed since.
+
+use super::{Change, Graph};
+use oxigraph::model::Quad;
+use oxigraph::store::{QuadIter, StorageError};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// From so many quads on, old changes are forgotten.
+const MAX_LOGGED: usize = 100_000;
+
+/// Tells graphs of one process apart.
+static GRAPHS: AtomicU64 = AtomicU64::new(1);
+
+/// A state of a graph: which graph of this process, and after how many changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Revision {
+    graph: u64,
+    changes: u64,
+}
+
+impl Revision {
+    /// After one change more.
+    pub(crate) fn next(self) -> Self {
+        Self { changes: self.changes.saturating_add(1), ..self }
+    }
+}
+
+/// The last changes.
+#[derive(Debug)]
+pub(super) struct Log {
+    now: Revision,
+    changes: VecDeque<Arc<Change>>,
+    quads: usize,
+}
+
+impl Log {
+    pub(super) fn new() -> Self {
+        Self {
+            now: Revision { graph: GRAPHS.fetch_add(1, Ordering::Relaxed), changes: 0 },
+            changes: VecDeque::new(),
+            quads: 0,
+        }
+    }
+
+    pub(super) fn put(&mut self, change: Arc<Change>) {
+        self.now.changes = self.now.changes.saturating_add(1);
+        self.quads = self.quads.saturating_add(change.size());
+        self.changes.push_back(change);
+        while self.quads > MAX_LOGGED {
+            let Some(old) = self.changes.pop_front() else { break };
+            self.quads = self.quads.saturating_sub(old.size());
+        }
+    }
+
+    fn since(&self, revision: Revision) -> Option<Vec<Arc<Change>>> {
+        if revision.graph != self.now.graph {
+            return None;
+        }
+        let missing = usize::try_from(self.now.changes.checked_sub(revision.changes)?).ok()?;
+        let known = self.changes.len().checked_sub(missing)?;
+        Some(self.changes.iter().skip(known).cloned().collect())
+    }
+}
+
+/// All quads as they were when the snapshot was taken.
+pub struct Snapshot {
+    revision: Revision,
+    quads: QuadIter<'static>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("revision", &self.revision).finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// The revision that it shows.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+}
+
+impl Iterator for Snapshot {
+    type Item = Result<Quad, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.quads.next()
+    }
+}
+
+impl Graph {
+    /// The graph as it is now. Taking it costs nothing; reading it does not hold up changes.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { revision: self.log.now, quads: self.store.iter() }
+    }
+
+    /// Which state this is.
+    pub fn revision(&self) -> Revision {
+        self.log.now
+    }
+
+    /// What changed since `revision`, oldest first. `None` if that is not known any more, or the revision is another
+    /// graph's: then a copy starts anew from a [`snapshot`](Self::snapshot).
+    pub fn since(&self, revision: Revision) -> Option<Vec<Arc<Change>>> {
+        self.log.since(revision)
+    }
+}
+
+impl Change {
+    /// How many quads it is about.
+    pub fn size(&self) -> usize {
+        self.removed.len().saturating_add(self.added.len())
+    }
+}
