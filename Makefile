@@ -1,5 +1,5 @@
 # The same commands on a laptop and in CI.
-.PHONY: all fmt lint doc test traces soak golden deny graph fuzz demo story bench
+.PHONY: all fmt lint doc test traces soak golden openapi deny graph fuzz demo story bench
 
 all: fmt lint doc graph test demo
 
@@ -32,6 +32,10 @@ golden:
 	I3_GOLDEN=write cargo test -p i3-core --test market golden::todays_text
 	I3_GOLDEN=write cargo test -p i3-store-sql --all-features --test golden -- --test-threads=1
 	I3_GOLDEN=write cargo test -p i3-store-sled --test golden
+
+# Writes docs/openapi.json anew: when the REST interface changed on purpose.
+openapi:
+	I3_GOLDEN=write cargo test -p i3-marketplace --test marketplace representation::the_description
 
 # Licences, sources and bans; needs cargo-deny.
 deny:

@@ -31,6 +31,7 @@ pub const MAX_TOKENS: usize = 50;
 
 /// Where a token is kept by who uses it, and so how it may be presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TokenKind {
@@ -56,6 +57,7 @@ fn is_zero(number: &u32) -> bool {
 
 /// The record of a token. The token itself is derived from the id, not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ApiToken {
     /// Its id; part of the token's text.
     pub id: TokenId,

@@ -19,6 +19,7 @@ use crate::time::Timestamp;
 
 /// A command that had an effect, and all that its rule was given beside what was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct AuditEntry<C = serde_json::Value> {
     /// When.
     pub at: Timestamp,
@@ -64,6 +65,7 @@ pub fn stream() -> Result<Key, StoreError> {
 
 /// The result of checking a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ChainReport {
     /// How many entries were checked.
     pub entries: u64,

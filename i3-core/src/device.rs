@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 /// The signature algorithm that a device's key is used with. Fixed when the key is registered; what a
 /// token's header says is never believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum KeyAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, 3.3).
@@ -26,6 +27,7 @@ pub enum KeyAlgorithm {
 
 /// How a device proves who it is (I3-v1, section II-A).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[non_exhaustive]
 pub enum CredentialKind {
@@ -42,6 +44,7 @@ pub enum CredentialKind {
 
 /// One of a device's credentials. Several may be good at the same time, for rotation without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Credential {
     /// The id.
     pub id: CredentialId,
@@ -63,6 +66,7 @@ impl Credential {
 
 /// What a device is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceState {
     /// May connect.

@@ -48,6 +48,7 @@ impl fmt::Debug for Login<'_> {
 
 /// Whom a connection speaks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Principal {
     /// A seller's device: may publish its products and receives nothing.
@@ -210,6 +211,7 @@ pub trait Metering: fmt::Debug + Send + Sync + 'static {
 
 /// Something whose access changed by a committed command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AccessChange {

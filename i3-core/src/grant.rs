@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 
 /// What a grant is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GrantState {
     /// Opens the product.
@@ -34,6 +35,7 @@ impl GrantState {
 
 /// The access that an order gives. An order has exactly one; there is none without an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Grant {
     /// The id, from the order's.
     pub id: GrantId,

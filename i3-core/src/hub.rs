@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 
 /// What a hub is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HubState {
     /// Its devices publish and its products are delivered.
@@ -22,6 +23,7 @@ pub enum HubState {
 
 /// An organization's registry of devices and products.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Hub {
     /// The id.
     pub id: HubId,
@@ -66,6 +68,7 @@ impl Entity for Hub {
 
 /// That a user administers a hub, and as what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Membership {
     /// The hub.
     pub hub: HubId,

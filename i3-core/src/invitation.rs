@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 /// Leave to open an account. Whoever has the token that is made of the id may use it; the token is shown to who
 /// invites, and not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Invitation {
     /// The id.
     pub id: InvitationId,

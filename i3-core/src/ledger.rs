@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 
 /// Who owns what an account holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Holder {
     /// A buyer's money that can be spent. Never below zero.
@@ -34,6 +35,7 @@ pub enum Holder {
 
 /// An account: a holder and a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Account {
     /// Who.
     pub holder: Holder,
@@ -72,6 +74,7 @@ impl Account {
 
 /// Why money moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[non_exhaustive]
 pub enum Memo {
@@ -101,6 +104,7 @@ pub enum Memo {
 
 /// One leg of a transfer, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Entry {
     /// The transfer.
     pub transfer: TransferId,

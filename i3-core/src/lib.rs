@@ -78,6 +78,8 @@ pub mod product;
 pub mod quality;
 pub mod rating;
 pub mod reservation;
+#[cfg(feature = "schemars")]
+mod schema;
 pub mod secret;
 pub mod statement;
 pub mod store;

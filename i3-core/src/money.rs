@@ -133,6 +133,7 @@ pub struct AmountOverflow;
 
 /// A number of minor units; which currency is said beside it. Bounded like [`Units`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Amount(Units);
 

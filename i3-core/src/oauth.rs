@@ -21,6 +21,7 @@ pub use scope::{InvalidScope, Scope};
 
 /// What kind of program a client is (RFC 6749, section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClientKind {
@@ -47,6 +48,7 @@ impl ClientKind {
 
 /// What a client is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClientState {
@@ -71,6 +73,7 @@ impl ClientState {
 
 /// A program that acts for users. Holds no secret: `i3-auth` derives it from the id and the generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Client {
     /// The id: the protocol's `client_id`.
     pub id: ClientId,

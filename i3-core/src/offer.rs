@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 /// How usage is priced. Data, not code: the same plan gives the same bill wherever it is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[non_exhaustive]
 pub enum Plan {
@@ -124,6 +125,7 @@ impl Plan {
 
 /// What an offer is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OfferState {
     /// Can be bought.
@@ -134,6 +136,7 @@ pub enum OfferState {
 
 /// A version of a price plan for a product. Only its state ever changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Offer {
     /// The id.
     pub id: OfferId,

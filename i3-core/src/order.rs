@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 /// What an order is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OrderState {
     /// Paid for (or free) and being delivered.
@@ -24,6 +25,7 @@ pub enum OrderState {
 /// What was agreed. Copied from the offer and the product when the order is placed; nothing that the
 /// seller does later changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Terms {
     /// The product's title then.
     pub title: Label,
@@ -43,6 +45,7 @@ pub struct Terms {
 
 /// A buyer's order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Order {
     /// The id; also what the buyer's MQTT client logs in with.
     pub id: OrderId,

@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "event")]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the ids of what the variant names")]
@@ -80,6 +81,7 @@ pub enum Event {
 
 /// An event with its time and what it changes for gates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct OutboxEntry {
     /// When.
     pub at: Timestamp,

@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 
 /// What a product is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProductState {
     /// Being written; seen by its hub alone.
@@ -41,6 +42,7 @@ impl ProductState {
 
 /// A stream of messages that a hub sells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Product {
     /// The id.
     pub id: ProductId,
@@ -105,6 +107,7 @@ impl Entity for Product {
 
 /// That a device may publish a product, so that a device's products are found without a search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Source {
     /// The device.
     pub device: DeviceId,

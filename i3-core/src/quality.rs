@@ -127,6 +127,7 @@ fn hour_of(time: Timestamp) -> i64 {
 
 /// The last message that did not conform to the product's schema.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Fault {
     /// When it was taken.
     pub at: Timestamp,
@@ -366,6 +367,7 @@ fn per_mille(part: u64, whole: u64) -> Option<u64> {
 
 /// A [`Quality`] as people and programs read it. `None` where there is nothing to say it of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct QualitySummary {
     /// Messages in all.

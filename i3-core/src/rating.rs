@@ -33,6 +33,7 @@ impl From<Stars> for u8 {
 
 /// What a buyer thinks of a product. One for each grant: rating again replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Rating {
     /// The grant that it rests on.
     pub grant: GrantId,
@@ -87,6 +88,7 @@ impl Entity for Rating {
 
 /// A product's score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Score {
     /// How many live ratings.
     pub ratings: u64,

@@ -10,6 +10,7 @@ use crate::usage::Usage;
 
 /// One line of a bill: a quantity under a plan, rounded once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Line {
     /// How it is priced.
     pub plan: Plan,
@@ -26,6 +27,7 @@ pub fn rate(plan: &Plan, currency: Currency, delivered: u64) -> Result<Line, Amo
 
 /// What an order was used for and what it cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Statement {
     /// The order.
     pub order: OrderId,

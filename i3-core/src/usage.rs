@@ -21,6 +21,7 @@ use crate::time::Timestamp;
 
 /// What a grant was used for, and what was paid for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Usage {
     /// The grant.
     pub grant: GrantId,
@@ -152,6 +153,7 @@ fn count(number: u64) -> Option<Value> {
 
 /// What a lease is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseState {
     /// A gate delivers under it.
@@ -164,6 +166,7 @@ pub enum LeaseState {
 
 /// A block of quota in the hands of one gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Lease {
     /// The id.
     pub id: LeaseId,

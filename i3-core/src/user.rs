@@ -14,6 +14,7 @@ use crate::time::{Timestamp, ZoneName};
 
 /// What a user's account is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum UserState {
@@ -41,6 +42,7 @@ impl UserState {
 
 /// What users say of themselves (second paper, section 4.1), and how they wish to be treated.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Profile {
     /// The `IoT` domain that the user works in: `smart-home`.
@@ -72,6 +74,7 @@ impl Profile {
 
 /// A person or organization with an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct User {
     /// The id.
     pub id: UserId,

@@ -23,7 +23,7 @@ pub use failure::Failure;
 pub use listeners::{ClientCertificateOption, MqttOptions};
 pub use metrics::{MetricsOptions, metrics_router};
 pub use reconcile::{Report, reconcile, report};
-pub use rest::{AppState, router};
+pub use rest::{AppState, Operation, Who, openapi, operations, router};
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
 pub use store::{StoreTask, store, store_contents};
 pub use store_url::{InvalidStoreUrl, ServerUrl, StoreUrl};

@@ -108,17 +108,20 @@ pub(super) fn managed(context: &mut Context<'_, '_>, product: ProductId) -> Deci
     Ok(product)
 }
 
-/// Changes what people read about a product. What was sold keeps its terms.
+/// Changes what people read about a product; what is `None` stays. What was sold keeps its terms.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DescribeProduct {
     /// The product.
     pub product: ProductId,
     /// The new title.
-    pub title: Label,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Label>,
     /// The new description.
-    pub description: Prose,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Prose>,
     /// The new tags.
-    pub tags: Vec<Slug>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<Slug>>,
 }
 
 impl Command for DescribeProduct {
@@ -127,10 +130,16 @@ impl Command for DescribeProduct {
 
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Product> {
         let mut product = managed(context, self.product)?;
-        check_tags(&self.tags)?;
-        product.title = self.title.clone();
-        product.description = self.description.clone();
-        product.tags.clone_from(&self.tags);
+        if let Some(title) = &self.title {
+            product.title = title.clone();
+        }
+        if let Some(description) = &self.description {
+            product.description = description.clone();
+        }
+        if let Some(tags) = &self.tags {
+            check_tags(tags)?;
+            product.tags.clone_from(tags);
+        }
         context.tx.replace(&product)?;
         context.emit(Event::ProductChanged { product: product.id, hub: product.hub });
         Ok(product)

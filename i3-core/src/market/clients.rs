@@ -95,18 +95,21 @@ fn changed(context: &mut Context<'_, '_>, client: &Client) {
     context.emit(Event::ClientChanged { client: client.id, owner: client.owner });
 }
 
-/// Gives a client another label, other scopes and other redirect URIs. Tokens that it holds do no more than its
+/// Gives a client another label, other scopes and other redirect URIs; what is `None` stays. Tokens that it holds do no more than its
 /// scopes allow from then on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DescribeClient {
     /// Which.
     pub client: ClientId,
     /// What users will see.
-    pub label: Label,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
     /// What it may ask for.
-    pub scopes: BTreeSet<Scope>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<BTreeSet<Scope>>,
     /// Where users may be sent back to.
-    pub redirect_uris: BTreeSet<RedirectUri>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uris: Option<BTreeSet<RedirectUri>>,
 }
 
 impl Command for DescribeClient {
@@ -116,9 +119,9 @@ impl Command for DescribeClient {
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Client> {
         let before = managed(context, self.client)?;
         let client = Client {
-            label: self.label.clone(),
-            scopes: self.scopes.clone(),
-            redirect_uris: self.redirect_uris.clone(),
+            label: self.label.as_ref().unwrap_or(&before.label).clone(),
+            scopes: self.scopes.as_ref().unwrap_or(&before.scopes).clone(),
+            redirect_uris: self.redirect_uris.as_ref().unwrap_or(&before.redirect_uris).clone(),
             ..before.clone()
         };
         check(&client)?;

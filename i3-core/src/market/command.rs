@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, Settings};
+use super::{Condition, Refusal, Settings};
 use crate::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
 use crate::audit::{self, AuditEntry};
 use crate::gate::AccessChange;
@@ -254,6 +254,7 @@ pub(super) struct Execution<'a, C> {
     pub(super) actor: Actor,
     pub(super) key: Option<&'a IdempotencyKey>,
     pub(super) command: &'a C,
+    pub(super) condition: Option<&'a dyn Condition>,
     /// The fingerprint of the command; see [`fingerprint`].
     pub(super) request: String,
     pub(super) origin: Origin<'a>,
@@ -317,6 +318,8 @@ impl<C: Command> Rule for Execution<'_, C> {
             tx.recall_counters(&entry.counters);
         }
 
+        // Before the command changes what it is about.
+        let holds = self.condition.map_or(Ok(true), |condition| condition.holds(tx))?;
         let subject = subject(self.actor, tx)?;
         let mut context = Context {
             tx,
@@ -329,6 +332,10 @@ impl<C: Command> Rule for Execution<'_, C> {
             changes: Vec::new(),
         };
         let done = self.command.decide(&mut context)?;
+        // Only a request that would do something is refused for this (RFC 9110, section 13.2.1).
+        if !holds {
+            return Err(Halt::Refused(Refusal::Changed));
+        }
         let settings = context.used_settings.then(|| context.settings().clone());
         let Context { tx, events, changes, denied, .. } = context;
 

@@ -4,9 +4,11 @@
 //! decides, and commits records, ledger entries, audit entry, outbox events and the idempotency
 //! answer in one batch. Queries are methods of [`Marketplace`] too, and ask the policy as commands do.
 
+mod caller;
 mod catalogue;
 mod clients;
 mod command;
+mod condition;
 mod devices;
 mod explain;
 mod follow;
@@ -30,9 +32,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
+pub use caller::Caller;
 pub use catalogue::{CreateProduct, DescribeProduct, MoveProduct, PublishOffer, WithdrawOffer};
 pub use clients::{DescribeClient, RegisterClient, RemoveClient, ReplaceClientSecret, SetClientState};
 pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
+pub use condition::{Condition, InvalidRecordTag, RecordTag, Unchanged};
 pub use devices::{AddCredential, NewCredential, RegisterDevice, RemoveCredential, SetDeviceState};
 pub use explain::{
     AccessExplanation, Bars, ChargeExplanation, Check, DeviceFacts, Finding, LeaseLine, LedgerLine,
@@ -76,6 +80,7 @@ pub const REVISION: u32 = 1;
 
 /// Who may act after registering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Registration {
@@ -90,6 +95,7 @@ pub enum Registration {
 
 /// Whether virtual objects are public at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Publishing {
@@ -103,6 +109,7 @@ pub enum Publishing {
 /// How a marketplace is set up. The same in all processes over one store. Every audit entry of a command
 /// that asked for them has them as they were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Settings {
@@ -373,10 +380,23 @@ impl Marketplace {
         key: Option<&IdempotencyKey>,
         command: &C,
     ) -> Result<C::Done, MarketError> {
+        self.execute_if(actor, key, command, None).await
+    }
+
+    /// As [`execute`](Self::execute), but only if the condition holds when the command is decided; otherwise
+    /// [`Refusal::Changed`].
+    pub async fn execute_if<C: Command>(
+        &self,
+        actor: Actor,
+        key: Option<&IdempotencyKey>,
+        command: &C,
+        condition: Option<&dyn Condition>,
+    ) -> Result<C::Done, MarketError> {
         let execution = Execution {
             actor,
             key,
             command,
+            condition,
             request: fingerprint(command)?,
             origin: Origin::Live {
                 policy: &*self.policy,

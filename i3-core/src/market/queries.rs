@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::caller::memberships_of;
 use super::command::subject_of;
 use super::metering::view;
 use super::{MarketError, Marketplace, Refusal};
@@ -50,11 +51,13 @@ impl Default for PageRequest {
 
 /// A page of items.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Paged<T> {
     /// The items.
     pub items: Vec<T>,
     /// Where the next page begins, if there is one.
     #[serde(serialize_with = "text")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<String>"))]
     pub next: Option<Cursor>,
 }
 
@@ -68,6 +71,7 @@ fn text<S: serde::Serializer>(cursor: &Option<Cursor>, serializer: S) -> Result<
 
 /// What a catalogue shows of a product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ProductCard {
     /// The product.
     pub product: Product,
@@ -77,6 +81,7 @@ pub struct ProductCard {
 
 /// What an account holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Balance {
     /// Of what.
     pub currency: Currency,
@@ -86,6 +91,7 @@ pub struct Balance {
 
 /// An entry of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Numbered<T> {
     /// Its number.
     pub position: u64,
@@ -129,7 +135,7 @@ impl Marketplace {
         Ok(Paged { items, next })
     }
 
-    async fn subject(&self, actor: Actor) -> Result<Subject, MarketError> {
+    pub(super) async fn subject(&self, actor: Actor) -> Result<Subject, MarketError> {
         Ok(match actor {
             Actor::System => Subject::system(),
             Actor::Anonymous => Subject::anonymous(),
@@ -233,8 +239,7 @@ impl Marketplace {
     /// The hubs that a user is a member of, each with the membership.
     pub async fn memberships(&self, actor: Actor, user: UserId) -> Result<Vec<Membership>, MarketError> {
         self.authorize(actor, Action::ViewUser, &Resource::of_user(user)).await?;
-        let scan = declared(Scan::index(Membership::collection(), "by_user", vec![user.to_string().into()]))?;
-        Ok(self.store.all(scan).await?)
+        Ok(self.store.all(memberships_of(user)?).await?)
     }
 
     /// The members of a hub.

@@ -25,6 +25,7 @@ use crate::usage::{Lease, Usage};
 
 /// What one grant was used for and what was paid for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct GrantLine {
     /// The order.
     pub order: OrderId,
@@ -38,6 +39,7 @@ pub struct GrantLine {
 
 /// Something that does not add up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "difference")]
 #[non_exhaustive]
 pub enum Difference {
@@ -109,6 +111,7 @@ pub enum Difference {
 /// The whole picture. Memory grows with the number of orders and entries. Not a snapshot: run it while
 /// nothing changes, or take differences as hints.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Reconciliation {
     /// Every grant.
     pub grants: Vec<GrantLine>,

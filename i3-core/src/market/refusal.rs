@@ -23,6 +23,8 @@ pub enum RefusalKind {
     PaymentRequired,
     /// It was done too often: later it may be done again.
     TooOften,
+    /// What it was made to depend on does not hold.
+    Precondition,
 }
 
 /// The domain says no, and why. Nothing was changed.
@@ -103,6 +105,9 @@ pub enum Refusal {
     /// The same was asked for a moment ago.
     #[error("this was asked for a moment ago: try again later")]
     TooSoon,
+    /// The record is not any more what the one who asks saw.
+    #[error("it was changed since it was looked at")]
+    Changed,
     /// A hub would have no owner.
     #[error("a hub has at least one owner")]
     LastOwner,
@@ -131,6 +136,7 @@ impl Refusal {
             Self::WrongPassword => "wrong_password",
             Self::ResetNotGood => "reset_not_good",
             Self::TooSoon => "too_soon",
+            Self::Changed => "precondition_failed",
             Self::LastOwner => "last_owner",
             Self::Lease(LeaseRefusal::Exhausted) => "quota_exhausted",
             Self::Lease(LeaseRefusal::LeasedElsewhere) => "quota_leased_elsewhere",
@@ -152,6 +158,7 @@ impl Refusal {
             Self::NotFound { .. } | Self::Lease(LeaseRefusal::NoSuchLease) => RefusalKind::NotFound,
             Self::Invalid { .. } => RefusalKind::Invalid,
             Self::SamplesUsedUp | Self::TooSoon => RefusalKind::TooOften,
+            Self::Changed => RefusalKind::Precondition,
             Self::InsufficientFunds | Self::Lease(LeaseRefusal::InsufficientFunds) => {
                 RefusalKind::PaymentRequired
             }

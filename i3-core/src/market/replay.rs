@@ -226,6 +226,7 @@ impl<C: Command + Send> Again for Of<C> {
             actor: entry.actor,
             key: key.as_ref(),
             command: &command,
+            condition: None,
             request: fingerprint(&command)?,
             origin: Origin::Log { entry, text },
         };

@@ -191,6 +191,7 @@ impl Streams for Marketplace {
 
 /// A product's sample, as one person sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct SampleAnswer {
     /// The newest messages, in the order of their numbers; none if none was published since the terms last changed.
     pub samples: Vec<Sample>,

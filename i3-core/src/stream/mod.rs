@@ -26,6 +26,7 @@ use crate::store::{Collection, Column, Entity, Kind, Value};
 
 /// What a seller says of a product's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct StreamDescription {
     /// A JSON Schema that payloads conform to; see [`check_schema`]. Messages that do not are delivered and counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +45,7 @@ impl StreamDescription {
 
 /// What is said of a product's stream, and since which revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct StreamTerms {
     /// The product.
     pub product: ProductId,

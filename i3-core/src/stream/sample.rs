@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 /// What a seller shows of a product to people who have not bought it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SampleTerms {
     /// How many of the newest messages: 1 to [`SampleTerms::MAX_LAST`].
@@ -42,6 +43,7 @@ pub enum InvalidSampleTerms {
 
 /// What a sample shows of a payload.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SampleContent {
@@ -69,6 +71,7 @@ impl fmt::Debug for SampleContent {
 
 /// Why a payload is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Withheld {
@@ -156,6 +159,7 @@ fn remove(document: &mut Json, pointer: &str) {
 
 /// One message as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Sample {
     /// Its sequence number.
     pub sequence: u64,
@@ -169,6 +173,7 @@ pub struct Sample {
 
 /// The newest messages of a product as they are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Samples {
     /// The product.
     pub product: ProductId,
@@ -230,6 +235,7 @@ impl Entity for Samples {
 
 /// How often somebody looked at a product's sample on the last day of doing so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct SampleViews {
     /// The product.
     pub product: ProductId,

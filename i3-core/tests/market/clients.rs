@@ -111,9 +111,9 @@ async fn anothers_client_answers_as_one_that_is_not_there() {
     for id in [client.id, ClientId::from_bits(99)] {
         let describe = DescribeClient {
             client: id,
-            label: "Mine now".parse().unwrap(),
-            scopes: client.scopes.clone(),
-            redirect_uris: BTreeSet::from(["https://attacker.example/".parse().unwrap()]),
+            label: Some("Mine now".parse().unwrap()),
+            scopes: Some(client.scopes.clone()),
+            redirect_uris: Some(BTreeSet::from(["https://attacker.example/".parse().unwrap()])),
         };
         let state = SetClientState { client: id, state: ClientState::Disabled };
         assert_eq!(refusal(market.execute(stranger, None, &describe).await.unwrap_err()), missing);
@@ -162,9 +162,9 @@ async fn whatever_takes_access_from_a_client_is_announced() {
     let client = f.done(f.buyer, &register(ClientKind::Confidential, WEB)).await;
     let describe = |scopes: &[&str]| DescribeClient {
         client: client.id,
-        label: client.label.clone(),
-        scopes: scopes.iter().map(|scope| scope.parse().unwrap()).collect(),
-        redirect_uris: client.redirect_uris.clone(),
+        label: Some(client.label.clone()),
+        scopes: Some(scopes.iter().map(|scope| scope.parse().unwrap()).collect()),
+        redirect_uris: Some(client.redirect_uris.clone()),
     };
     f.done(f.buyer, &describe(&["product:read", "order:create", "order:view"])).await;
     f.done(f.buyer, &ReplaceClientSecret { client: client.id }).await;

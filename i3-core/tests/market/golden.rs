@@ -156,9 +156,9 @@ async fn everything() -> MemoryStore {
     }
     let describe = DescribeProduct {
         product: f.product.id,
-        title: "Air, described anew".parse().unwrap(),
-        description: "Air".parse().unwrap(),
-        tags: Vec::new(),
+        title: Some("Air, described anew".parse().unwrap()),
+        description: Some("Air".parse().unwrap()),
+        tags: Some(Vec::new()),
     };
     run.execute(seller, None, &describe).await.unwrap();
     let free = f.offer(Plan::Free { quota: None }).await;
@@ -232,9 +232,9 @@ async fn everything() -> MemoryStore {
         if kind == ClientKind::Machine {
             let describe = DescribeClient {
                 client,
-                label: "Gateway".parse().unwrap(),
-                scopes: ["order:view"].map(|scope| scope.parse().unwrap()).into(),
-                redirect_uris: BTreeSet::new(),
+                label: Some("Gateway".parse().unwrap()),
+                scopes: Some(["order:view"].map(|scope| scope.parse().unwrap()).into()),
+                redirect_uris: Some(BTreeSet::new()),
             };
             run.execute(buyer, None, &describe).await.unwrap();
             let gone = run.execute(buyer, None, &register).await.unwrap().id;

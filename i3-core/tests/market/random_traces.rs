@@ -272,9 +272,9 @@ impl World {
             Step::Describe(number) => {
                 let describe = DescribeProduct {
                     product: f.product.id,
-                    title: format!("Air \u{fc}ber {number}").parse().unwrap(),
-                    description: "\"Quoted\"\n\\ and a line".parse().unwrap(),
-                    tags: vec![format!("tag-{number}").parse().unwrap()],
+                    title: Some(format!("Air \u{fc}ber {number}").parse().unwrap()),
+                    description: Some("\"Quoted\"\n\\ and a line".parse().unwrap()),
+                    tags: Some(vec![format!("tag-{number}").parse().unwrap()]),
                 };
                 f.market.execute(seller, None, &describe).await.unwrap();
             }

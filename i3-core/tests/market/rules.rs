@@ -98,9 +98,9 @@ async fn an_orders_terms_never_change_whatever_the_seller_does_later() {
     let order = f.buy(fixed(10, 500)).await;
     let describe = i3_core::market::DescribeProduct {
         product: f.product.id,
-        title: "Something else".parse().unwrap(),
-        description: "Other words".parse().unwrap(),
-        tags: vec!["new".parse().unwrap()],
+        title: Some("Something else".parse().unwrap()),
+        description: Some("Other words".parse().unwrap()),
+        tags: Some(vec!["new".parse().unwrap()]),
     };
     f.done(f.seller, &describe).await;
     f.done(f.seller, &WithdrawOffer { offer: order.offer }).await;

@@ -1,20 +1,38 @@
 //! Accounts of the ledger: what they hold, and how that came.
 
-use axum::routing::get;
-use axum::{Json, Router};
+use i3_core::access::Action;
 use i3_core::ledger::{Account, Entry, Holder};
-use i3_core::market::{Balance, Paged};
+use i3_core::market::Balance;
 use i3_core::money::Currency;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::AppState;
 use super::problem::Problem;
+use super::representation::{Linked, Listed, Shown};
 use super::request::{Answer, Api, InPath, InQuery, page_request};
+use super::route::{Routes, about};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/accounts/{holder}/balances", get(balances))
-        .route("/accounts/{holder}/entries", get(entries))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/accounts/{holder}/balances",
+            balances,
+            about(
+                "list_balances",
+                "What an account holds; the holder is a user, a hub, an order, `fees` or `external`",
+            )
+            .permission(Action::ViewAccount)
+            .permission(Action::ViewHub)
+            .permission(Action::Audit),
+        )
+        .get(
+            "/accounts/{holder}/entries",
+            entries,
+            about("list_entries", "How an account came to what it holds")
+                .permission(Action::ViewAccount)
+                .permission(Action::ViewHub)
+                .permission(Action::Audit),
+        )
 }
 
 /// The holder that a path names: a user's id, a hub's, an order's, `fees` or `external`.
@@ -33,17 +51,20 @@ fn holder(name: &str) -> Answer<Holder> {
     })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Balances {
     items: Vec<Balance>,
 }
 
-async fn balances(api: Api, InPath(name): InPath<String>) -> Answer<Json<Balances>> {
+impl Linked for Balances {}
+impl Linked for Entry {}
+
+async fn balances(api: Api, InPath(name): InPath<String>) -> Answer<Shown<Balances>> {
     let items = api.market().balances(api.actor, holder(&name)?).await.map_err(|error| api.refused(error))?;
-    Ok(Json(Balances { items }))
+    api.show(Balances { items }).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EntriesQuery {
     currency: Currency,
@@ -55,8 +76,10 @@ async fn entries(
     api: Api,
     InPath(name): InPath<String>,
     InQuery(query): InQuery<EntriesQuery>,
-) -> Answer<Json<Paged<Entry>>> {
+) -> Answer<Shown<Listed<Entry>>> {
     let account = Account { holder: holder(&name)?, currency: query.currency };
     let page = page_request(query.after.as_deref(), query.limit)?;
-    api.market().entries(api.actor, account, &page).await.map(Json).map_err(|error| api.refused(error))
+    let entries =
+        api.market().entries(api.actor, account, &page).await.map_err(|error| api.refused(error))?;
+    api.list(entries).await
 }

@@ -2,33 +2,91 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use i3_core::access::Action;
 use i3_core::id::ClientId;
 use i3_core::market::{
-    DescribeClient, Paged, RegisterClient, RemoveClient, ReplaceClientSecret, SetClientState,
+    Caller, DescribeClient, RecordTag, RegisterClient, RemoveClient, ReplaceClientSecret, SetClientState,
 };
 use i3_core::name::Label;
 use i3_core::oauth::{Client, ClientKind, ClientState, RedirectUri, Scope};
+use i3_core::store::StoreError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
-use super::{AppState, created};
+use super::representation::{Created, Linked, Links, Listed, Shown};
+use super::request::{Answer, Api, Body, Edit, InPath, InQuery, PageQuery, Patch};
+use super::route::{Done, Routes, about};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/clients", get(list).post(register))
-        .route("/clients/{client}", get(show).put(describe).delete(remove))
-        .route("/clients/{client}/secret", post(replace_secret))
-        .route("/clients/{client}/state", put(set_state))
+pub(super) fn routes() -> Routes {
+    let manages = |id, summary| about(id, summary).in_person().permission(Action::ManageClient);
+    Routes::new()
+        .post(
+            "/clients",
+            register,
+            about("register_client", "Registers an OAuth2 client")
+                .in_person()
+                .permission(Action::RegisterClient),
+        )
+        .get("/clients", list, manages("list_clients", "One's own OAuth2 clients"))
+        .get("/clients/{client}", show, manages("show_client", "An OAuth2 client"))
+        .put(
+            "/clients/{client}",
+            describe,
+            manages("describe_client", "Changes a client's label, scopes and redirect URIs")
+                .relation("describe"),
+        )
+        .patch(
+            "/clients/{client}",
+            edit,
+            manages("edit_client", "Changes some of a client's label, scopes and redirect URIs")
+                .relation("describe"),
+        )
+        .delete("/clients/{client}", remove, manages("remove_client", "Removes a client").relation("delete"))
+        .post(
+            "/clients/{client}/secret",
+            replace_secret,
+            manages("replace_client_secret", "Gives a client another secret").relation("replace-secret"),
+        )
+        .put(
+            "/clients/{client}/state",
+            set_state,
+            manages("set_client_state", "Switches a client off or on").relation("set-state"),
+        )
 }
 
-#[derive(Debug, Deserialize)]
+impl Linked for Client {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        RecordTag::of(self).map(Some)
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        let own = format!("/clients/{}", self.id);
+        links.own(&own);
+        if caller.may_with(Action::ManageClient, self.owner) {
+            links.action("describe", &own);
+            links.action("delete", &own);
+            links.action("set-state", format!("{own}/state"));
+            if self.kind != ClientKind::Public {
+                links.action("replace-secret", format!("{own}/secret"));
+            }
+        }
+    }
+}
+
+impl Linked for WithSecret {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        self.client.tag()
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        self.client.links(caller, links);
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Registration {
+struct ClientRegistration {
     label: Label,
     kind: ClientKind,
     scopes: BTreeSet<Scope>,
@@ -37,7 +95,8 @@ struct Registration {
 }
 
 /// A client with its secret.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ClientWithSecret")]
 struct WithSecret {
     #[serde(flatten)]
     client: Client,
@@ -60,27 +119,27 @@ fn check(api: &Api, scopes: &BTreeSet<Scope>) -> Answer<()> {
     }
 }
 
-async fn register(api: Api, Body(body): Body<Registration>) -> Answer<Response> {
+async fn register(api: Api, Body(body): Body<ClientRegistration>) -> Answer<Created<WithSecret>> {
     api.in_person()?;
     check(&api, &body.scopes)?;
-    let Registration { label, kind, scopes, redirect_uris } = body;
+    let ClientRegistration { label, kind, scopes, redirect_uris } = body;
     let client = api.execute(RegisterClient { label, kind, scopes, redirect_uris }).await?;
-    Ok(created(format!("/api/v1/clients/{}", client.id), Json(WithSecret::of(&api, client))))
+    api.created(format!("/clients/{}", client.id), WithSecret::of(&api, client)).await
 }
 
-async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Json<Paged<Client>>> {
+async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<Client>>> {
     let clients = api.market().clients(api.actor, api.in_person()?, &page.request()?).await;
-    clients.map(Json).map_err(|error| api.refused(error))
+    api.list(clients.map_err(|error| api.refused(error))?).await
 }
 
-async fn show(api: Api, InPath(client): InPath<ClientId>) -> Answer<Json<Client>> {
+async fn show(api: Api, InPath(client): InPath<ClientId>) -> Answer<Shown<Client>> {
     api.in_person()?;
-    api.market().client(api.actor, client).await.map(Json).map_err(|error| api.refused(error))
+    api.show(api.market().client(api.actor, client).await.map_err(|error| api.refused(error))?).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Description {
+struct ClientDescription {
     label: Label,
     scopes: BTreeSet<Scope>,
     #[serde(default)]
@@ -90,37 +149,69 @@ struct Description {
 async fn describe(
     api: Api,
     InPath(client): InPath<ClientId>,
-    Body(body): Body<Description>,
-) -> Answer<Json<Client>> {
+    Body(body): Body<ClientDescription>,
+) -> Answer<Shown<Client>> {
     api.in_person()?;
     check(&api, &body.scopes)?;
-    let Description { label, scopes, redirect_uris } = body;
-    Ok(Json(api.execute(DescribeClient { client, label, scopes, redirect_uris }).await?))
+    let ClientDescription { label, scopes, redirect_uris } = body;
+    let command = DescribeClient {
+        client,
+        label: Some(label),
+        scopes: Some(scopes),
+        redirect_uris: Some(redirect_uris),
+    };
+    api.show(api.execute_on::<Client, _>(client, command).await?).await
 }
 
-async fn replace_secret(api: Api, InPath(client): InPath<ClientId>) -> Answer<Json<WithSecret>> {
+/// What a client shall be; what is left out stays.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct ClientPatch {
+    label: Edit<Label>,
+    /// `null`: none.
+    scopes: Edit<BTreeSet<Scope>>,
+    /// `null`: none.
+    redirect_uris: Edit<BTreeSet<RedirectUri>>,
+}
+
+async fn edit(
+    api: Api,
+    InPath(client): InPath<ClientId>,
+    Patch(patch): Patch<ClientPatch>,
+) -> Answer<Shown<Client>> {
     api.in_person()?;
-    let client = api.execute(ReplaceClientSecret { client }).await?;
-    Ok(Json(WithSecret::of(&api, client)))
+    let (label, scopes) = (patch.label.required("label")?, patch.scopes.or_default());
+    if let Some(scopes) = &scopes {
+        check(&api, scopes)?;
+    }
+    let command = DescribeClient { client, label, scopes, redirect_uris: patch.redirect_uris.or_default() };
+    api.show(api.execute_on::<Client, _>(client, command).await?).await
 }
 
-#[derive(Debug, Deserialize)]
+async fn replace_secret(api: Api, InPath(client): InPath<ClientId>) -> Answer<Shown<WithSecret>> {
+    api.in_person()?;
+    let client = api.execute_on::<Client, _>(client, ReplaceClientSecret { client }).await?;
+    api.show(WithSecret::of(&api, client)).await
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct State {
+struct ClientStateChange {
     state: ClientState,
 }
 
 async fn set_state(
     api: Api,
     InPath(client): InPath<ClientId>,
-    Body(body): Body<State>,
-) -> Answer<Json<Client>> {
+    Body(body): Body<ClientStateChange>,
+) -> Answer<Shown<Client>> {
     api.in_person()?;
-    Ok(Json(api.execute(SetClientState { client, state: body.state }).await?))
+    let command = SetClientState { client, state: body.state };
+    api.show(api.execute_on::<Client, _>(client, command).await?).await
 }
 
-async fn remove(api: Api, InPath(client): InPath<ClientId>) -> Answer<StatusCode> {
+async fn remove(api: Api, InPath(client): InPath<ClientId>) -> Answer<Done> {
     api.in_person()?;
-    api.execute(RemoveClient { client }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.execute_on::<Client, _>(client, RemoveClient { client }).await?;
+    Ok(Done)
 }

@@ -1,36 +1,60 @@
 //! Devices and their credentials. No answer holds a password or its hash.
 
-use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
 use i3_auth::Secret;
 use i3_auth::device_token::{DevicePublicKey, looks_like_token};
+use i3_core::access::Action;
 use i3_core::device::{Credential, CredentialKind, Device, DeviceState, KeyAlgorithm};
 use i3_core::id::{CredentialId, DeviceId, HubId};
 use i3_core::market::{
-    AddCredential, NewCredential, Paged, RegisterDevice, RemoveCredential, SetDeviceState,
+    AddCredential, Caller, NewCredential, Paged, RecordTag, RegisterDevice, RemoveCredential, SetDeviceState,
 };
 use i3_core::name::{AuthId, Label, Slug};
+use i3_core::store::StoreError;
 use i3_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
+use super::representation::{Created, Linked, Links, Listed, Shown};
 use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
+use super::route::{Done, Routes, about};
 use super::users::hash;
-use super::{AppState, created};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/hubs/{hub}/devices", get(list).post(register))
-        .route("/devices/{device}", get(show))
-        .route("/devices/{device}/state", put(set_state))
-        .route("/devices/{device}/credentials", post(add_credential))
-        .route("/devices/{device}/credentials/{credential}", delete(remove_credential))
+pub(super) fn routes() -> Routes {
+    let manages = |id, summary| about(id, summary).permission(Action::ManageDevices);
+    Routes::new()
+        .get(
+            "/hubs/{hub}/devices",
+            list,
+            about("list_devices", "The devices of a hub").permission(Action::ViewHub),
+        )
+        .post(
+            "/hubs/{hub}/devices",
+            register,
+            manages("register_device", "Registers a device of a hub").relation("register-device"),
+        )
+        .get("/devices/{device}", show, about("show_device", "A device").permission(Action::ViewHub))
+        .put(
+            "/devices/{device}/state",
+            set_state,
+            manages("set_device_state", "Lets a device connect or not").relation("set-state"),
+        )
+        .post(
+            "/devices/{device}/credentials",
+            add_credential,
+            manages("add_credential", "Gives a device one more password or key").relation("add-credential"),
+        )
+        .delete(
+            "/devices/{device}/credentials/{credential}",
+            remove_credential,
+            manages("remove_credential", "Takes a password or key away from a device")
+                .relation("remove-credential"),
+        )
 }
 
 /// What is shown of a credential.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Credential")]
 struct CredentialView {
     id: CredentialId,
     kind: &'static str,
@@ -55,8 +79,11 @@ impl From<Credential> for CredentialView {
 }
 
 /// What is shown of a device.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Device")]
 struct DeviceView {
+    #[serde(skip)]
+    tag: Option<RecordTag>,
     id: DeviceId,
     hub: HubId,
     name: Slug,
@@ -68,19 +95,47 @@ struct DeviceView {
     registered: Timestamp,
 }
 
-impl From<Device> for DeviceView {
-    fn from(device: Device) -> Self {
+impl DeviceView {
+    fn of(device: Device) -> Answer<Self> {
+        let tag = Some(RecordTag::of(&device)?);
         let Device { id, hub, name, title, auth_id, state, credentials, registered } = device;
         let credentials = credentials.into_iter().map(CredentialView::from).collect();
-        Self { id, hub, name, title, auth_id, state, credentials, registered }
+        Ok(Self { tag, id, hub, name, title, auth_id, state, credentials, registered })
     }
 }
 
-#[derive(Debug, Deserialize)]
+impl Linked for DeviceView {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        Ok(self.tag.clone())
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        let own = format!("/devices/{}", self.id);
+        links.own(&own);
+        links.to("hub", format!("/hubs/{}", self.hub));
+        if caller.may_in_hub(Action::ManageDevices, self.hub) {
+            links.action("set-state", format!("{own}/state"));
+            links.action("add-credential", format!("{own}/credentials"));
+            for credential in &self.credentials {
+                links.action("remove-credential", format!("{own}/credentials/{}", credential.id));
+            }
+        }
+    }
+}
+
+/// A password or a key that a device shall log in with.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
+#[schemars(rename = "NewCredential")]
 enum CredentialRequest {
-    Password { password: Secret },
-    PublicKey { pem: String, algorithm: Option<KeyAlgorithm> },
+    Password {
+        #[schemars(with = "String")]
+        password: Secret,
+    },
+    PublicKey {
+        pem: String,
+        algorithm: Option<KeyAlgorithm>,
+    },
 }
 
 impl CredentialRequest {
@@ -101,78 +156,92 @@ impl CredentialRequest {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// A device to be registered.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Registration {
+struct DeviceRegistration {
     name: Slug,
     title: Label,
     credential: CredentialRequest,
 }
 
-async fn register(api: Api, InPath(hub): InPath<HubId>, Body(body): Body<Registration>) -> Answer<Response> {
+async fn register(
+    api: Api,
+    InPath(hub): InPath<HubId>,
+    Body(body): Body<DeviceRegistration>,
+) -> Answer<Created<DeviceView>> {
     let credential = body.credential.checked(&api).await?;
     let device = api.execute(RegisterDevice { hub, name: body.name, title: body.title, credential }).await?;
-    Ok(created(format!("/api/v1/devices/{}", device.id), Json(DeviceView::from(device))))
+    api.created(format!("/devices/{}", device.id), DeviceView::of(device)?).await
 }
 
 async fn list(
     api: Api,
     InPath(hub): InPath<HubId>,
     InQuery(page): InQuery<PageQuery>,
-) -> Answer<Json<Paged<DeviceView>>> {
+) -> Answer<Shown<Listed<DeviceView>>> {
     let devices = api.market().devices(api.actor, hub, &page.request()?).await;
     let Paged { items, next } = devices.map_err(|error| api.refused(error))?;
-    Ok(Json(Paged { items: items.into_iter().map(DeviceView::from).collect(), next }))
+    let items = items.into_iter().map(DeviceView::of).collect::<Answer<_>>()?;
+    api.list(Paged { items, next }).await
 }
 
-async fn show(api: Api, InPath(device): InPath<DeviceId>) -> Answer<Json<DeviceView>> {
+async fn show(api: Api, InPath(device): InPath<DeviceId>) -> Answer<Shown<DeviceView>> {
     let device = api.market().device(api.actor, device).await.map_err(|error| api.refused(error))?;
-    Ok(Json(device.into()))
+    api.show(DeviceView::of(device)?).await
 }
 
-#[derive(Debug, Deserialize)]
+/// The state that a device shall be in.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct State {
+struct DeviceStateChange {
     state: DeviceState,
 }
 
 async fn set_state(
     api: Api,
     InPath(device): InPath<DeviceId>,
-    Body(body): Body<State>,
-) -> Answer<StatusCode> {
-    api.execute(SetDeviceState { device, state: body.state }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Body(body): Body<DeviceStateChange>,
+) -> Answer<Done> {
+    api.execute_on::<Device, _>(device, SetDeviceState { device, state: body.state }).await?;
+    Ok(Done)
 }
 
-#[derive(Debug, Deserialize)]
+/// A password or a key with the time in which it is good.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Addition {
+struct CredentialAddition {
     credential: CredentialRequest,
     not_before: Option<Timestamp>,
     not_after: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+/// A credential that was added.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AddedCredential")]
 struct Added {
     id: CredentialId,
 }
 
+impl Linked for Added {}
+
 async fn add_credential(
     api: Api,
     InPath(device): InPath<DeviceId>,
-    Body(body): Body<Addition>,
-) -> Answer<Response> {
+    Body(body): Body<CredentialAddition>,
+) -> Answer<Created<Added>> {
     let credential = body.credential.checked(&api).await?;
-    let Addition { not_before, not_after, .. } = body;
-    let id = api.execute(AddCredential { device, credential, not_before, not_after }).await?;
-    Ok(created(format!("/api/v1/devices/{device}/credentials/{id}"), Json(Added { id })))
+    let CredentialAddition { not_before, not_after, .. } = body;
+    let id = api
+        .execute_on::<Device, _>(device, AddCredential { device, credential, not_before, not_after })
+        .await?;
+    api.created(format!("/devices/{device}/credentials/{id}"), Added { id }).await
 }
 
 async fn remove_credential(
     api: Api,
     InPath((device, credential)): InPath<(DeviceId, CredentialId)>,
-) -> Answer<StatusCode> {
-    api.execute(RemoveCredential { device, credential }).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Answer<Done> {
+    api.execute_on::<Device, _>(device, RemoveCredential { device, credential }).await?;
+    Ok(Done)
 }

@@ -2,30 +2,61 @@
 
 use std::collections::BTreeSet;
 
-use axum::response::Response;
-use axum::routing::{delete, get};
-use axum::{Json, Router};
-use i3_core::access::Role;
+use i3_core::access::{Action, Role};
 use i3_core::id::InvitationId;
 use i3_core::invitation::Invitation;
-use i3_core::market::{Invite, Paged, WithdrawInvitation};
+use i3_core::market::{Caller, Invite, RecordTag, WithdrawInvitation};
 use i3_core::name::Label;
+use i3_core::store::StoreError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::representation::{Created, Linked, Links, Listed, Shown};
 use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
-use super::{AppState, created};
+use super::route::{Routes, about};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/invitations", get(list).post(invite))
-        .route("/invitations/{invitation}", delete(withdraw).get(show))
+pub(super) fn routes() -> Routes {
+    let manages = |id, summary| about(id, summary).permission(Action::ManageUsers);
+    Routes::new()
+        .get("/invitations", list, manages("list_invitations", "All invitations"))
+        .post("/invitations", invite, manages("invite", "Gives leave to open accounts"))
+        .get("/invitations/{invitation}", show, manages("show_invitation", "An invitation"))
+        .delete(
+            "/invitations/{invitation}",
+            withdraw,
+            manages("withdraw_invitation", "Takes an invitation back").relation("delete"),
+        )
+}
+
+impl Linked for Invitation {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        RecordTag::of(self).map(Some)
+    }
+
+    fn links(&self, _: &Caller, links: &mut Links<'_>) {
+        let own = format!("/invitations/{}", self.id);
+        links.own(&own);
+        links.action("delete", own);
+    }
+}
+
+impl Linked for Invited {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        self.invitation.tag()
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        self.invitation.links(caller, links);
+    }
 }
 
 /// How long an invitation is good if nothing is said.
 const LIFETIME: u64 = 7 * 24 * 60 * 60;
 
-#[derive(Debug, Deserialize)]
+/// Who shall be invited.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewInvitation")]
 struct Wanted {
     label: Label,
     #[serde(default)]
@@ -34,15 +65,16 @@ struct Wanted {
     lifetime_seconds: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct Invited<'a> {
+/// An invitation with its text.
+#[derive(Serialize, JsonSchema)]
+struct Invited {
     /// What the guest has to present: shown here, and made again for no one else.
-    token: &'a str,
+    token: String,
     #[serde(flatten)]
     invitation: Invitation,
 }
 
-async fn invite(api: Api, Body(body): Body<Wanted>) -> Answer<Response> {
+async fn invite(api: Api, Body(body): Body<Wanted>) -> Answer<Created<Invited>> {
     let command = Invite {
         label: body.label,
         roles: body.roles,
@@ -51,19 +83,21 @@ async fn invite(api: Api, Body(body): Body<Wanted>) -> Answer<Response> {
     };
     let invitation = api.execute(command).await?;
     let text = api.access().leaves.invitation(invitation.id);
-    let place = format!("/api/v1/invitations/{}", invitation.id);
-    Ok(created(place, Json(Invited { token: text.expose(), invitation })))
+    let place = format!("/invitations/{}", invitation.id);
+    api.created(place, Invited { token: text.expose().to_owned(), invitation }).await
 }
 
-async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Json<Paged<Invitation>>> {
+async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<Invitation>>> {
     let invitations = api.market().invitations(api.actor, &page.request()?).await;
-    invitations.map(Json).map_err(|error| api.refused(error))
+    api.list(invitations.map_err(|error| api.refused(error))?).await
 }
 
-async fn show(api: Api, InPath(invitation): InPath<InvitationId>) -> Answer<Json<Invitation>> {
-    api.market().invitation(api.actor, invitation).await.map(Json).map_err(|error| api.refused(error))
+async fn show(api: Api, InPath(invitation): InPath<InvitationId>) -> Answer<Shown<Invitation>> {
+    let found = api.market().invitation(api.actor, invitation).await;
+    api.show(found.map_err(|error| api.refused(error))?).await
 }
 
-async fn withdraw(api: Api, InPath(invitation): InPath<InvitationId>) -> Answer<Json<Invitation>> {
-    api.execute(WithdrawInvitation { invitation }).await.map(Json)
+async fn withdraw(api: Api, InPath(invitation): InPath<InvitationId>) -> Answer<Shown<Invitation>> {
+    let command = WithdrawInvitation { invitation };
+    api.show(api.execute_on::<Invitation, _>(invitation, command).await?).await
 }

@@ -1,58 +1,36 @@
 //! The REST interface, under `/api/v1`.
 //!
-//! Requests and answers are JSON. Times are RFC 3339 text in UTC. Money is an integer of the currency's
-//! minor units (`1234` with `EUR` is 12.34 euros) and the currency's text beside it; a `unit_price` is an
-//! integer of billionths of the currency's unit. A field that is not known is an error.
-//!
-//! - **Who asks**: `Authorization: Bearer` with an API token, which `POST /tokens` gives for a name and a
-//!   password. Without one the caller is anonymous and may do what the policy lets anybody do.
-//!   Or with an `OAuth2` access token, which a program gets at `/oauth/token`: it needs the scope `api:read` for `GET`
-//!   and `api:write` for everything else, and may not manage clients and API tokens, which is done in person.
-//! - **Once only**: every command takes an `Idempotency-Key` (1 to 64 visible ASCII characters, one space of
-//!   keys for each user); the same request under the same key has one effect and one answer. Signing in
-//!   and token revocation take none: the one gives another token each time, the other is the same twice.
-//! - **Lists** take `?limit=` (1 to 200, 50 by default) and `?after=` with the `next` of the page before;
-//!   there is no further page when `next` is null.
-//! - **Errors** are problem details (RFC 9457) with a stable `code`.
-//!
-//! | | | |
-//! |---|---|---|
-//! | `POST /users` | open an account | anybody |
-//! | `GET /users`, `GET /users/{user}`, `GET /users/me` | see accounts | |
-//! | `PUT /users/{user}` | what one says of oneself | |
-//! | `POST /users/{user}/approve`, `…/reject`, `…/reinstate`, `…/suspend`, `PUT …/roles` | manage accounts | |
-//! | `POST /invitations`, `GET /invitations`, `DELETE /invitations/{invitation}` | give leave to open accounts | |
-//! | `GET /users/{user}/hubs`, `GET /users/{user}/orders` | what a user has | |
-//! | `POST /users/{user}/top-ups` | credit an account | |
-//! | `POST /tokens`, `GET /tokens`, `DELETE /tokens`, `DELETE /tokens/current`, `DELETE /tokens/{token}` | sign in; one's own tokens; end all, this or another one | |
-//! | `POST /session`, `GET /session`, `DELETE /session` | sign in and out with a cookie, for browsers | |
-//! | `PUT /users/{user}/password` | set another password; all other logins end | in person |
-//! | `POST /password-resets`, `POST /password-resets/redemption` | be mailed leave to set a password; set it | anybody |
-//! | `POST /clients`, `GET /clients`, `GET`, `PUT`, `DELETE /clients/{client}`, `POST …/secret`, `PUT …/state` | one's own OAuth2 clients | in person |
-//! | `POST /hubs`, `GET /hubs/{hub}`, `PUT /hubs/{hub}/state` | hubs | `GET`: anybody |
-//! | `GET /hubs/{hub}/members`, `PUT`, `DELETE /hubs/{hub}/members/{user}` | members | |
-//! | `GET`, `POST /hubs/{hub}/devices`, `GET /devices/{device}`, `PUT /devices/{device}/state` | devices | |
-//! | `POST /devices/{device}/credentials`, `DELETE …/credentials/{credential}` | credentials | |
-//! | `GET`, `POST /hubs/{hub}/products`, `PUT /products/{product}`, `PUT …/state` | products | |
-//! | `GET /products`, `GET /products/{product}`, `GET …/offers`, `GET …/ratings` | the catalogue | anybody |
-//! | `GET /products/{product}/stream`, `GET …/quality` | schema and sample terms; what was measured of its messages | anybody |
-//! | `PUT /products/{product}/stream` | change schema and sample terms | |
-//! | `GET /products/{product}/sample` | the last messages, redacted, so often a day | who may buy; its hub |
-//! | `POST /products/{product}/offers`, `POST /offers/{offer}/withdraw` | offers | |
-//! | `POST /orders`, `GET /orders`, `GET /orders/{order}`, `GET /hubs/{hub}/orders` | buy; see orders | |
-//! | `GET`, `POST /orders/{order}/password` | the MQTT password; replace it | the buyer |
-//! | `POST /orders/{order}/cancel`, `POST /orders/{order}/revoke` | end an order | |
-//! | `GET /orders/{order}/grant`, `GET /orders/{order}/statement` | access, usage and costs | |
-//! | `PUT /orders/{order}/rating` | rate what was received | |
-//! | `GET /explain/devices/{device}?topic=`, `GET /explain/orders/{order}`, `GET …/charge` | why | who may see the hub or the order |
-//! | `GET /accounts/{holder}/balances`, `GET /accounts/{holder}/entries?currency=` | money; the holder is a user, a hub, an order, `fees` or `external` | |
-//! | `GET /events`, `GET /audit`, `GET /audit/verification`, `GET /reconciliation` | operation | |
-//! | `GET /health` | whether the store answers | anybody |
+//! What it offers is declared in the modules of this folder, once for each route; see [`route`]. `docs/rest.md` has
+//! the table, `/api/v1/openapi.json` and `/api/v1/docs` the whole.
+
+/// What holds for all of the interface; told by its description too.
+pub(crate) const ABOUT: &str = "\
+Answers are `application/json`, `application/hal+json` (with links that say what the caller may do) or \
+`application/xml`, as `Accept` says; bodies are taken in the same three. Times are RFC 3339 text in UTC. Money is an \
+integer of the currency's minor units (`1234` with `EUR` is 12.34 euros) and the currency beside it; a `unit_price` is \
+an integer of billionths of the currency's unit. Members and parameters that are not known are refused.
+
+Who asks: `Authorization: Bearer` with an API token, which `POST /tokens` gives for a name and a password. Without \
+one the caller is anonymous and may do what the policy lets anybody do. Or with an OAuth2 access token, which a program \
+gets at `/oauth/token`: it needs the scope `api:read` for `GET` and `api:write` for everything else, and may not \
+manage clients and API tokens, which is done in person.
+
+Once only: every command takes an `Idempotency-Key` (1 to 64 visible ASCII characters, one space of keys for each \
+user); the same request under the same key has one effect and one answer.
+
+Unchanged only: what has an `ETag` takes `If-None-Match` when it is asked for, and `If-Match` when it is changed.
+
+Lists take `limit` (1 to 200, 50 by default) and `after` with the `next` of the page before, which `Link` and HAL's \
+links have too; there is no further page when `next` is null.
+
+Errors are problem details (RFC 9457) with a stable `code`.";
 
 mod accounts;
+mod body;
 mod clients;
 mod devices;
 mod explain;
+mod html;
 mod hubs;
 mod invitations;
 pub(crate) mod oauth;
@@ -61,21 +39,27 @@ mod orders;
 mod passwords;
 mod problem;
 mod products;
+mod representation;
 mod request;
+mod route;
 mod sessions;
 mod tokens;
 mod users;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::{CACHE_CONTROL, LOCATION};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::map_response;
-use axum::response::{IntoResponse, Response};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{from_fn, map_response};
+use axum::response::Response;
 use i3_core::market::Marketplace;
+
+pub use route::{Operation, Who};
 
 use crate::{Access, Assembly};
 use problem::Problem;
+use representation::represent;
+use route::{Routes, described};
 
 /// The longest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -95,12 +79,9 @@ impl From<&Assembly> for AppState {
     }
 }
 
-/// The whole interface, to be served or merged into another router.
-///
-/// Serve it with connect info (`into_make_service_with_connect_info::<SocketAddr>()`), or guesses at
-/// passwords are limited by name only.
-pub fn router(state: AppState) -> Router {
-    let routes = Router::new()
+/// All that is declared.
+fn routes() -> Routes {
+    Routes::new()
         .merge(users::routes())
         .merge(tokens::routes())
         .merge(sessions::routes())
@@ -113,32 +94,53 @@ pub fn router(state: AppState) -> Router {
         .merge(products::routes())
         .merge(orders::routes())
         .merge(accounts::routes())
-        .merge(operation::routes());
+        .merge(operation::routes())
+}
+
+/// Every operation of the interface, as it is declared: for tests and tables of all of them.
+pub fn operations() -> Vec<Operation> {
+    routes().operations()
+}
+
+/// The `OpenAPI` document of the interface.
+pub fn openapi() -> serde_json::Value {
+    route::document(&routes())
+}
+
+/// The whole interface, to be served or merged into another router, also [below a path](Router::nest) of it: links
+/// and places are told as the client sees them.
+///
+/// Serve it with connect info (`into_make_service_with_connect_info::<SocketAddr>()`), or guesses at
+/// passwords are limited by name only.
+pub fn router(state: AppState) -> Router {
+    let routes = routes();
+    let pages = described(&routes);
+    let api = routes
+        .into_router()
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(represent));
     Router::new()
-        .nest("/api/v1", routes)
+        .nest("/api/v1", pages.merge(api))
         .merge(oauth::routes())
-        .fallback(async |request: Request| {
-            let detail = format!("there is nothing at `{}`", request.uri().path());
-            Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)
-        })
-        .method_not_allowed_fallback(async |request: Request| {
-            let detail = format!("`{}` is not possible here", request.method());
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        })
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         // Answers hold passwords, tokens and balances.
         .layer(map_response(async |mut response: Response| {
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            let headers = response.headers_mut();
+            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
             response
         }))
         .with_state(state)
 }
 
-/// 201, with where the new thing is.
-fn created(place: String, body: impl IntoResponse) -> Response {
-    let location: Option<(HeaderName, HeaderValue)> =
-        HeaderValue::try_from(place).ok().map(|place| (LOCATION, place));
-    let mut response = (StatusCode::CREATED, body).into_response();
-    response.headers_mut().extend(location);
-    response
+async fn no_such_route(request: Request) -> Problem {
+    let detail = format!("there is nothing at `{}`", request.uri().path());
+    Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    let detail = format!("`{}` is not possible here", request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }

@@ -24,6 +24,7 @@ use i3_core::oauth::Scope;
 use serde::Serialize;
 
 use super::AppState;
+use super::html::escaped;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -274,30 +275,4 @@ fn page(status: StatusCode, body: &str) -> Response {
         (REFERRER_POLICY, "no-referrer"),
     ];
     (status, headers, Html(html)).into_response()
-}
-
-/// A text as HTML shows it, also in attributes.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
-    }
-    html
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_in_a_text_is_markup() {
-        assert_eq!(escaped("<b a=\"x\" b='y'>&"), "&lt;b a=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
-    }
 }

@@ -1,38 +1,118 @@
 //! Orders: buying, receiving, ending and rating.
 
 use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use i3_core::access::{Action, Resource};
 use i3_core::grant::Grant;
 use i3_core::id::{GrantId, OfferId, OrderId};
 use i3_core::market::{
-    CancelOrder, Paged, Purchase, RateProduct, Refusal, ReplaceOrderPassword, RevokeGrant,
+    Caller, CancelOrder, Purchase, RateProduct, RecordTag, Refusal, ReplaceOrderPassword, RevokeGrant,
 };
 use i3_core::name::{Prose, Topic};
-use i3_core::order::Order;
+use i3_core::order::{Order, OrderState};
 use i3_core::rating::{Rating, Stars};
 use i3_core::statement::Statement;
+use i3_core::store::StoreError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::representation::{Created, Linked, Links, Listed, Shown};
 use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
-use super::{AppState, created};
+use super::route::{Done, Routes, about};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/orders", get(list).post(purchase))
-        .route("/orders/{order}", get(show))
-        .route("/orders/{order}/password", get(password).post(replace_password))
-        .route("/orders/{order}/cancel", post(cancel))
-        .route("/orders/{order}/revoke", post(revoke))
-        .route("/orders/{order}/grant", get(grant))
-        .route("/orders/{order}/statement", get(statement))
-        .route("/orders/{order}/rating", put(rate))
+pub(super) fn routes() -> Routes {
+    let sees = |id, summary| about(id, summary).permission(Action::ViewOrder).permission(Action::ViewHub);
+    Routes::new()
+        .get(
+            "/orders",
+            list,
+            about("list_orders", "One's own orders, newest first").permission(Action::ViewOrder),
+        )
+        .post(
+            "/orders",
+            purchase,
+            about("purchase", "Buys an offer")
+                .permission(Action::Purchase)
+                .relation("buy")
+                .refusal(StatusCode::PAYMENT_REQUIRED)
+                .refusal(StatusCode::NOT_FOUND),
+        )
+        .get("/orders/{order}", show, sees("show_order", "An order: for its buyer and for its seller"))
+        .get(
+            "/orders/{order}/password",
+            password,
+            about("show_order_password", "What the buyer's MQTT client logs in with")
+                .permission(Action::ManageOrder)
+                .relation("password"),
+        )
+        .post(
+            "/orders/{order}/password",
+            replace_password,
+            about("replace_order_password", "Replaces the MQTT password")
+                .permission(Action::ManageOrder)
+                .relation("password"),
+        )
+        .post(
+            "/orders/{order}/cancel",
+            cancel,
+            about("cancel_order", "Ends an order; what was not delivered is paid back")
+                .permission(Action::ManageOrder)
+                .relation("cancel"),
+        )
+        .post(
+            "/orders/{order}/revoke",
+            revoke,
+            about("revoke_grant", "Takes an order's access away")
+                .permission(Action::RevokeGrant)
+                .relation("revoke"),
+        )
+        .get("/orders/{order}/grant", grant, sees("show_grant", "The access that an order gives"))
+        .get("/orders/{order}/statement", statement, sees("show_statement", "What was used and what it cost"))
+        .put(
+            "/orders/{order}/rating",
+            rate,
+            about("rate", "Rates what was received").permission(Action::Rate).relation("rate"),
+        )
 }
 
+impl Linked for Order {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        RecordTag::of(self).map(Some)
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        let own = format!("/orders/{}", self.id);
+        links.own(&own);
+        links.to("product", format!("/products/{}", self.product));
+        links.to("hub", format!("/hubs/{}", self.terms.hub));
+        links.to("grant", format!("{own}/grant"));
+        links.to("statement", format!("{own}/statement"));
+        links.action("explain", format!("/explain{own}"));
+        links.action("explain-charge", format!("/explain{own}/charge"));
+        let manages = caller.may_with(Action::ManageOrder, self.buyer);
+        if manages && caller.is(self.buyer) {
+            links.action("password", format!("{own}/password"));
+        }
+        if self.state == OrderState::Active {
+            if manages {
+                links.action("cancel", format!("{own}/cancel"));
+            }
+            if caller.may_in_hub(Action::RevokeGrant, self.terms.hub) {
+                links.action("revoke", format!("{own}/revoke"));
+            }
+        }
+        if caller.is(self.buyer) && caller.may_with(Action::Rate, self.buyer) {
+            links.action("rate", format!("{own}/rating"));
+        }
+    }
+}
+
+impl Linked for Grant {}
+impl Linked for Statement {}
+impl Linked for Login {}
+
 /// What the buyer's MQTT client needs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MqttLogin")]
 struct Login {
     username: OrderId,
     password: String,
@@ -58,77 +138,92 @@ impl Login {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// What is bought.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Purchase")]
 struct Choice {
     offer: OfferId,
 }
 
-#[derive(Serialize)]
+/// An order that was placed, with what its MQTT client needs.
+#[derive(Serialize, JsonSchema)]
 struct Bought {
     order: Order,
     mqtt: Login,
 }
 
-async fn purchase(api: Api, Body(body): Body<Choice>) -> Answer<Response> {
+impl Linked for Bought {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        self.order.tag()
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        self.order.links(caller, links);
+    }
+}
+
+async fn purchase(api: Api, Body(body): Body<Choice>) -> Answer<Created<Bought>> {
     api.user()?;
     let order = api.execute(Purchase { offer: body.offer }).await?;
     // The answer to a repeated request may be older than the password.
     let order = find(&api, order.id).await?;
     let mqtt = Login::of(&api, &order).await?;
-    Ok(created(format!("/api/v1/orders/{}", order.id), Json(Bought { order, mqtt })))
+    api.created(format!("/orders/{}", order.id), Bought { order, mqtt }).await
 }
 
 async fn find(api: &Api, order: OrderId) -> Answer<Order> {
     api.market().order(api.actor, order).await.map_err(|error| api.refused(error))
 }
 
-async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Json<Paged<Order>>> {
+async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<Order>>> {
     let orders = api.market().orders(api.actor, api.user()?, &page.request()?).await;
-    orders.map(Json).map_err(|error| api.refused(error))
+    api.list(orders.map_err(|error| api.refused(error))?).await
 }
 
-async fn show(api: Api, InPath(order): InPath<OrderId>) -> Answer<Json<Order>> {
-    find(&api, order).await.map(Json)
+async fn show(api: Api, InPath(order): InPath<OrderId>) -> Answer<Shown<Order>> {
+    api.show(find(&api, order).await?).await
 }
 
-async fn password(api: Api, InPath(order): InPath<OrderId>) -> Answer<Json<Login>> {
+async fn password(api: Api, InPath(order): InPath<OrderId>) -> Answer<Shown<Login>> {
     let order = find(&api, order).await?;
-    Login::of(&api, &order).await.map(Json)
+    api.show(Login::of(&api, &order).await?).await
 }
 
-async fn replace_password(api: Api, InPath(order): InPath<OrderId>) -> Answer<Json<Login>> {
+async fn replace_password(api: Api, InPath(order): InPath<OrderId>) -> Answer<Shown<Login>> {
     let found = find(&api, order).await?;
     Login::of(&api, &found).await?;
-    api.execute(ReplaceOrderPassword { order }).await?;
+    api.execute_on::<Order, _>(order, ReplaceOrderPassword { order }).await?;
     password(api, InPath(order)).await
 }
 
-async fn cancel(api: Api, InPath(order): InPath<OrderId>) -> Answer<StatusCode> {
-    api.execute(CancelOrder { order }).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn cancel(api: Api, InPath(order): InPath<OrderId>) -> Answer<Done> {
+    api.execute_on::<Order, _>(order, CancelOrder { order }).await?;
+    Ok(Done)
 }
 
-async fn revoke(api: Api, InPath(order): InPath<OrderId>) -> Answer<StatusCode> {
-    api.execute(RevokeGrant { grant: GrantId::of(order) }).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn revoke(api: Api, InPath(order): InPath<OrderId>) -> Answer<Done> {
+    api.execute_on::<Order, _>(order, RevokeGrant { grant: GrantId::of(order) }).await?;
+    Ok(Done)
 }
 
-async fn grant(api: Api, InPath(order): InPath<OrderId>) -> Answer<Json<Grant>> {
-    api.market().grant_of(api.actor, order).await.map(Json).map_err(|error| api.refused(error))
+async fn grant(api: Api, InPath(order): InPath<OrderId>) -> Answer<Shown<Grant>> {
+    api.show(api.market().grant_of(api.actor, order).await.map_err(|error| api.refused(error))?).await
 }
 
-async fn statement(api: Api, InPath(order): InPath<OrderId>) -> Answer<Json<Statement>> {
-    api.market().statement(api.actor, order).await.map(Json).map_err(|error| api.refused(error))
+async fn statement(api: Api, InPath(order): InPath<OrderId>) -> Answer<Shown<Statement>> {
+    api.show(api.market().statement(api.actor, order).await.map_err(|error| api.refused(error))?).await
 }
 
-#[derive(Debug, Deserialize)]
+/// What a buyer thinks.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Opinion {
     stars: Stars,
     comment: Option<Prose>,
 }
 
-async fn rate(api: Api, InPath(order): InPath<OrderId>, Body(body): Body<Opinion>) -> Answer<Json<Rating>> {
-    api.execute(RateProduct { order, stars: body.stars, comment: body.comment }).await.map(Json)
+async fn rate(api: Api, InPath(order): InPath<OrderId>, Body(body): Body<Opinion>) -> Answer<Shown<Rating>> {
+    let command = RateProduct { order, stars: body.stars, comment: body.comment };
+    api.show(api.execute_on::<Rating, _>(GrantId::of(order), command).await?).await
 }

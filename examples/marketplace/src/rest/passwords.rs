@@ -1,36 +1,50 @@
 //! Setting another password: with the present one, or with leave that was mailed.
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::{post, put};
 use i3_auth::Secret;
 use i3_core::access::Actor;
 use i3_core::gate::LoginError;
 use i3_core::id::UserId;
 use i3_core::market::{AskPasswordReset, ChangePassword, MarketError, Refusal, ResetPassword};
 use i3_core::name::{Email, Slug};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::AppState;
 use super::problem::Problem;
 use super::request::{Answer, Api, Body, InPath};
+use super::route::{Accepted, Done, Routes, about};
 use super::users::hash;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/users/{user}/password", put(change))
-        .route("/password-resets", post(ask))
-        .route("/password-resets/redemption", post(redeem))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .put(
+            "/users/{user}/password",
+            change,
+            about("change_password", "Sets another password; all other logins end").in_person(),
+        )
+        .post(
+            "/password-resets",
+            ask,
+            about("ask_password_reset", "Asks to be mailed leave to set a password").anybody(),
+        )
+        .post(
+            "/password-resets/redemption",
+            redeem,
+            about("reset_password", "Sets a password with leave that was mailed").anybody(),
+        )
 }
 
-#[derive(Debug, Deserialize)]
+/// The present password and the next one.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PasswordChange")]
 struct Change {
+    #[schemars(with = "String")]
     present: Secret,
+    #[schemars(with = "String")]
     password: Secret,
 }
 
-async fn change(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Change>) -> Answer<StatusCode> {
+async fn change(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Change>) -> Answer<Done> {
     let own = api.in_person()?;
     let account = api.market().user(api.actor, own).await.map_err(|error| api.refused(error))?;
     let confirmed = api
@@ -51,7 +65,7 @@ async fn change(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Change>
         api.access().tokens.carry_over(login.id, generation).await?;
     }
     end_programs(&api, user).await;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 /// Ends what programs were allowed for a user whose logins have ended. The command is carried out already: if this
@@ -63,7 +77,7 @@ pub(super) async fn end_programs(api: &Api, user: UserId) {
 }
 
 /// Whose password was forgotten: by login name, or by address.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Forgotten {
     name: Option<Slug>,
@@ -71,7 +85,7 @@ struct Forgotten {
 }
 
 /// Answers the same, and as fast, whether there is such a user or not.
-async fn ask(api: Api, Body(forgotten): Body<Forgotten>) -> Answer<StatusCode> {
+async fn ask(api: Api, Body(forgotten): Body<Forgotten>) -> Answer<Accepted> {
     let market = api.market().clone();
     if forgotten.name.is_some() == forgotten.email.is_some() {
         return Err(Problem::invalid("name", "either `name` or `email` is expected"));
@@ -100,21 +114,25 @@ async fn ask(api: Api, Body(forgotten): Body<Forgotten>) -> Answer<StatusCode> {
             }
         }
     });
-    Ok(StatusCode::ACCEPTED)
+    Ok(Accepted)
 }
 
-#[derive(Debug, Deserialize)]
+/// The text that was mailed, and the next password.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PasswordResetRedemption")]
 struct Redemption {
+    #[schemars(with = "String")]
     token: Secret,
+    #[schemars(with = "String")]
     password: Secret,
 }
 
-async fn redeem(api: Api, Body(body): Body<Redemption>) -> Answer<StatusCode> {
+async fn redeem(api: Api, Body(body): Body<Redemption>) -> Answer<Done> {
     let leave = api.access().leaves.read_reset(body.token.expose());
     let (user, reset) = leave.ok_or_else(|| Problem::of_market(api.actor, Refusal::ResetNotGood.into()))?;
     let password = Some(hash(&api, &body.password).await?);
     api.execute(ResetPassword { user, reset, password }).await?;
     end_programs(&api, user).await;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +22,15 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    /// The part of the body that is at fault, a JSON pointer.
+    pointer: Option<String>,
+}
+
+/// What is wrong with one part of the body.
+#[derive(Serialize)]
+struct Fault<'a> {
+    pointer: &'a str,
+    detail: &'a str,
 }
 
 #[derive(Serialize)]
@@ -30,12 +39,44 @@ struct Details<'a> {
     status: u16,
     detail: &'a str,
     code: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault<'a>>,
 }
 
 impl Problem {
     /// A problem of this status with this stable code; the detail is for people.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), pointer: None }
+    }
+
+    /// As it is, about this part of the body: a JSON pointer.
+    pub(super) fn at(mut self, pointer: &str) -> Self {
+        self.pointer = Some(format!("#{pointer}"));
+        self
+    }
+
+    /// The part of the body that is at fault.
+    #[cfg(test)]
+    pub(super) fn pointer(&self) -> Option<&str> {
+        self.pointer.as_deref()
+    }
+
+    /// The body is of a kind that is not taken here.
+    pub(super) fn media_type(taken: &[&str]) -> Self {
+        let detail = format!("`Content-Type` is expected to be one of: {}", taken.join(", "));
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// It is not any more what the client saw.
+    pub(super) fn changed() -> Self {
+        let detail = "it was changed since it was looked at: get it again";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+    }
+
+    /// The request depends on the state of something that has none.
+    pub(super) fn no_version() -> Self {
+        let detail = "`If-Match` can hold only where one existing thing is changed: leave it out";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
     }
 
     /// Something about the request makes no sense.
@@ -102,6 +143,7 @@ const fn status_of(kind: RefusalKind) -> StatusCode {
         RefusalKind::Conflict => StatusCode::CONFLICT,
         RefusalKind::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
         RefusalKind::TooOften => StatusCode::TOO_MANY_REQUESTS,
+        RefusalKind::Precondition => StatusCode::PRECONDITION_FAILED,
         // `Invalid`, and kinds that are not known yet: the request is at fault.
         _ => StatusCode::BAD_REQUEST,
     }
@@ -168,27 +210,13 @@ fn busy() -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail)
 }
 
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        // The cause alone says the field and the reason.
-        let cause = rejection.source().map_or_else(|| rejection.body_text(), ToString::to_string);
-        match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                let detail = format!("a body has at most {} bytes", super::MAX_BODY_BYTES);
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-            }
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "`Content-Type: application/json` is expected",
-            ),
-            _ => match rejection {
-                JsonRejection::JsonDataError(_) => {
-                    Self::new(StatusCode::BAD_REQUEST, "invalid_request", cause)
-                }
-                _ => Self::new(StatusCode::BAD_REQUEST, "invalid_json", cause),
-            },
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("a body has at most {} bytes", super::MAX_BODY_BYTES);
+            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
         }
+        Self::new(StatusCode::BAD_REQUEST, "incomplete_body", "the body did not arrive as a whole")
     }
 }
 
@@ -206,11 +234,14 @@ impl From<QueryRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let fault = |pointer| Fault { pointer, detail: &self.detail };
+        let errors = self.pointer.as_deref().map(fault).into_iter().collect();
         let details = Details {
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
+            errors,
         };
         let mut response = (self.status, Json(details)).into_response();
         let headers = response.headers_mut();
@@ -263,6 +294,7 @@ mod tests {
             (Refusal::Taken { what: "user name" }, 409, "name_taken"),
             (Refusal::WrongState { what: "user", state: "active" }, 409, "wrong_state"),
             (Refusal::KeyReused, 409, "idempotency_key_reused"),
+            (Refusal::Changed, 412, "precondition_failed"),
             (Refusal::LastOwner, 409, "last_owner"),
             (Refusal::Lease(LeaseRefusal::Exhausted), 409, "quota_exhausted"),
             (Refusal::Lease(LeaseRefusal::LeasedElsewhere), 409, "quota_leased_elsewhere"),

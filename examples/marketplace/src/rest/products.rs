@@ -1,63 +1,194 @@
 //! Products, their offers and their ratings.
 
-use axum::response::Response;
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use i3_core::access::{Action, Resource};
 use i3_core::id::{DeviceId, HubId, OfferId, ProductId};
 use i3_core::market::{
-    CreateProduct, DescribeProduct, DescribeStream, MoveProduct, Paged, ProductCard, PublishOffer,
-    SampleAnswer, WithdrawOffer,
+    Caller, CreateProduct, DescribeProduct, DescribeStream, MoveProduct, ProductCard, PublishOffer,
+    RecordTag, SampleAnswer, WithdrawOffer,
 };
 use i3_core::money::{Amount, Currency, UnitPrice};
 use i3_core::name::{Label, Prose, Slug};
-use i3_core::offer::{Offer, Plan};
+use i3_core::offer::{Offer, OfferState, Plan};
 use i3_core::product::{Product, ProductState};
 use i3_core::quality::QualitySummary;
 use i3_core::rating::Rating;
+use i3_core::store::StoreError;
 use i3_core::stream::{SampleTerms, StreamDescription, StreamTerms};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
-use super::{AppState, created};
+use super::representation::{Created, Linked, Links, Listed, Shown};
+use super::request::{Answer, Api, Body, Edit, InPath, InQuery, PageQuery, Patch};
+use super::route::{Routes, about};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/products", get(catalogue))
-        .route("/products/{product}", get(show).put(describe))
-        .route("/products/{product}/state", put(set_state))
-        .route("/products/{product}/stream", get(stream).put(describe_stream))
-        .route("/products/{product}/quality", get(quality))
-        .route("/products/{product}/sample", get(sample))
-        .route("/products/{product}/offers", get(offers).post(publish))
-        .route("/products/{product}/ratings", get(ratings))
-        .route("/hubs/{hub}/products", get(list).post(create))
-        .route("/offers/{offer}/withdraw", post(withdraw))
+pub(super) fn routes() -> Routes {
+    let manages = |id, summary| about(id, summary).permission(Action::ManageProducts);
+    Routes::new()
+        .get("/products", catalogue, about("list_catalogue", "The listed products, newest first").anybody())
+        .get(
+            "/products/{product}",
+            show,
+            about("show_product", "A product; a draft is seen by its hub").anybody(),
+        )
+        .put(
+            "/products/{product}",
+            describe,
+            manages("describe_product", "Changes what people read about a product").relation("describe"),
+        )
+        .patch(
+            "/products/{product}",
+            edit,
+            manages("edit_product", "Changes some of what people read about a product").relation("describe"),
+        )
+        .put(
+            "/products/{product}/state",
+            set_state,
+            manages("set_product_state", "Lists, pauses or retires a product").relation("set-state"),
+        )
+        .get(
+            "/products/{product}/stream",
+            stream,
+            about("show_stream", "The schema and the sample terms of a product").anybody(),
+        )
+        .put(
+            "/products/{product}/stream",
+            describe_stream,
+            manages("describe_stream", "Changes schema and sample terms").relation("describe-stream"),
+        )
+        .get(
+            "/products/{product}/quality",
+            quality,
+            about("show_quality", "What was measured of a product's messages").anybody(),
+        )
+        .get(
+            "/products/{product}/sample",
+            sample,
+            about("show_sample", "The last messages, redacted; so often a day")
+                .permission(Action::Purchase)
+                .permission(Action::ViewHub)
+                .relation("sample"),
+        )
+        .get(
+            "/products/{product}/offers",
+            offers,
+            about("list_offers", "The offers for a product, newest first").anybody(),
+        )
+        .post(
+            "/products/{product}/offers",
+            publish,
+            manages("publish_offer", "Publishes an offer").relation("publish-offer"),
+        )
+        .get(
+            "/products/{product}/ratings",
+            ratings,
+            about("list_ratings", "What buyers think of a product, newest first").anybody(),
+        )
+        .get(
+            "/hubs/{hub}/products",
+            list,
+            about("list_products", "The products of a hub, drafts included").permission(Action::ViewHub),
+        )
+        .post(
+            "/hubs/{hub}/products",
+            create,
+            manages("create_product", "Creates a product as a draft").relation("create-product"),
+        )
+        .post(
+            "/offers/{offer}/withdraw",
+            withdraw,
+            manages("withdraw_offer", "Withdraws an offer; what was sold keeps its terms")
+                .relation("withdraw"),
+        )
 }
 
-async fn catalogue(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Json<Paged<ProductCard>>> {
+impl Linked for Product {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        RecordTag::of(self).map(Some)
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        let own = format!("/products/{}", self.id);
+        links.own(&own);
+        links.to("hub", format!("/hubs/{}", self.hub));
+        for part in ["offers", "ratings", "stream", "quality"] {
+            links.to(part, format!("{own}/{part}"));
+        }
+        let inside = caller.may_in_hub(Action::ViewHub, self.hub);
+        if inside || caller.may(Action::Purchase, &Resource::MARKETPLACE) {
+            links.action("sample", format!("{own}/sample"));
+        }
+        if caller.may_in_hub(Action::ManageProducts, self.hub) {
+            links.action("describe", &own);
+            links.action("describe-stream", format!("{own}/stream"));
+            if self.state != ProductState::Retired {
+                links.action("set-state", format!("{own}/state"));
+                links.action("publish-offer", format!("{own}/offers"));
+            }
+        }
+    }
+}
+
+impl Linked for ProductCard {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        self.product.tag()
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        self.product.links(caller, links);
+    }
+}
+
+impl Linked for Offer {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        RecordTag::of(self).map(Some)
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        links.to("product", format!("/products/{}", self.product));
+        if self.state == OfferState::Published {
+            if caller.may_in_hub(Action::ManageProducts, self.hub) {
+                links.action("withdraw", format!("/offers/{}/withdraw", self.id));
+            }
+            if caller.may(Action::Purchase, &Resource::MARKETPLACE) {
+                links.action("buy", "/orders");
+            }
+        }
+    }
+}
+
+impl Linked for Rating {
+    fn links(&self, _: &Caller, links: &mut Links<'_>) {
+        links.to("product", format!("/products/{}", self.product));
+    }
+}
+
+impl Linked for QualitySummary {}
+impl Linked for SampleAnswer {}
+
+async fn catalogue(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<ProductCard>>> {
     let products = api.market().catalogue(&page.request()?).await;
-    products.map(Json).map_err(|error| api.refused(error))
+    api.list(products.map_err(|error| api.refused(error))?).await
 }
 
-async fn show(api: Api, InPath(id): InPath<ProductId>) -> Answer<Json<ProductCard>> {
+async fn show(api: Api, InPath(id): InPath<ProductId>) -> Answer<Shown<ProductCard>> {
     let product = api.market().product(api.actor, id).await.map_err(|error| api.refused(error))?;
     let score = api.market().score(id).await.map_err(|error| api.refused(error))?;
-    Ok(Json(ProductCard { product, score }))
+    api.show(ProductCard { product, score }).await
 }
 
 async fn list(
     api: Api,
     InPath(hub): InPath<HubId>,
     InQuery(page): InQuery<PageQuery>,
-) -> Answer<Json<Paged<Product>>> {
+) -> Answer<Shown<Listed<Product>>> {
     let products = api.market().products(api.actor, hub, &page.request()?).await;
-    products.map(Json).map_err(|error| api.refused(error))
+    api.list(products.map_err(|error| api.refused(error))?).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Creation {
+struct ProductCreation {
     slug: Slug,
     title: Label,
     description: Prose,
@@ -74,17 +205,21 @@ fn description(schema: Option<Map<String, Value>>, sample: Option<SampleTerms>) 
     StreamDescription { schema: schema.map(|schema| Value::Object(schema).to_string()), sample }
 }
 
-async fn create(api: Api, InPath(hub): InPath<HubId>, Body(body): Body<Creation>) -> Answer<Response> {
-    let Creation { slug, title, description: prose, tags, devices, schema, sample } = body;
+async fn create(
+    api: Api,
+    InPath(hub): InPath<HubId>,
+    Body(body): Body<ProductCreation>,
+) -> Answer<Created<Product>> {
+    let ProductCreation { slug, title, description: prose, tags, devices, schema, sample } = body;
     let stream = description(schema, sample);
     let create = CreateProduct { hub, slug, title, description: prose, tags, devices, stream };
     let product = api.execute(create).await?;
-    Ok(created(format!("/api/v1/products/{}", product.id), Json(product)))
+    api.created(format!("/products/{}", product.id), product).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Texts {
+struct ProductTexts {
     title: Label,
     description: Prose,
     tags: Vec<Slug>,
@@ -93,40 +228,80 @@ struct Texts {
 async fn describe(
     api: Api,
     InPath(product): InPath<ProductId>,
-    Body(body): Body<Texts>,
-) -> Answer<Json<Product>> {
-    let Texts { title, description, tags } = body;
-    api.execute(DescribeProduct { product, title, description, tags }).await.map(Json)
+    Body(body): Body<ProductTexts>,
+) -> Answer<Shown<Product>> {
+    let ProductTexts { title, description, tags } = body;
+    let command =
+        DescribeProduct { product, title: Some(title), description: Some(description), tags: Some(tags) };
+    api.show(api.execute_on::<Product, _>(product, command).await?).await
+}
+
+/// What people shall read about a product; what is left out stays.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct ProductPatch {
+    title: Edit<Label>,
+    description: Edit<Prose>,
+    /// `null`: none.
+    tags: Edit<Vec<Slug>>,
+}
+
+async fn edit(
+    api: Api,
+    InPath(product): InPath<ProductId>,
+    Patch(patch): Patch<ProductPatch>,
+) -> Answer<Shown<Product>> {
+    let command = DescribeProduct {
+        product,
+        title: patch.title.required("title")?,
+        description: patch.description.required("description")?,
+        tags: patch.tags.or_default(),
+    };
+    api.show(api.execute_on::<Product, _>(product, command).await?).await
 }
 
 /// What is said of a product's messages, with the schema as JSON.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Stream")]
 struct StreamAnswer {
+    #[serde(skip)]
+    tag: Option<RecordTag>,
     product: ProductId,
     revision: u32,
     schema: Option<Value>,
     sample: Option<SampleTerms>,
 }
 
-impl From<StreamTerms> for StreamAnswer {
-    fn from(terms: StreamTerms) -> Self {
+impl StreamAnswer {
+    fn of(terms: StreamTerms) -> Answer<Self> {
+        let tag = Some(RecordTag::of(&terms)?);
         let StreamDescription { schema, sample } = terms.description;
         // It was JSON when it was taken.
         let schema = schema.map(|schema| serde_json::from_str(&schema).unwrap_or(Value::String(schema)));
-        Self { product: terms.product, revision: terms.revision, schema, sample }
+        Ok(Self { tag, product: terms.product, revision: terms.revision, schema, sample })
     }
 }
 
-async fn stream(api: Api, InPath(product): InPath<ProductId>) -> Answer<Json<StreamAnswer>> {
+impl Linked for StreamAnswer {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        Ok(self.tag.clone())
+    }
+
+    fn links(&self, _: &Caller, links: &mut Links<'_>) {
+        links.to("product", format!("/products/{}", self.product));
+    }
+}
+
+async fn stream(api: Api, InPath(product): InPath<ProductId>) -> Answer<Shown<StreamAnswer>> {
     let terms = api.market().stream_terms(api.actor, product).await.map_err(|error| api.refused(error))?;
     let nothing = || StreamTerms { product, revision: 0, description: StreamDescription::default() };
-    Ok(Json(terms.unwrap_or_else(nothing).into()))
+    api.show(StreamAnswer::of(terms.unwrap_or_else(nothing))?).await
 }
 
 /// All that is said from now on: what is left out is not said any more.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Stream {
+struct StreamChange {
     schema: Option<Map<String, Value>>,
     sample: Option<SampleTerms>,
 }
@@ -134,40 +309,42 @@ struct Stream {
 async fn describe_stream(
     api: Api,
     InPath(product): InPath<ProductId>,
-    Body(body): Body<Stream>,
-) -> Answer<Json<StreamAnswer>> {
+    Body(body): Body<StreamChange>,
+) -> Answer<Shown<StreamAnswer>> {
     let stream = description(body.schema, body.sample);
-    let terms = api.execute(DescribeStream { product, stream }).await?;
-    Ok(Json(terms.into()))
+    let terms = api.execute_on::<StreamTerms, _>(product, DescribeStream { product, stream }).await?;
+    api.show(StreamAnswer::of(terms)?).await
 }
 
-async fn quality(api: Api, InPath(product): InPath<ProductId>) -> Answer<Json<QualitySummary>> {
+async fn quality(api: Api, InPath(product): InPath<ProductId>) -> Answer<Shown<QualitySummary>> {
     let quality = api.market().quality(api.actor, product).await;
-    quality.map(Json).map_err(|error| api.refused(error))
+    api.show(quality.map_err(|error| api.refused(error))?).await
 }
 
-async fn sample(api: Api, InPath(product): InPath<ProductId>) -> Answer<Json<SampleAnswer>> {
+async fn sample(api: Api, InPath(product): InPath<ProductId>) -> Answer<Shown<SampleAnswer>> {
     let sample = api.market().sample(api.actor, product).await;
-    sample.map(Json).map_err(|error| api.refused(error))
+    api.show(sample.map_err(|error| api.refused(error))?).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct State {
+struct ProductStateChange {
     state: ProductState,
 }
 
 async fn set_state(
     api: Api,
     InPath(product): InPath<ProductId>,
-    Body(body): Body<State>,
-) -> Answer<Json<Product>> {
-    api.execute(MoveProduct { product, to: body.state }).await.map(Json)
+    Body(body): Body<ProductStateChange>,
+) -> Answer<Shown<Product>> {
+    let command = MoveProduct { product, to: body.state };
+    api.show(api.execute_on::<Product, _>(product, command).await?).await
 }
 
 /// As [`Plan`], but strict: a misspelt quota must not become an unlimited one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
+#[schemars(rename = "NewPlan")]
 enum PlanRequest {
     Free { quota: Option<u64> },
     FixedCount { messages: u64, price: Amount },
@@ -184,9 +361,9 @@ impl From<PlanRequest> for Plan {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Publication {
+struct OfferPublication {
     currency: Currency,
     plan: PlanRequest,
     term_seconds: Option<u64>,
@@ -195,31 +372,31 @@ struct Publication {
 async fn publish(
     api: Api,
     InPath(product): InPath<ProductId>,
-    Body(body): Body<Publication>,
-) -> Answer<Response> {
-    let Publication { currency, plan, term_seconds } = body;
+    Body(body): Body<OfferPublication>,
+) -> Answer<Created<Offer>> {
+    let OfferPublication { currency, plan, term_seconds } = body;
     let offer = api.execute(PublishOffer { product, currency, plan: plan.into(), term_seconds }).await?;
-    Ok(created(format!("/api/v1/products/{product}/offers"), Json(offer)))
+    api.created(format!("/products/{product}/offers"), offer).await
 }
 
-async fn withdraw(api: Api, InPath(offer): InPath<OfferId>) -> Answer<Json<Offer>> {
-    api.execute(WithdrawOffer { offer }).await.map(Json)
+async fn withdraw(api: Api, InPath(offer): InPath<OfferId>) -> Answer<Shown<Offer>> {
+    api.show(api.execute_on::<Offer, _>(offer, WithdrawOffer { offer }).await?).await
 }
 
 async fn offers(
     api: Api,
     InPath(product): InPath<ProductId>,
     InQuery(page): InQuery<PageQuery>,
-) -> Answer<Json<Paged<Offer>>> {
+) -> Answer<Shown<Listed<Offer>>> {
     let offers = api.market().offers(api.actor, product, &page.request()?).await;
-    offers.map(Json).map_err(|error| api.refused(error))
+    api.list(offers.map_err(|error| api.refused(error))?).await
 }
 
 async fn ratings(
     api: Api,
     InPath(product): InPath<ProductId>,
     InQuery(page): InQuery<PageQuery>,
-) -> Answer<Json<Paged<Rating>>> {
+) -> Answer<Shown<Listed<Rating>>> {
     let ratings = api.market().ratings(product, &page.request()?).await;
-    ratings.map(Json).map_err(|error| api.refused(error))
+    api.list(ratings.map_err(|error| api.refused(error))?).await
 }

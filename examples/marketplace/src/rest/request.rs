@@ -1,30 +1,31 @@
 //! What every request is read with: the caller, the path, the query and the body.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, Path, Query};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
 use i3_auth::api_token::ApiToken;
 use i3_core::access::Actor;
 use i3_core::id::{ClientId, UserId};
-use i3_core::market::{Command, IdempotencyKey, MarketError, Marketplace, PageRequest};
-use i3_core::store::Cursor;
+use i3_core::market::{
+    Caller, Command, Condition, IdempotencyKey, MarketError, Marketplace, PageRequest, Paged, Unchanged,
+};
+use i3_core::store::{Cursor, Entity};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub(super) use super::body::{Body, Edit, Patch};
 use super::problem::Problem;
+use super::representation::{Asked, Created, Format, Linked, Listed, Shown};
 use super::{AppState, oauth, sessions};
 use crate::Access;
 
 /// What a handler answers.
 pub(super) type Answer<T> = Result<T, Problem>;
-
-/// How long a client may take to send a body.
-const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Who asks, with all that is needed to answer.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(super) struct Api {
     /// Where the request comes from, if the server tells.
     pub(super) peer: Option<IpAddr>,
     key: Option<IdempotencyKey>,
+    asked: Arc<Asked>,
 }
 
 impl Api {
@@ -82,8 +84,36 @@ impl Api {
         C: Command + Send + 'static,
         C::Done: 'static,
     {
+        // A condition that nobody looks at is not taken for one that holds.
+        if self.asked.if_match.is_some() {
+            return Err(Problem::no_version());
+        }
+        self.carry_out(command, None).await
+    }
+
+    /// As [`execute`](Self::execute), for a command that changes this record: if the request has `If-Match`, only
+    /// if the record is still what the client saw, which is looked at in the decision.
+    pub(super) async fn execute_on<E, C>(&self, record: E::Id, command: C) -> Answer<C::Done>
+    where
+        E: Entity,
+        C: Command + Send + 'static,
+        C::Done: 'static,
+    {
+        let condition = self.asked.if_match.as_ref().map(|wanted| {
+            Box::new(Unchanged::<E> { id: record, seen: wanted.records() }) as Box<dyn Condition>
+        });
+        self.carry_out(command, condition).await
+    }
+
+    async fn carry_out<C>(&self, command: C, condition: Option<Box<dyn Condition>>) -> Answer<C::Done>
+    where
+        C: Command + Send + 'static,
+        C::Done: 'static,
+    {
         let (market, actor, key) = (self.state.market.clone(), self.actor, self.key.clone());
-        let task = tokio::spawn(async move { market.execute(actor, key.as_ref(), &command).await });
+        let task = tokio::spawn(async move {
+            market.execute_if(actor, key.as_ref(), &command, condition.as_deref()).await
+        });
         match task.await {
             Ok(done) => done.map_err(|error| self.refused(error)),
             Err(error) => {
@@ -91,6 +121,44 @@ impl Api {
                 Err(Problem::internal())
             }
         }
+    }
+
+    /// Who asks, if the answer has links: they say what the caller may do.
+    async fn linking(&self) -> Answer<Option<Caller>> {
+        if self.asked.format != Format::Hal {
+            return Ok(None);
+        }
+        self.state.market.caller(self.actor).await.map(Some).map_err(|error| self.refused(error))
+    }
+
+    /// One thing, as the client wants it shown.
+    pub(super) async fn show<T: Linked>(&self, value: T) -> Answer<Shown<T>> {
+        let caller = self.linking().await?;
+        Shown::one(&value, &self.asked, caller.as_ref())
+    }
+
+    /// A new thing, which is at this path of the interface.
+    pub(super) async fn created<T: Linked>(
+        &self,
+        path: impl AsRef<str> + Send,
+        value: T,
+    ) -> Answer<Created<T>> {
+        Ok(self.show(value).await?.created(&self.asked, path.as_ref()))
+    }
+
+    /// A page of a list.
+    pub(super) async fn list<T: Linked>(&self, page: Paged<T>) -> Answer<Shown<Listed<T>>> {
+        self.items(page.items, page.next.map(|next| next.to_string())).await
+    }
+
+    /// As [`list`](Self::list), with the `after` of the next page, if there is one.
+    pub(super) async fn items<T: Linked>(
+        &self,
+        items: Vec<T>,
+        next: Option<String>,
+    ) -> Answer<Shown<Listed<T>>> {
+        let caller = self.linking().await?;
+        Shown::page(items, next, &self.asked, caller.as_ref())
     }
 }
 
@@ -117,7 +185,9 @@ impl FromRequestParts<AppState> for Api {
             }
         };
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        Ok(Self { state: state.clone(), actor, client, login, peer, key: idempotency_key(&parts.headers)? })
+        let asked = parts.extensions.get::<Arc<Asked>>().cloned().unwrap_or_default();
+        let key = idempotency_key(&parts.headers)?;
+        Ok(Self { state: state.clone(), actor, client, login, peer, key, asked })
     }
 }
 
@@ -168,32 +238,19 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for InQuery<T> {
     }
 }
 
-/// The body: JSON of one known shape.
-pub(super) struct Body<T>(pub(super) T);
-
-impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &AppState) -> Answer<Self> {
-        match tokio::time::timeout(BODY_PATIENCE, Json::from_request(request, state)).await {
-            Ok(body) => Ok(Self(body?.0)),
-            Err(_) => {
-                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long to arrive"))
-            }
-        }
-    }
-}
-
 /// Items on a page if the client does not say.
 const PAGE: usize = 50;
 /// Items on a page at most.
 const MAX_PAGE: usize = 200;
 
 /// `?after=` and `?limit=`, for lists of records.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<usize>,
 }
 

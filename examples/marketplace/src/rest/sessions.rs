@@ -7,24 +7,33 @@ use std::time::Duration;
 
 use axum::http::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::http::{HeaderMap, HeaderValue};
 use i3_auth::Secret;
 use i3_auth::api_token::{ApiToken, ApiTokenError, TokenKind};
 use i3_core::access::Actor;
 use i3_core::time::Timestamp;
 use i3_core::user::User;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AppState;
 use super::problem::Problem;
+use super::representation::{Created, Linked, Shown};
 use super::request::{Answer, Api, Body};
+use super::route::{Done, Headed, Routes, about};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/session", get(show).post(begin).delete(end))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/session", show, about("show_session", "The session of the request's cookie").in_person())
+        .post("/session", begin, about("begin_session", "Signs in with a cookie, for browsers").anybody())
+        .delete(
+            "/session",
+            end,
+            about("end_session", "Signs out; the same however often it is done").anybody(),
+        )
 }
+
+impl Linked for Session {}
 
 /// `__Host-`: only this host's own answers over TLS can set it (RFC 6265bis, section 4.1.3.2).
 const NAME: &str = "__Host-i3-session";
@@ -77,15 +86,18 @@ fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
     authority.is_none() || authority != host
 }
 
-#[derive(Debug, Deserialize)]
+/// Who signs in.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SessionBegin")]
 struct Begin {
     name: String,
+    #[schemars(with = "String")]
     password: Secret,
 }
 
 /// A session as its page may know it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Session {
     /// What `X-CSRF-Token` has to say.
     csrf: String,
@@ -102,7 +114,7 @@ async fn session(api: &Api, token: &ApiToken) -> Answer<Session> {
     })
 }
 
-async fn begin(api: Api, headers: HeaderMap, Body(body): Body<Begin>) -> Answer<Response> {
+async fn begin(api: Api, headers: HeaderMap, Body(body): Body<Begin>) -> Answer<Headed<Created<Session>>> {
     // Nobody is to be signed in as somebody else by another site.
     if comes_from_elsewhere(&headers) {
         return Err(Problem::forged());
@@ -112,28 +124,28 @@ async fn begin(api: Api, headers: HeaderMap, Body(body): Body<Begin>) -> Answer<
     let label = "Browser".parse().map_err(|error| Problem::invalid("label", error))?;
     let (token, text) = access.tokens.issue_as(TokenKind::Session, account.id, label, LIFETIME).await?;
     let session = session(&api, &token).await?;
-    let mut response = (StatusCode::CREATED, Json(session)).into_response();
-    response.headers_mut().insert(SET_COOKIE, set_cookie(text.expose(), LIFETIME.as_secs())?);
-    Ok(response)
+    let cookie = set_cookie(text.expose(), LIFETIME.as_secs())?;
+    Ok(Headed(SET_COOKIE, cookie, api.created("/session", session).await?))
 }
 
-async fn show(api: Api) -> Answer<Json<Session>> {
+async fn show(api: Api) -> Answer<Shown<Session>> {
     match &api.login {
-        Some(token) if token.kind == TokenKind::Session => session(&api, token).await.map(Json),
+        Some(token) if token.kind == TokenKind::Session => {
+            let shown = session(&api, token).await?;
+            api.show(shown).await
+        }
         _ => Err(Problem::sign_in()),
     }
 }
 
 /// Signing out is the same however often it is done.
-async fn end(api: Api) -> Answer<Response> {
+async fn end(api: Api) -> Answer<Headed<Done>> {
     if let Some(token) = &api.login
         && token.kind == TokenKind::Session
     {
         api.access().tokens.revoke(token.id, token.user).await?;
     }
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().insert(SET_COOKIE, set_cookie("", 0)?);
-    Ok(response)
+    Ok(Headed(SET_COOKIE, set_cookie("", 0)?, Done))
 }
 
 #[cfg(test)]

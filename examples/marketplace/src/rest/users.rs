@@ -2,42 +2,127 @@
 
 use std::collections::BTreeSet;
 
-use axum::response::Response;
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use i3_auth::Secret;
-use i3_core::access::Role;
+use i3_core::access::{Action, Resource, Role};
 use i3_core::hub::Membership;
 use i3_core::id::UserId;
 use i3_core::market::{
-    ActivateUser, DescribeUser, Paged, Refusal, RegisterUser, RejectUser, SetRoles, SuspendUser, TopUp,
+    ActivateUser, Caller, DescribeUser, RecordTag, Refusal, RegisterUser, RejectUser, SetRoles, SuspendUser,
+    TopUp,
 };
 use i3_core::money::{Amount, Currency};
 use i3_core::name::{Email, Label, Slug};
 use i3_core::order::Order;
 use i3_core::secret::SecretHash;
+use i3_core::store::StoreError;
 use i3_core::time::ZoneName;
-use i3_core::user::{Profile, User};
+use i3_core::user::{Profile, User, UserState};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::passwords::end_programs;
 use super::problem::Problem;
+use super::representation::{Created, Linked, Links, Listed, Shown};
 use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
-use super::{AppState, created};
+use super::route::{Routes, about};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/users", get(list).post(register))
-        .route("/users/me", get(me))
-        .route("/users/{user}", get(show).put(describe))
-        .route("/users/{user}/approve", post(activate))
-        .route("/users/{user}/reject", post(reject))
-        .route("/users/{user}/reinstate", post(activate))
-        .route("/users/{user}/suspend", post(suspend))
-        .route("/users/{user}/roles", put(set_roles))
-        .route("/users/{user}/hubs", get(hubs))
-        .route("/users/{user}/orders", get(orders))
-        .route("/users/{user}/top-ups", post(top_up))
+pub(super) fn routes() -> Routes {
+    let manages = |id, summary| about(id, summary).permission(Action::ManageUsers);
+    Routes::new()
+        .get("/users", list, manages("list_users", "All accounts"))
+        .post(
+            "/users",
+            register,
+            about("register_user", "Opens an account")
+                .anybody()
+                .permission(Action::RegisterUser)
+                .permission(Action::ManageUsers),
+        )
+        .get("/users/me", me, about("show_me", "One's own account"))
+        .get("/users/{user}", show, about("show_user", "An account").permission(Action::ViewUser))
+        .post(
+            "/users/{user}/approve",
+            activate,
+            manages("approve_user", "Approves a user").relation("approve"),
+        )
+        .put(
+            "/users/{user}",
+            describe,
+            about("describe_user", "What one says of oneself")
+                .permission(Action::EditUser)
+                .relation("describe"),
+        )
+        .post(
+            "/users/{user}/reject",
+            reject,
+            manages("reject_user", "Rejects a registration").relation("reject"),
+        )
+        .post(
+            "/users/{user}/reinstate",
+            activate,
+            manages("reinstate_user", "Ends a user's suspension").relation("reinstate"),
+        )
+        .post(
+            "/users/{user}/suspend",
+            suspend,
+            manages("suspend_user", "Suspends a user").relation("suspend"),
+        )
+        .put(
+            "/users/{user}/roles",
+            set_roles,
+            manages("set_roles", "Gives a user roles").relation("set-roles"),
+        )
+        .get(
+            "/users/{user}/hubs",
+            hubs,
+            about("list_memberships", "The hubs that a user is a member of").permission(Action::ViewUser),
+        )
+        .get(
+            "/users/{user}/orders",
+            orders,
+            about("list_user_orders", "A user's orders, newest first").permission(Action::ViewOrder),
+        )
+        .post(
+            "/users/{user}/top-ups",
+            top_up,
+            about("top_up", "Credits a user's account").permission(Action::TopUp).relation("top-up"),
+        )
+}
+
+impl Linked for User {
+    fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
+        RecordTag::of(self).map(Some)
+    }
+
+    fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        let own = format!("/users/{}", self.id);
+        links.own(&own);
+        links.to("hubs", format!("{own}/hubs"));
+        if caller.may_with(Action::ViewOrder, self.id) {
+            links.to("orders", format!("{own}/orders"));
+        }
+        if caller.may_with(Action::ViewAccount, self.id) {
+            links.to("balances", format!("/accounts/{}/balances", self.id));
+        }
+        if caller.may(Action::ManageUsers, &Resource::of_user(self.id)) {
+            match self.state {
+                UserState::Pending => {
+                    links.action("approve", format!("{own}/approve"));
+                    links.action("reject", format!("{own}/reject"));
+                }
+                UserState::Active => links.action("suspend", format!("{own}/suspend")),
+                UserState::Suspended => links.action("reinstate", format!("{own}/reinstate")),
+                _ => {}
+            }
+            links.action("set-roles", format!("{own}/roles"));
+        }
+        if caller.may_with(Action::EditUser, self.id) {
+            links.action("describe", &own);
+        }
+        if caller.may_with(Action::TopUp, self.id) {
+            links.action("top-up", format!("{own}/top-ups"));
+        }
+    }
 }
 
 /// The shortest password that is taken, in characters (NIST SP 800-63B, 3.1.1.2).
@@ -52,21 +137,26 @@ pub(super) async fn hash(api: &Api, password: &Secret) -> Answer<SecretHash> {
     Ok(api.access().passwords.hash(password.expose().as_bytes()).await?)
 }
 
-#[derive(Debug, Deserialize)]
+/// An account to be opened.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Registration {
+struct UserRegistration {
     name: Slug,
     display: Option<Label>,
     email: Option<Email>,
     #[serde(default)]
     roles: BTreeSet<Role>,
+    /// At least 8 characters.
+    #[schemars(with = "String")]
     password: Secret,
     domain: Option<Slug>,
     time_zone: Option<ZoneName>,
+    /// The text that was given with the invitation, where one is needed.
+    #[schemars(with = "Option<String>")]
     invitation: Option<Secret>,
 }
 
-async fn register(api: Api, Body(body): Body<Registration>) -> Answer<Response> {
+async fn register(api: Api, Body(body): Body<UserRegistration>) -> Answer<Created<User>> {
     let display = match body.display {
         Some(display) => display,
         None => body.name.as_str().parse().map_err(|error| Problem::invalid("display", error))?,
@@ -79,43 +169,46 @@ async fn register(api: Api, Body(body): Body<Registration>) -> Answer<Response> 
         None => None,
     };
     let password = Some(hash(&api, &body.password).await?);
-    let Registration { name, email, roles, domain, time_zone, .. } = body;
+    let UserRegistration { name, email, roles, domain, time_zone, .. } = body;
     let profile = Profile { domain, time_zone, ..Profile::default() };
     let command = RegisterUser { name, display, email, roles, profile, invitation, password };
     let user = api.execute(command).await?;
-    Ok(created(format!("/api/v1/users/{}", user.id), Json(user)))
+    api.created(format!("/users/{}", user.id), user).await
 }
 
-async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Json<Paged<User>>> {
+async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<User>>> {
     let users = api.market().users(api.actor, &page.request()?).await;
-    users.map(Json).map_err(|error| api.refused(error))
+    api.list(users.map_err(|error| api.refused(error))?).await
 }
 
-async fn me(api: Api) -> Answer<Json<User>> {
+async fn me(api: Api) -> Answer<Shown<User>> {
     let user = api.user()?;
     show(api, InPath(user)).await
 }
 
-async fn show(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {
-    api.market().user(api.actor, user).await.map(Json).map_err(|error| api.refused(error))
+async fn show(api: Api, InPath(user): InPath<UserId>) -> Answer<Shown<User>> {
+    api.show(api.market().user(api.actor, user).await.map_err(|error| api.refused(error))?).await
 }
 
-async fn activate(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {
-    api.execute(ActivateUser { user }).await.map(Json)
+async fn activate(api: Api, InPath(user): InPath<UserId>) -> Answer<Shown<User>> {
+    api.show(api.execute_on::<User, _>(user, ActivateUser { user }).await?).await
 }
 
-async fn reject(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {
-    api.execute(RejectUser { user }).await.map(Json)
+async fn reject(api: Api, InPath(user): InPath<UserId>) -> Answer<Shown<User>> {
+    api.show(api.execute_on::<User, _>(user, RejectUser { user }).await?).await
 }
 
-#[derive(Debug, Deserialize)]
+/// All that a user says of oneself from now on.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Description {
+struct UserDescription {
     display: Label,
     domain: Option<Slug>,
     time_zone: Option<ZoneName>,
+    /// Whether what is looked at and bought is not to be remembered.
     #[serde(default)]
     unobserved: bool,
+    /// Whether no e-mail is wanted but what concerns the account itself.
     #[serde(default)]
     few_mails: bool,
 }
@@ -123,49 +216,48 @@ struct Description {
 async fn describe(
     api: Api,
     InPath(user): InPath<UserId>,
-    Body(body): Body<Description>,
-) -> Answer<Json<User>> {
-    let Description { display, domain, time_zone, unobserved, few_mails } = body;
+    Body(body): Body<UserDescription>,
+) -> Answer<Shown<User>> {
+    let UserDescription { display, domain, time_zone, unobserved, few_mails } = body;
     let profile = Profile { domain, time_zone, unobserved, few_mails };
-    api.execute(DescribeUser { user, display, profile }).await.map(Json)
+    api.show(api.execute_on::<User, _>(user, DescribeUser { user, display, profile }).await?).await
 }
 
-async fn suspend(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<User>> {
-    let suspended = api.execute(SuspendUser { user }).await?;
+async fn suspend(api: Api, InPath(user): InPath<UserId>) -> Answer<Shown<User>> {
+    let suspended = api.execute_on::<User, _>(user, SuspendUser { user }).await?;
     end_programs(&api, user).await;
-    Ok(Json(suspended))
+    api.show(suspended).await
 }
 
-#[derive(Debug, Deserialize)]
+/// The roles that a user shall have.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "RolesChange")]
 struct Roles {
     roles: BTreeSet<Role>,
 }
 
-async fn set_roles(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Roles>) -> Answer<Json<User>> {
-    api.execute(SetRoles { user, roles: body.roles }).await.map(Json)
+async fn set_roles(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Roles>) -> Answer<Shown<User>> {
+    let command = SetRoles { user, roles: body.roles };
+    api.show(api.execute_on::<User, _>(user, command).await?).await
 }
 
-#[derive(Serialize)]
-struct Memberships {
-    items: Vec<Membership>,
-}
-
-async fn hubs(api: Api, InPath(user): InPath<UserId>) -> Answer<Json<Memberships>> {
+async fn hubs(api: Api, InPath(user): InPath<UserId>) -> Answer<Shown<Listed<Membership>>> {
     let items = api.market().memberships(api.actor, user).await.map_err(|error| api.refused(error))?;
-    Ok(Json(Memberships { items }))
+    api.items(items, None).await
 }
 
 async fn orders(
     api: Api,
     InPath(user): InPath<UserId>,
     InQuery(page): InQuery<PageQuery>,
-) -> Answer<Json<Paged<Order>>> {
+) -> Answer<Shown<Listed<Order>>> {
     let orders = api.market().orders(api.actor, user, &page.request()?).await;
-    orders.map(Json).map_err(|error| api.refused(error))
+    api.list(orders.map_err(|error| api.refused(error))?).await
 }
 
-#[derive(Debug, Deserialize)]
+/// Money that came in.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Payment {
     amount: Amount,
@@ -174,15 +266,22 @@ struct Payment {
     reference: String,
 }
 
-#[derive(Serialize)]
+/// What was credited.
+#[derive(Serialize, JsonSchema)]
 struct Credited {
     user: UserId,
     amount: Amount,
     currency: Currency,
 }
 
-async fn top_up(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Payment>) -> Answer<Response> {
+impl Linked for Credited {}
+
+async fn top_up(
+    api: Api,
+    InPath(user): InPath<UserId>,
+    Body(body): Body<Payment>,
+) -> Answer<Created<Credited>> {
     let Payment { amount, currency, reference } = body;
     api.execute(TopUp { user, amount, currency, reference }).await?;
-    Ok(created(format!("/api/v1/accounts/{user}/balances"), Json(Credited { user, amount, currency })))
+    api.created(format!("/accounts/{user}/balances"), Credited { user, amount, currency }).await
 }

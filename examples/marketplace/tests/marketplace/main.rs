@@ -13,6 +13,7 @@ mod oauth;
 mod process;
 mod purchase;
 mod refusals;
+mod representation;
 mod shared_store;
 mod soak;
 mod story;

@@ -70,14 +70,14 @@ async fn from_registration_to_rating_on_every_store() {
 
 /// Page by page, every entry comes once and in order.
 async fn walks_all(rest: &Rest, token: &str, path: &str, entries: u64) {
-    let (mut after, mut seen) = (json!(0), 0);
-    while !after.is_null() {
+    let (mut next, mut seen) = (Some("0".to_owned()), 0);
+    while let Some(after) = next {
         let page = rest.get(token, format!("{path}?limit=3&after={after}")).await.ok();
         for entry in page["items"].as_array().unwrap() {
             seen += 1;
             assert_eq!(entry["position"], seen);
         }
-        after = page["next"].clone();
+        next = page["next"].as_str().map(str::to_owned);
     }
     assert_eq!(seen, entries, "{path}");
 }

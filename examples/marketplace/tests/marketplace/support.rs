@@ -117,6 +117,12 @@ impl Asked<'_> {
     }
 
     pub(crate) async fn send(self) -> Reply {
+        let Raw { status, headers, text } = self.send_raw().await;
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+        Reply { status, headers, body }
+    }
+
+    pub(crate) async fn send_raw(self) -> Raw {
         match self.rest {
             Rest::Router(router) => {
                 let mut request = Request::builder().method(self.method).uri(&self.path);
@@ -127,14 +133,14 @@ impl Asked<'_> {
                 let response = router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
                 let (parts, body) = response.into_parts();
                 let body = to_bytes(body, usize::MAX).await.unwrap();
-                Reply::of(parts.status, parts.headers, &body)
+                Raw::of(parts.status, parts.headers, &body)
             }
             Rest::Server(address) => self.send_to(*address).await,
         }
     }
 
     /// Just enough HTTP/1.1: one request, one connection.
-    async fn send_to(self, address: SocketAddr) -> Reply {
+    async fn send_to(self, address: SocketAddr) -> Raw {
         let body = self.body.unwrap_or_default();
         let mut request = format!(
             "{} {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n",
@@ -155,14 +161,21 @@ impl Asked<'_> {
             let (name, value) = line.split_once(": ").unwrap();
             (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())
         });
-        Reply::of(StatusCode::from_u16(status).unwrap(), headers.collect(), body.as_bytes())
+        Raw::of(StatusCode::from_u16(status).unwrap(), headers.collect(), body.as_bytes())
     }
 }
 
-impl Reply {
+/// What was answered, as text.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Raw {
     fn of(status: StatusCode, headers: HeaderMap, body: &[u8]) -> Self {
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(body).unwrap() };
-        Self { status: status.as_u16(), headers, body }
+        Self { status: status.as_u16(), headers, text: String::from_utf8(body.to_vec()).unwrap() }
     }
 }
 

@@ -121,9 +121,9 @@ async fn a_client_that_lost_a_scope_no_longer_gets_it_for_anybody() {
     let tokens = w.tokens().await;
     let describe = DescribeClient {
         client: w.site.id,
-        label: w.site.label.clone(),
-        scopes: scopes(&["order:view", "product:read"]),
-        redirect_uris: w.site.redirect_uris.clone(),
+        label: Some(w.site.label.clone()),
+        scopes: Some(scopes(&["order:view", "product:read"])),
+        redirect_uris: Some(w.site.redirect_uris.clone()),
     };
     w.market.execute(Actor::User(w.maker), None, &describe).await.unwrap();
     assert_eq!(w.server.check(tokens.access_token.expose()), Err(AccessTokenError::Revoked));

@@ -18,6 +18,7 @@ use crate::user::{User, UserState};
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It is as it has to be.
@@ -30,6 +31,7 @@ pub enum Outcome {
 
 /// What a failed check bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Bars {
     /// Connecting. The password itself is not looked at.
@@ -42,6 +44,7 @@ pub enum Bars {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Check {
     /// Its stable code: `account`, `hub`, `device`, `credential`, `product`, `product_state`, `topic`, `order`,
     /// `grant`, `epoch`, `quota`, `balance`, `leased_elsewhere` or `expiry`.
@@ -56,6 +59,7 @@ pub struct Check {
 
 /// Why a client may or may not do something now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct AccessExplanation {
     /// Who.
     pub principal: Principal,

@@ -12,6 +12,7 @@ use crate::usage::{Lease, LeaseState, Usage};
 
 /// What became of the messages of one lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct LeaseLine {
     /// The lease.
     pub lease: LeaseId,
@@ -57,6 +58,7 @@ impl From<&Lease> for LeaseLine {
 
 /// A movement on the buyer's side of the order: from or to what can be spent, or what is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct LedgerLine {
     /// When.
     pub at: Timestamp,
@@ -79,6 +81,7 @@ impl From<&Entry> for LedgerLine {
 
 /// What happened to some messages, and whether they were charged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The stable code: `charged`, `free`, `open`, `given_back`, `in_doubt`, `left`, `lapsed`, `redelivered`,
     /// `missed`.
@@ -91,6 +94,7 @@ pub struct Finding {
 
 /// Why messages of an order were or were not charged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ChargeExplanation {
     /// The order.
     pub order: OrderId,

@@ -384,9 +384,9 @@ impl World {
                 let (product, founder) = self.product(*product);
                 let command = DescribeProduct {
                     product,
-                    title: fit(format!("Title {title} é").parse())?,
-                    description: fit("".parse())?,
-                    tags: Vec::new(),
+                    title: Some(fit(format!("Title {title} é").parse())?),
+                    description: if title % 2 == 0 { Some(fit("".parse())?) } else { None },
+                    tags: None,
                 };
                 self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
             }
@@ -494,9 +494,9 @@ impl World {
                 let machine = self.known.machines.contains(&client);
                 let command = DescribeClient {
                     client,
-                    label: fit(format!("App {count}").parse())?,
-                    scopes: scopes(*count)?,
-                    redirect_uris: uris(!machine)?,
+                    label: Some(fit(format!("App {count}").parse())?),
+                    scopes: Some(scopes(*count)?),
+                    redirect_uris: Some(uris(!machine)?),
                 };
                 self.run(self.sent(step, owner)?, &command).await?.1
             }

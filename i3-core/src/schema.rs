@@ -1,0 +1,79 @@
+//! JSON Schemas of the types that have a text or a number as their form.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+macro_rules! schemas {
+    ($($(#[$doc:meta])* $type:ty, $name:literal = $schema:tt;)*) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed($name)
+            }
+
+            fn schema_id() -> Cow<'static, str> {
+                Cow::Borrowed(concat!("i3_core::", $name))
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+/// The schema of ids with this prefix.
+pub(crate) fn id(prefix: &str) -> Schema {
+    json_schema!({ "type": "string", "pattern": format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$") })
+}
+
+schemas! {
+    crate::name::Slug, "Slug" = {
+        "description": "A short name of lower-case letters, digits and inner hyphens",
+        "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "minLength": 1, "maxLength": 48
+    };
+    crate::name::Topic, "Topic" = {
+        "description": "The MQTT topic of a product",
+        "type": "string", "pattern": "^i3/[a-z0-9-]{1,48}/[a-z0-9-]{1,48}$"
+    };
+    crate::name::AuthId, "AuthId" = {
+        "description": "The name that a device logs in with",
+        "type": "string", "pattern": "^[a-z0-9-]{1,48}\\.[a-z0-9-]{1,48}$"
+    };
+    crate::name::Label, "Label" = {
+        "description": "One line of visible characters",
+        "type": "string", "minLength": 1, "maxLength": 200
+    };
+    crate::name::Prose, "Prose" = {
+        "description": "A text of several lines", "type": "string", "maxLength": 4000
+    };
+    crate::name::Email, "Email" = { "type": "string", "format": "email", "maxLength": 254 };
+    crate::time::Timestamp, "Timestamp" = {
+        "description": "RFC 3339 text in UTC", "type": "string", "format": "date-time"
+    };
+    crate::time::ZoneName, "ZoneName" = {
+        "description": "A time zone of the IANA database", "type": "string"
+    };
+    crate::money::Currency, "Currency" = {
+        "description": "An ISO 4217 code, or a code and its number of decimal places: `TOK/6`",
+        "type": "string", "pattern": "^[A-Z]{3,8}(/[0-9]{1,2})?$"
+    };
+    crate::store::Units, "Units" = { "type": "integer", "format": "int64" };
+    crate::money::UnitPrice, "UnitPrice" = {
+        "description": "Billionths of the currency's unit", "type": "integer", "minimum": 0
+    };
+    crate::rating::Stars, "Stars" = { "type": "integer", "minimum": 1, "maximum": 5 };
+    crate::store::Digest, "Digest" = {
+        "description": "A SHA-256 digest", "type": "string", "pattern": "^[0-9a-f]{64}$"
+    };
+    crate::id::IdBits, "IdBits" = {
+        "description": "An id without its prefix", "type": "string", "pattern": "^[0-9a-hjkmnp-tv-z]{26}$"
+    };
+    crate::oauth::Scope, "Scope" = {
+        "description": "A scope-token of RFC 6749", "type": "string", "pattern": "^[!#-\\[\\]-~]+$"
+    };
+    crate::oauth::RedirectUri, "RedirectUri" = {
+        "description": "Where a user is sent back to, compared character by character",
+        "type": "string", "format": "uri"
+    };
+}
