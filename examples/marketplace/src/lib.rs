@@ -23,7 +23,14 @@ pub use failure::Failure;
 pub use listeners::{ClientCertificateOption, MqttOptions};
 pub use metrics::{MetricsOptions, metrics_router};
 pub use reconcile::{Report, reconcile, report};
-pub use rest::{AppState, Operation, Who, openapi, operations, router};
+pub use rest::{
+    AppState, InvalidOrigin, Operation, RestConfig, Who, openapi, operations, router, router_with,
+};
+
+/// The codes of problems with what they mean, as Markdown: `docs/problems.md`.
+pub fn problems() -> String {
+    rest::problems()
+}
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
 pub use store::{StoreTask, store, store_contents};
 pub use store_url::{InvalidStoreUrl, ServerUrl, StoreUrl};

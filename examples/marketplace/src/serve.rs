@@ -24,8 +24,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::listeners::{MqttOptions, spoken};
 use crate::{
-    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MetricsOptions, StoreUrl, UpstreamOptions,
-    router,
+    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MetricsOptions, RestConfig, StoreUrl,
+    UpstreamOptions, router_with,
 };
 
 /// Where the data are, for every command that uses them.
@@ -91,6 +91,10 @@ pub struct ServeOptions {
     /// default this machine's own, where nobody else reaches it
     #[arg(long, env = "I3_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// Whose pages may use the REST interface from browsers: origins such as `https://shop.example`, comma between;
+    /// nobody's by default
+    #[arg(long, env = "I3_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub cors_origin: Vec<String>,
     /// What this gate calls itself in its leases: the same in all its lives, and no other gate's name
     #[arg(long, env = "I3_GATE", value_name = "NAME", default_value = "gate")]
     pub gate: String,
@@ -146,6 +150,7 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
 /// delivered and closes the store. `admin_password` is for the first administrator, if one is made.
 pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Result<(), Failure> {
     let mut config = options.assembly()?;
+    let rest = rest_config(&options.cors_origin)?;
     let tls = options.mqtt.tls()?;
     let store = config.store.clone();
     let ended = signals()?;
@@ -188,13 +193,21 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     if let Some(follower) = follower {
         upkeep.spawn(follow(follower));
     }
-    let mut app = router(AppState::from(&assembly));
+    let mut app = router_with(AppState::from(&assembly), &rest);
     if let Some(brokers) = brokers {
         app = app.merge(brokers);
     }
     let served = answer(http, app, ended).await;
     end(assembly, gate, upkeep).await;
     served
+}
+
+/// How the interface is served, with pages of these origins let in.
+fn rest_config(origins: &[String]) -> Result<RestConfig, Failure> {
+    origins.iter().try_fold(RestConfig::default(), |config, origin| {
+        let bad = |error| Failure::usage("invalid_origin", format!("--cors-origin {origin:?}: {error}"));
+        config.with_origin(origin).map_err(bad)
+    })
 }
 
 /// How a program on this machine reaches the interface.

@@ -39,6 +39,7 @@ mod orders;
 mod passwords;
 mod problem;
 mod products;
+mod protection;
 mod representation;
 mod request;
 mod route;
@@ -48,16 +49,17 @@ mod users;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::{from_fn, map_response};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use i3_core::market::Marketplace;
 
+pub(crate) use problem::table as problems;
+pub use protection::{InvalidOrigin, RestConfig};
 pub use route::{Operation, Who};
 
 use crate::{Access, Assembly};
 use problem::Problem;
+use protection::protected;
 use representation::represent;
 use route::{Routes, described};
 
@@ -113,6 +115,12 @@ pub fn openapi() -> serde_json::Value {
 /// Serve it with connect info (`into_make_service_with_connect_info::<SocketAddr>()`), or guesses at
 /// passwords are limited by name only.
 pub fn router(state: AppState) -> Router {
+    router_with(state, &RestConfig::default())
+}
+
+/// As [`router`], served in another way than the usual one.
+pub fn router_with(state: AppState, config: &RestConfig) -> Router {
+    let https = state.access.oauth.settings().issuer().starts_with("https://");
     let routes = routes();
     let pages = described(&routes);
     let api = routes
@@ -120,19 +128,13 @@ pub fn router(state: AppState) -> Router {
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn(represent));
-    Router::new()
+    let all = Router::new()
         .nest("/api/v1", pages.merge(api))
         .merge(oauth::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        // Answers hold passwords, tokens and balances.
-        .layer(map_response(async |mut response: Response| {
-            let headers = response.headers_mut();
-            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-            response
-        }))
-        .with_state(state)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    protected(all, config, https).with_state(state)
 }
 
 async fn no_such_route(request: Request) -> Problem {

@@ -11,6 +11,7 @@ mod metrics;
 mod mqtt;
 mod oauth;
 mod process;
+mod protection;
 mod purchase;
 mod refusals;
 mod representation;

@@ -62,7 +62,12 @@ pub(crate) struct Asked<'a> {
 
 impl Rest {
     pub(crate) fn ask<'a>(&'a self, method: &'a str, path: impl AsRef<str>) -> Asked<'a> {
-        let path = format!("/api/v1{}", path.as_ref());
+        self.ask_at(method, format!("/api/v1{}", path.as_ref()))
+    }
+
+    /// A request to a path outside of the interface's usual place.
+    pub(crate) fn ask_at<'a>(&'a self, method: &'a str, path: impl Into<String>) -> Asked<'a> {
+        let path = path.into();
         Asked { rest: self, method, path, headers: Vec::new(), body: None }
     }
 

@@ -20,6 +20,7 @@ mod xml;
 use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{OriginalUri, Request};
@@ -37,6 +38,9 @@ use serde_json::Value;
 pub(super) use links::{Linked, Links};
 
 use super::problem::Problem;
+
+/// How long a request may take: longer than its body may.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a thing is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +72,8 @@ impl Format {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
     pub(super) format: Format,
+    /// The request's number.
+    pub(super) number: String,
     /// The path below which the interface is, as the client sees it: `/api/v1` or longer.
     base: String,
     /// The path and the query of the request, as the client sees them.
@@ -94,13 +100,21 @@ impl IfMatch {
     }
 }
 
+/// A number for a request: 60 random bits.
+fn number() -> String {
+    let mut bits = [0_u8; 10];
+    // Two requests with one number are a nuisance to who reads the log, no more.
+    let _ = getrandom::fill(&mut bits);
+    data_encoding::BASE32_DNSSEC.encode(&bits)
+}
+
 impl Asked {
     fn of(request: &Request, format: Format) -> Self {
         let inner = request.uri().path();
         let uri = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0);
         let base = uri.path().strip_suffix(inner).unwrap_or_default().to_owned();
         let address = uri.path_and_query().map_or("/", |address| address.as_str()).to_owned();
-        Self { format, base, address, if_match: if_match(request.headers()) }
+        Self { format, number: number(), base, address, if_match: if_match(request.headers()) }
     }
 
     /// A path of the interface as the client sees it.
@@ -264,16 +278,18 @@ impl<T> IntoResponse for Created<T> {
 /// every answer that format, its entity tag and, if the client has it already, no body.
 pub(super) async fn represent(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    let Some(format) = accept::best(request.headers()) else {
+    let format = accept::best(request.headers());
+    let asked = Arc::new(Asked::of(&request, format.unwrap_or_default()));
+    let known = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect::<Vec<_>>();
+    let response = if format.is_some() {
+        request.extensions_mut().insert(asked.clone());
+        let answered = tokio::time::timeout(PATIENCE, next.run(request)).await;
+        answered.unwrap_or_else(|_| Problem::overdue().into_response())
+    } else {
         let offered = Format::ALL.map(Format::media_type).join(", ");
         let detail = format!("what `Accept` takes is not to be had; there are {offered}");
-        let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail);
-        return varied(problem.into_response());
+        Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail).into_response()
     };
-    let asked = Arc::new(Asked::of(&request, format));
-    let known = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect::<Vec<_>>();
-    request.extensions_mut().insert(asked.clone());
-    let response = next.run(request).await;
     if method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
         // axum adds `Allow`.
         return StatusCode::NO_CONTENT.into_response();
@@ -282,7 +298,32 @@ pub(super) async fn represent(mut request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     };
-    varied(if method.is_safe() { unless_known(response, &asked, &known) } else { response })
+    let response = if method.is_safe() { unless_known(response, &asked, &known) } else { response };
+    varied(numbered(response, &asked))
+}
+
+/// With the request's number, which problems say too; in the words of a problem, if it is one.
+fn numbered(mut response: Response, asked: &Asked) -> Response {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        let told = response.extensions().get::<Problem>().cloned();
+        let problem = told.unwrap_or_else(|| Problem::of_status(status));
+        if problem.is_failure() {
+            tracing::error!(request = asked.number, "answered with {status}");
+        }
+        let text = problem.json(Some(&asked.number)).unwrap_or_default();
+        let (body, kind) = match serde_json::from_str(&text) {
+            Ok(value) if asked.format == Format::Xml => {
+                (xml::write("problem", &value), "application/problem+xml")
+            }
+            _ => (text, "application/problem+json"),
+        };
+        *response.body_mut() = Body::from(body);
+        response.headers_mut().remove(CONTENT_LENGTH);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    set(response.headers_mut(), HeaderName::from_static("x-request-id"), asked.number.as_str());
+    response
 }
 
 /// What is shown depends on who asks, too.
@@ -294,8 +335,8 @@ fn varied(mut response: Response) -> Response {
 /// The answer in the format that was settled on, with its entity tag.
 async fn shaped(response: Response, asked: &Asked) -> Result<Response, Problem> {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let (plain, problem) = (kind == "application/json", kind == "application/problem+json");
-    if !plain && !problem && kind != "application/hal+json" {
+    let plain = kind == "application/json";
+    if !plain && kind != "application/hal+json" || !response.status().is_success() {
         return Ok(response);
     }
     let (mut parts, body) = response.into_parts();
@@ -312,27 +353,23 @@ async fn shaped(response: Response, asked: &Asked) -> Result<Response, Problem> 
         }
         Format::Xml => {
             let value: Value = serde_json::from_slice(&body).map_err(|error| unwritable(&error))?;
-            let root = if problem { "problem" } else { "resource" };
-            body = Bytes::from(xml::write(root, &value));
-            let kind = if problem { "application/problem+xml" } else { "application/xml" };
-            parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            body = Bytes::from(xml::write("resource", &value));
+            parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         }
         _ => {}
     }
     parts.headers.remove(CONTENT_LENGTH);
-    if parts.status.is_success() {
-        let digest = Digest::of(&body);
-        let (start, _) = digest.as_bytes().split_at(12);
-        let shown = data_encoding::BASE32_DNSSEC.encode(start);
-        let tag = match parts.extensions.get::<Of>() {
-            Some(Of(record)) => format!("\"{record}.{shown}\""),
-            None => format!("\"{shown}\""),
-        };
-        set(&mut parts.headers, ETAG, tag);
-        if parts.extensions.get::<Of>().is_some() {
-            // To be kept by who asked, and asked about each time.
-            parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        }
+    let digest = Digest::of(&body);
+    let (start, _) = digest.as_bytes().split_at(12);
+    let shown = data_encoding::BASE32_DNSSEC.encode(start);
+    let tag = match parts.extensions.get::<Of>() {
+        Some(Of(record)) => format!("\"{record}.{shown}\""),
+        None => format!("\"{shown}\""),
+    };
+    set(&mut parts.headers, ETAG, tag);
+    if parts.extensions.get::<Of>().is_some() {
+        // To be kept by who asked, and asked about each time.
+        parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

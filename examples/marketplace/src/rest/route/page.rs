@@ -29,6 +29,7 @@ pub(in crate::rest) fn described(routes: &Routes) -> Router<AppState> {
     let text: Arc<str> = format!("{document:#}").into();
     let operations: Arc<[Operation]> = routes.operations().into();
     Router::new()
+        .route("/problems/{code}", get(async |Path(code): Path<String>, uri: Uri| problem(&code, &uri)))
         .route(
             "/openapi.json",
             get(async move || ([(CONTENT_TYPE, "application/json")], text.to_string()).into_response()),
@@ -53,6 +54,21 @@ fn html(body: &str) -> Response {
     ([(CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
 }
 
+/// What a problem's code means.
+fn problem(code: &str, uri: &Uri) -> Response {
+    match Problem::explained(code) {
+        Some((status, about)) => {
+            html(&format!("<h1><code>{}</code></h1><p>{status}: {}</p>", escaped(code), escaped(about)))
+        }
+        None => nothing_at(uri),
+    }
+}
+
+fn nothing_at(uri: &Uri) -> Response {
+    let detail = format!("there is nothing at `{}`", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail).into_response()
+}
+
 /// What a relation leads to.
 fn explained(operations: &[Operation], relation: &str, uri: &Uri) -> Response {
     let mut body = format!("<h1><code>i3:{}</code></h1>", escaped(relation));
@@ -70,8 +86,7 @@ fn explained(operations: &[Operation], relation: &str, uri: &Uri) -> Response {
     if any {
         return html(&body);
     }
-    let detail = format!("there is nothing at `{}`", uri.path());
-    Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail).into_response()
+    nothing_at(uri)
 }
 
 /// A part of the document; null if it is not there.

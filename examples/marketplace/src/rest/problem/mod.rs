@@ -1,8 +1,9 @@
 //! Errors as the interface tells them: problem details (RFC 9457) with a stable `code`.
 
+mod codes;
+
 use std::error::Error as _;
 
-use axum::Json;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -15,8 +16,9 @@ use i3_core::market::{MarketError, Refusal, RefusalKind};
 use i3_core::store::{Applied, StoreError, StoreErrorKind};
 use serde::Serialize;
 
-/// An answer that says what is wrong. The body is `application/problem+json` with `title`, `status`,
-/// `detail` and `code`; its `type` is absent, which means `about:blank`.
+pub(crate) use codes::table;
+
+/// An answer that says what is wrong: see `docs/problems.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -35,10 +37,13 @@ struct Fault<'a> {
 
 #[derive(Serialize)]
 struct Details<'a> {
+    r#type: String,
     title: &'static str,
     status: u16,
     detail: &'a str,
     code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault<'a>>,
 }
@@ -47,6 +52,41 @@ impl Problem {
     /// A problem of this status with this stable code; the detail is for people.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), pointer: None }
+    }
+
+    /// What a status means that something else than the interface answered with.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        let (code, _, about) = codes::of_status(status.as_u16());
+        Self::new(status, code, about)
+    }
+
+    /// What a code means, with its status.
+    pub(super) fn explained(code: &str) -> Option<(u16, &'static str)> {
+        codes::explained(code).map(|(_, status, about)| (status, about))
+    }
+
+    /// It took longer than requests may take.
+    pub(super) fn overdue() -> Self {
+        Self::of_status(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    /// Whether the operator should look at it.
+    pub(super) fn is_failure(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// As JSON, of the request with this number.
+    pub(super) fn json(&self, request: Option<&str>) -> serde_json::Result<String> {
+        let fault = |pointer| Fault { pointer, detail: &self.detail };
+        serde_json::to_string(&Details {
+            r#type: format!("urn:i3:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            instance: request.map(|request| format!("urn:i3:request:{request}")),
+            errors: self.pointer.as_deref().map(fault).into_iter().collect(),
+        })
     }
 
     /// As it is, about this part of the body: a JSON pointer.
@@ -234,16 +274,7 @@ impl From<QueryRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let fault = |pointer| Fault { pointer, detail: &self.detail };
-        let errors = self.pointer.as_deref().map(fault).into_iter().collect();
-        let details = Details {
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code,
-            errors,
-        };
-        let mut response = (self.status, Json(details)).into_response();
+        let mut response = (self.status, self.json(None).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {
@@ -257,6 +288,8 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
+        // The layer around the interface says which request it was, in the format that the client wants.
+        response.extensions_mut().insert(self);
         response
     }
 }
