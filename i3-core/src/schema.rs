@@ -54,6 +54,9 @@ schemas! {
     crate::time::ZoneName, "ZoneName" = {
         "description": "A time zone of the IANA database", "type": "string"
     };
+    crate::thing::ThingId, "ThingId" = {
+        "description": "An absolute identifier", "type": "string", "format": "iri", "maxLength": 1000
+    };
     crate::money::Currency, "Currency" = {
         "description": "An ISO 4217 code, or a code and its number of decimal places: `TOK/6`",
         "type": "string", "pattern": "^[A-Z]{3,8}(/[0-9]{1,2})?$"

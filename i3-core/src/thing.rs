@@ -98,6 +98,7 @@ impl<'de> Deserialize<'de> for ThingId {
 
 /// Who finds a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Everybody.
@@ -119,6 +120,7 @@ impl Visibility {
 
 /// Until when a registration holds (WoT Discovery, section 7.2.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Lifetime {
     /// So many microseconds from each registration or change. Counts before `expires`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,6 +145,7 @@ impl Lifetime {
 
 /// A registered Thing Description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Thing {
     /// Its id: what the document says, or what the directory gave to one without.
     pub id: ThingId,
@@ -210,6 +213,7 @@ impl Entity for Thing {
 /// What became of a registration, for those who follow the outbox: everything that is needed to know what each
 /// person sees of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ThingChange {
     /// Which one.
     pub thing: ThingId,

@@ -1,5 +1,7 @@
 //! What browsers are told, and which of them may ask at all.
 
+use std::future::ready;
+
 use axum::Router;
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH,
@@ -52,7 +54,7 @@ pub(super) fn protected<S: Clone + Send + Sync + 'static>(
         Problem::internal().into_response()
     }));
     let routes = if config.origins.is_empty() { routes } else { routes.layer(cors(config)) };
-    routes.layer(map_response(async move |response: Response| with_headers(response, https)))
+    routes.layer(map_response(move |response: Response| ready(with_headers(response, https))))
 }
 
 fn cors(config: &RestConfig) -> CorsLayer {

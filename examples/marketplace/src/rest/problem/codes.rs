@@ -1,5 +1,7 @@
 //! What each code means. `docs/problems.md` is this table.
 
+use std::fmt::Write as _;
+
 /// A code of problems: the code, its status, what it means and what to do.
 type Explained = (&'static str, u16, &'static str);
 
@@ -143,7 +145,7 @@ pub(crate) fn table() -> String {
         | code | status | |\n|---|---|---|\n"
         .to_owned();
     for (code, status, about) in CODES {
-        text.push_str(&format!("| `{code}` | {status} | {about} |\n"));
+        let _ = writeln!(text, "| `{code}` | {status} | {about} |");
     }
     text
 }
