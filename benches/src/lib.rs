@@ -18,6 +18,7 @@ pub mod rounds;
 pub mod served;
 pub mod shop;
 pub mod stores;
+pub mod things;
 
 mod cpu;
 mod mqtt_frames;
