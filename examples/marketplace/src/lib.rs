@@ -4,6 +4,7 @@
 mod assembly;
 mod brokers;
 mod demo;
+mod discover;
 mod explain;
 mod failure;
 mod listeners;
@@ -18,6 +19,7 @@ mod upstream;
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
 pub use brokers::{BrokerOptions, PlainHttp, broker_router};
 pub use demo::{DemoError, DemoOptions, demo};
+pub use discover::discovery_router;
 pub use explain::{ExplainAccess, ExplainCharge, ExplainTask, explain};
 pub use failure::Failure;
 pub use listeners::{ClientCertificateOption, MqttOptions};

@@ -17,11 +17,14 @@ use i3_core::market::{
     Follower, MarketError, Marketplace, PageRequest, RegisterUser, Registration, Settings,
 };
 use i3_core::name::Slug;
+use i3_semantic::ontology::Ontology;
+use i3_semantic::projection::Projection;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use crate::discover::{discovery_router, keep_up};
 use crate::listeners::{MqttOptions, spoken};
 use crate::{
     AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MetricsOptions, RestConfig, StoreUrl,
@@ -193,7 +196,12 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     if let Some(follower) = follower {
         upkeep.spawn(follow(follower));
     }
+    let index = Projection::open(assembly.market().clone(), Ontology::core()).await;
+    let index =
+        index.map_err(|error| Failure::new("index", format!("the index cannot be built: {error}")))?;
+    upkeep.spawn(keep_up(index.clone(), store.is_shared()));
     let mut app = router_with(AppState::from(&assembly), &rest);
+    app = app.merge(discovery_router(assembly.market().clone(), index));
     if let Some(brokers) = brokers {
         app = app.merge(brokers);
     }

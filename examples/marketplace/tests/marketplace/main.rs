@@ -5,6 +5,7 @@ mod accounts;
 mod brokers;
 mod crash;
 mod delivery;
+mod discover;
 mod dynsec;
 mod explain;
 mod metrics;
