@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{OriginalUri, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -88,11 +88,7 @@ fn unavailable(error: &(dyn std::error::Error + 'static)) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, &[])
 }
 
-async fn discover(
-    State(shelf): State<Shelf>,
-    OriginalUri(uri): OriginalUri,
-    RawQuery(query): RawQuery,
-) -> Response {
+async fn discover(State(shelf): State<Shelf>, uri: Uri, RawQuery(query): RawQuery) -> Response {
     let query = match Query::parse(query.as_deref().unwrap_or_default()) {
         Ok(query) => query,
         Err(error) => return invalid(&error),
