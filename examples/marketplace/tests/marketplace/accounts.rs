@@ -232,7 +232,12 @@ async fn a_forgotten_password_is_set_anew_with_what_was_mailed_once() {
     let known = ask(json!({"email": "guest@example.org"})).await;
     assert_eq!((unknown.status, &unknown.body), (202, &Value::Null));
     assert_eq!((known.status, &known.body), (202, &Value::Null));
-    assert_eq!(unknown.headers, known.headers, "nobody learns who has an account");
+    let told = |reply: &crate::support::Reply| {
+        let mut headers = reply.headers.clone();
+        assert!(headers.remove("x-request-id").is_some());
+        headers
+    };
+    assert_eq!(told(&unknown), told(&known), "nobody learns who has an account");
     ask(json!({"name": "guest", "email": "a@b.c"})).await.is(400, "invalid_request");
 
     // What the mail has in it.
