@@ -6,8 +6,9 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use i3_auth::RolePolicy;
-use i3_core::access::{Action, Actor, HubRole, Policy as _, Resource, Role, Subject};
+use i3_core::access::{Action, HubRole, Policy as _, Resource, Subject};
 use i3_core::id::{TypedId as _, UserId};
+use i3_core::role::{RoleBook, RoleName};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -18,8 +19,8 @@ fn main() {
 /// The default policy.
 fn policy(criterion: &mut Criterion) {
     let user = UserId::from_bits(1);
-    let roles = BTreeSet::from([Role::Consumer, Role::Provider]);
-    let subject = Subject { actor: Actor::User(user), roles, active: true };
+    let roles = BTreeSet::from([RoleName::CONSUMER, RoleName::PROVIDER]);
+    let subject = Subject::user(user, roles, true, &RoleBook::default());
     let cases = [
         ("purchase for oneself", Action::Purchase, Resource::of_user(user)),
         ("purchase for another", Action::Purchase, Resource::of_user(UserId::from_bits(2))),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use i3_auth::RolePolicy;
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::device::{Device, KeyAlgorithm};
 use i3_core::hub::Hub;
 use i3_core::id::{OfferId, UserId};
@@ -17,6 +17,7 @@ use i3_core::name::{Prose, Topic};
 use i3_core::offer::Plan;
 use i3_core::order::Order;
 use i3_core::product::{Product, ProductState};
+use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use i3_core::store::DynStore;
 use i3_core::stream::StreamDescription;
@@ -57,7 +58,7 @@ impl Shop {
     /// The store's or the domain's.
     pub async fn open(store: DynStore, buyers: usize) -> Result<Self, ShopError> {
         let market = Marketplace::open(store, Arc::new(RolePolicy), i3_auth::COLLECTIONS).await?;
-        let seller = user(&market, "seller", Role::Provider).await?;
+        let seller = user(&market, "seller", RoleName::PROVIDER).await?;
         let seller = Actor::User(seller);
         let (device, product) = list(&market, seller).await?;
         let many = offer(&market, seller, &product, MESSAGES, 1).await?;
@@ -67,7 +68,7 @@ impl Shop {
         for number in 0..buyers {
             let market = market.clone();
             opening.spawn(async move {
-                let buyer = user(&market, &format!("buyer-{number}"), Role::Consumer).await?;
+                let buyer = user(&market, &format!("buyer-{number}"), RoleName::CONSUMER).await?;
                 let top_up = TopUp {
                     user: buyer,
                     amount: Amount::new(1_000_000_000_000)?,
@@ -177,7 +178,7 @@ impl Shop {
     }
 }
 
-async fn user(market: &Marketplace, name: &str, role: Role) -> Result<UserId, ShopError> {
+async fn user(market: &Marketplace, name: &str, role: RoleName) -> Result<UserId, ShopError> {
     let register = RegisterUser {
         name: name.parse()?,
         display: name.parse()?,

@@ -34,7 +34,8 @@
 //! # use std::sync::Arc;
 //! # use i3_auth::oauth2::{AuthorizationServer, ClientCall, Settings};
 //! # use i3_auth::{COLLECTIONS, MasterKey, RolePolicy};
-//! # use i3_core::access::{Actor, Role};
+//! # use i3_core::access::Actor;
+//! # use i3_core::role::RoleName;
 //! # use i3_core::id::RandomIds;
 //! # use i3_core::market::{Marketplace, RegisterClient, RegisterUser};
 //! # use i3_core::oauth::ClientKind;
@@ -47,7 +48,7 @@
 //! let server = AuthorizationServer::new(market.clone(), Arc::new(RandomIds), &MasterKey::generate()?, settings);
 //! market.listen(server.revocations().clone());
 //! # let alice = RegisterUser {
-//! #     name: "alice".parse()?, display: "Alice".parse()?, email: None, roles: [Role::Consumer].into(),
+//! #     name: "alice".parse()?, display: "Alice".parse()?, email: None, roles: [RoleName::CONSUMER].into(),
 //! #     profile: i3_core::user::Profile::default(), invitation: None, password: None,
 //! # };
 //! # let alice = market.execute(Actor::Anonymous, None, &alice).await?.id;

@@ -1,41 +1,49 @@
-//! The default policy: what each role may do.
+//! The default policy: permissions of roles, rights in a hub, and what is one's own.
 
-use i3_core::access::{Action, Actor, Decision, HubRole, Policy, Resource, Role, Subject};
+use i3_core::access::{Action, Actor, Decision, Policy, Reach, Resource, Subject};
 
-/// Decides by the subject's roles in the marketplace and in the hub, and by whose the resource is.
+/// Decides by the permissions that the subject's roles give now, by the subject's role in the hub, and by whose
+/// the resource is.
 ///
-/// | action | consumer | provider | administrator | hub role | owner of the resource | anonymous | system |
-/// |---|---|---|---|---|---|---|---|
-/// | `user:register` | yes | yes | yes | | | yes | yes |
-/// | `user:manage` | | | yes | | | | yes |
-/// | `user:view` | | | yes | | yes, even if not active | | yes |
-/// | `user:edit` | | | yes | | yes | | yes |
-/// | `password:recover` | yes | yes | yes | | | yes | yes |
-/// | `hub:create` | | yes | | | | | |
-/// | `hub:view` | | | | viewer | | | yes |
-/// | `hub:members` | | | | owner | | | yes |
-/// | `device:manage`, `product:manage` | | | | manager | | | yes |
-/// | `grant:revoke` | | | yes | manager | | | yes |
-/// | `account:top-up` | | | yes | | | | yes |
-/// | `account:view` | | | yes | viewer | yes | | yes |
-/// | `order:create`, `rating:create` | for oneself | | | | | | |
-/// | `order:view` | | | yes | viewer | yes | | yes |
-/// | `order:manage` | | | yes | | yes | | yes |
-/// | `audit:view` | | | yes | | | | yes |
-/// | `client:create` | yes | yes | yes | | | | yes |
-/// | `client:manage` | | | yes | | yes | | yes |
-/// | `virtual_object:create` | | yes | yes | | | | yes |
-/// | `virtual_object:view` | | | yes | viewer | yes | | yes |
-/// | `virtual_object:edit`, `virtual_object:delete` | | of one's own | yes | manager | | | yes |
-/// | `virtual_object:publish` | | | yes | | | | yes |
-/// | `thing:create` | | for oneself | | | | | |
-/// | `thing:view`, `thing:delete` | | | yes | | yes | | yes |
-/// | `thing:edit` | | | | | yes | | yes |
-/// | `usage:meter` | | | | | | | yes |
+/// Which permissions there are, whose things count as one's own for each, and what the built-in roles have until
+/// they are edited is one table, in [`Action`]:
 ///
-/// A higher hub role may all that a lower one may. A user who is not active may nothing but `user:view` of
-/// oneself. Roles only ever add: no role takes anything away. Administrators run the marketplace and are no
-/// superusers: they buy nothing, see no hub's inside, and receive no data, since data come from grants alone.
+/// | permission | one's own is | everybody with an account | consumer | provider | administrator |
+/// |---|---|---|---|---|---|
+/// | `user:register` | | yes | | | |
+/// | `user:manage` | | | | | yes |
+/// | `user:view` | oneself | own | own | own | yes |
+/// | `user:edit` | oneself | own | own | own | yes |
+/// | `password:recover` | | yes | | | |
+/// | `role:view` | | yes | | | |
+/// | `role:manage` | | | | | yes |
+/// | `hub:create` | | | | yes | |
+/// | `hub:view` | a viewer's hub | own | | own | |
+/// | `hub:members` | an owner's hub | own | | own | |
+/// | `device:manage`, `product:manage` | a manager's hub | own | | own | |
+/// | `grant:revoke` | a manager's hub | own | | own | yes |
+/// | `account:top-up` | | | | | yes |
+/// | `account:view` | oneself's, a viewer's hub's | own | own | own | yes |
+/// | `order:create`, `rating:create` | for oneself | | own | | |
+/// | `order:view` | oneself's, of a viewer's hub | own | own | own | yes |
+/// | `order:manage` | oneself's | own | own | | yes |
+/// | `audit:view` | | | | | yes |
+/// | `client:create` | | yes | | | |
+/// | `client:manage` | oneself's | own | | | yes |
+/// | `virtual_object:create` | | | | yes | yes |
+/// | `virtual_object:view` | oneself's, of a viewer's hub | own | | own | yes |
+/// | `virtual_object:edit`, `virtual_object:delete` | oneself's, of a manager's hub | | | own | yes |
+/// | `virtual_object:publish` | oneself's, of a manager's hub | | | | yes |
+/// | `thing:create` | for oneself | | | own | |
+/// | `thing:view`, `thing:delete` | oneself's | own | | own | yes |
+/// | `thing:edit` | oneself's | own | | own | |
+/// | `usage:meter` | | | | | |
+///
+/// Beside the table: a higher hub role may all that a lower one may. Without an account one may open one, or
+/// ask for a new password, and nothing else. A user who is not active may nothing but `user:view` of oneself. The
+/// marketplace itself may everything but trade. Permissions only ever add: none takes anything away. As they come, administrators run the
+/// marketplace and are no superusers: they buy nothing and see no hub's inside; and nobody receives data by a
+/// permission, since data come from grants alone.
 ///
 /// `order:manage` lets an administrator cancel an order. It is no leave to *show* the order's password to
 /// anybody but its buyer.
@@ -53,16 +61,8 @@ impl Policy for RolePolicy {
                 Decision::allow("anybody may ask to be mailed")
             }
             Actor::Anonymous => Decision::deny("without an account one may only open one"),
-            Actor::User(user) => {
-                let owns = resource.owner == Some(user);
-                if action == Action::ViewUser && owns {
-                    Decision::allow("users may see themselves")
-                } else if subject.active {
-                    active_user(subject, action, resource, owns)
-                } else {
-                    Decision::deny("users who are not active may only see themselves")
-                }
-            }
+            Actor::User(_) if subject.active => active_user(subject, action, resource),
+            Actor::User(_) => inactive_user(subject, action, resource),
         }
     }
 }
@@ -77,164 +77,39 @@ fn system(action: Action) -> Decision {
     }
 }
 
-fn active_user(subject: &Subject, action: Action, resource: &Resource, owns: bool) -> Decision {
-    let is = |role| subject.roles.contains(&role);
-    let in_hub = |least| resource.hub_role.is_some_and(|role| role >= least);
-    // What nobody owns in particular counts as one's own: to buy is to buy for oneself.
-    let for_oneself = owns || resource.owner.is_none();
-    // Each action's rules in turn: the first one that holds allows it, and if none holds the last text says
-    // what would.
-    let rules: (&[(bool, &'static str)], &'static str) = match action {
-        Action::RegisterUser => (&[(true, "anybody may open an account")], ""),
-        Action::ManageUsers => (
-            &[(is(Role::Administrator), "administrators may manage users")],
-            "only administrators may manage users",
-        ),
-        Action::ViewUser => (
-            &[(is(Role::Administrator), "administrators may see users")],
-            "only administrators may see other users",
-        ),
-        Action::EditUser => (
-            &[
-                (owns, "users may edit themselves"),
-                (is(Role::Administrator), "administrators may edit users"),
-            ],
-            "only administrators may edit other users",
-        ),
-        Action::RecoverPassword => (&[(true, "anybody may ask to be mailed")], ""),
-        Action::RegisterHub => {
-            (&[(is(Role::Provider), "providers may create hubs")], "only providers may create hubs")
+fn active_user(subject: &Subject, action: Action, resource: &Resource) -> Decision {
+    match subject.permissions.reach(action) {
+        Some(Reach::Any) => Decision::allow("a role allows it"),
+        Some(Reach::Own) if subject.owns(action, resource) => {
+            Decision::allow("a role allows it for one's own")
         }
-        Action::ViewHub => (
-            &[(in_hub(HubRole::Viewer), "members of a hub may see its inside")],
-            "only members of a hub may see its inside",
-        ),
-        Action::ManageMembers => (
-            &[(in_hub(HubRole::Owner), "owners of a hub may manage its members")],
-            "only owners of a hub may manage its members",
-        ),
-        Action::ManageDevices => (
-            &[(in_hub(HubRole::Manager), "managers of a hub may manage its devices")],
-            "only managers and owners of a hub may manage its devices",
-        ),
-        Action::ManageProducts => (
-            &[(in_hub(HubRole::Manager), "managers of a hub may manage its products")],
-            "only managers and owners of a hub may manage its products",
-        ),
-        Action::RevokeGrant => (
-            &[
-                (in_hub(HubRole::Manager), "managers of a hub may take its access away"),
-                (is(Role::Administrator), "administrators may take access away"),
-            ],
-            "only managers and owners of the hub and administrators may take access away",
-        ),
-        Action::TopUp => (
-            &[(is(Role::Administrator), "administrators may credit accounts")],
-            "only administrators may credit accounts",
-        ),
-        Action::ViewAccount => (
-            &[
-                (owns, "users may see their accounts"),
-                (in_hub(HubRole::Viewer), "members of a hub may see its account"),
-                (is(Role::Administrator), "administrators may see accounts"),
-            ],
-            "only its owner, members of its hub and administrators may see an account",
-        ),
-        Action::Purchase => (
-            &[(is(Role::Consumer) && for_oneself, "consumers may buy for themselves")],
-            "only consumers may buy, and only for themselves",
-        ),
-        Action::ViewOrder => (
-            &[
-                (owns, "buyers may see their orders"),
-                (in_hub(HubRole::Viewer), "members of a hub may see orders of its products"),
-                (is(Role::Administrator), "administrators may see orders"),
-            ],
-            "only its buyer, members of the seller's hub and administrators may see an order",
-        ),
-        Action::ManageOrder => (
-            &[
-                (owns, "buyers may manage their orders"),
-                (is(Role::Administrator), "administrators may manage orders"),
-            ],
-            "only its buyer and administrators may manage an order",
-        ),
-        Action::Rate => (
-            &[(is(Role::Consumer) && for_oneself, "consumers may rate what they bought")],
-            "only consumers may rate, and only what they bought themselves",
-        ),
-        Action::Audit => (
-            &[(is(Role::Administrator), "administrators may read the audit log")],
-            "only administrators may read the audit log",
-        ),
-        Action::RegisterClient => (&[(true, "users may register clients")], ""),
-        Action::ManageClient => (
-            &[
-                (owns, "users may manage their clients"),
-                (is(Role::Administrator), "administrators may manage clients"),
-            ],
-            "only its owner and administrators may manage a client",
-        ),
-        Action::CreateVirtualObject => (
-            &[
-                (is(Role::Provider), "providers may create virtual objects"),
-                (is(Role::Administrator), "administrators may create virtual objects"),
-            ],
-            "only providers and administrators may create virtual objects",
-        ),
-        Action::ViewVirtualObject => (
-            &[
-                (owns, "users may see all of their virtual objects"),
-                (in_hub(HubRole::Viewer), "members of a hub may see all of its virtual objects"),
-                (is(Role::Administrator), "administrators may see all of virtual objects"),
-            ],
-            "only its owner, members of its hub and administrators may see what is not public of a virtual object",
-        ),
-        Action::EditVirtualObject | Action::DeleteVirtualObject => (
-            &[
-                (owns && is(Role::Provider), "providers may change their virtual objects"),
-                (in_hub(HubRole::Manager), "managers of a hub may change its virtual objects"),
-                (is(Role::Administrator), "administrators may change virtual objects"),
-            ],
-            "only the provider who owns it, managers of its hub and administrators may change a virtual object",
-        ),
-        Action::PublishVirtualObject => (
-            &[(is(Role::Administrator), "administrators may publish virtual objects")],
-            "only administrators may publish virtual objects",
-        ),
-        Action::CreateThing => (
-            &[(is(Role::Provider) && for_oneself, "providers may register things")],
-            "only providers may register things",
-        ),
-        Action::ViewThing | Action::EditThing | Action::DeleteThing => (
-            &[
-                (owns, "users may see, change and remove their things"),
-                (
-                    is(Role::Administrator) && action != Action::EditThing,
-                    "administrators may see and remove things",
-                ),
-            ],
-            "only its owner may do this with a thing",
-        ),
-        Action::Meter => (&[], "only the marketplace's gates may meter"),
-        _ => (&[], "no rule allows this"),
-    };
-    let (allowing, otherwise) = rules;
-    match allowing.iter().find(|(holds, _)| *holds) {
-        Some((_, rule)) => Decision::allow(*rule),
-        None => Decision::deny(otherwise),
+        Some(Reach::Own) => Decision::deny("the roles allow it only for one's own"),
+        None => Decision::deny("no role allows it"),
+    }
+}
+
+/// Who waits for approval or is suspended may look up why.
+fn inactive_user(subject: &Subject, action: Action, resource: &Resource) -> Decision {
+    if action == Action::ViewUser && subject.owns(action, resource) {
+        Decision::allow("users may see themselves")
+    } else {
+        Decision::deny("users who are not active may only see themselves")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use i3_core::access::{HubRole, Own, Permission, PermissionSet};
     use i3_core::id::{TypedId, UserId};
+    use i3_core::role::{RoleBook, RoleName};
     use proptest::prelude::*;
     use proptest::sample::{select, subsequence};
 
     use super::*;
 
-    const ROLES: [Role; 3] = [Role::Consumer, Role::Provider, Role::Administrator];
+    const ROLES: [RoleName; 3] = [RoleName::CONSUMER, RoleName::PROVIDER, RoleName::ADMINISTRATOR];
     const HUB_ROLES: [Option<HubRole>; 4] =
         [None, Some(HubRole::Viewer), Some(HubRole::Manager), Some(HubRole::Owner)];
 
@@ -246,8 +121,12 @@ mod tests {
         UserId::from_bits(2)
     }
 
-    fn user(roles: &[Role]) -> Subject {
-        Subject { actor: Actor::User(me()), roles: roles.iter().copied().collect(), active: true }
+    fn user(roles: &[RoleName]) -> Subject {
+        Subject::user(me(), roles.iter().cloned().collect(), true, &RoleBook::default())
+    }
+
+    fn holder(permissions: PermissionSet) -> Subject {
+        Subject { permissions, ..user(&[]) }
     }
 
     fn allowed(subject: &Subject, action: Action, resource: &Resource) -> bool {
@@ -259,41 +138,35 @@ mod tests {
         all.map(|action| action.permission()).collect()
     }
 
+    fn beyond<'a>(all: &[&'a str], known: &[&str]) -> Vec<&'a str> {
+        all.iter().filter(|one| !known.contains(one)).copied().collect()
+    }
+
+    const EVERYBODY: [&str; 4] = ["user:register", "password:recover", "role:view", "client:create"];
+
     #[test]
     fn each_role_may_exactly_this_of_the_marketplace() {
         let may = |subject: &Subject| permissions(subject, &Resource::MARKETPLACE);
         assert_eq!(may(&Subject::anonymous()), ["user:register", "password:recover"]);
-        assert_eq!(may(&user(&[])), ["user:register", "password:recover", "client:create"]);
+        assert_eq!(may(&user(&[])), EVERYBODY);
+        assert_eq!(may(&user(&[RoleName::CONSUMER])), EVERYBODY);
         assert_eq!(
-            may(&user(&[Role::Consumer])),
-            ["user:register", "password:recover", "order:create", "rating:create", "client:create"]
+            beyond(&may(&user(&[RoleName::PROVIDER])), &EVERYBODY),
+            ["hub:create", "virtual_object:create"]
         );
         assert_eq!(
-            may(&user(&[Role::Provider])),
+            beyond(&may(&user(&[RoleName::ADMINISTRATOR])), &EVERYBODY),
             [
-                "user:register",
-                "password:recover",
-                "hub:create",
-                "client:create",
-                "virtual_object:create",
-                "thing:create"
-            ]
-        );
-        assert_eq!(
-            may(&user(&[Role::Administrator])),
-            [
-                "user:register",
                 "user:manage",
                 "user:view",
                 "user:edit",
-                "password:recover",
+                "role:manage",
                 "grant:revoke",
                 "account:top-up",
                 "account:view",
                 "order:view",
                 "order:manage",
                 "audit:view",
-                "client:create",
                 "client:manage",
                 "virtual_object:create",
                 "virtual_object:view",
@@ -308,37 +181,13 @@ mod tests {
 
     #[test]
     fn each_hub_role_may_exactly_this_of_its_hub() {
-        let may = |role| permissions(&user(&[]), &Resource::of_hub(role));
-        let viewer = [
-            "user:register",
-            "password:recover",
-            "hub:view",
-            "account:view",
-            "order:view",
-            "client:create",
-            "virtual_object:view",
-        ];
-        assert_eq!(may(None), ["user:register", "password:recover", "client:create"]);
+        let may = |role| beyond(&permissions(&user(&[]), &Resource::of_hub(role)), &EVERYBODY);
+        assert_eq!(may(None), [""; 0]);
+        let viewer = ["hub:view", "account:view", "order:view", "virtual_object:view"];
         assert_eq!(may(Some(HubRole::Viewer)), viewer);
-        let manager = [
-            "user:register",
-            "password:recover",
-            "hub:view",
-            "device:manage",
-            "product:manage",
-            "grant:revoke",
-            "account:view",
-            "order:view",
-            "client:create",
-            "virtual_object:view",
-            "virtual_object:edit",
-            "virtual_object:delete",
-        ];
-        assert_eq!(may(Some(HubRole::Manager)), manager);
-        let owner: Vec<_> = permissions(&user(&[]), &Resource::of_hub(Some(HubRole::Owner)));
-        let more: Vec<_> = owner.iter().filter(|one| !manager.contains(one)).collect();
-        assert_eq!(more, [&"hub:members"]);
-        assert_eq!(owner.len(), manager.len() + 1);
+        let manager = may(Some(HubRole::Manager));
+        assert_eq!(beyond(&manager, &viewer), ["device:manage", "product:manage", "grant:revoke"]);
+        assert_eq!(beyond(&may(Some(HubRole::Owner)), &manager), ["hub:members"]);
     }
 
     #[test]
@@ -350,25 +199,34 @@ mod tests {
             "account:view",
             "order:view",
             "order:manage",
-            "client:create",
             "client:manage",
             "virtual_object:view",
             "thing:view",
             "thing:edit",
             "thing:delete",
         ];
-        assert_eq!(own, [&["user:register"], &mine[..2], &["password:recover"], &mine[2..]].concat());
-        for roles in [&[][..], &[Role::Provider], &[Role::Consumer], &[Role::Consumer, Role::Provider]] {
-            let foreign = permissions(&user(roles), &Resource::of_user(other()));
-            let of_others: Vec<_> = foreign
-                .iter()
-                .filter(|one| {
-                    let of_all = ["user:register", "password:recover", "hub:create", "client:create"];
-                    !of_all.contains(one) && **one != "virtual_object:create"
-                })
-                .collect();
-            assert_eq!(of_others, [&""; 0], "{roles:?}");
+        assert_eq!(beyond(&own, &EVERYBODY), mine);
+        let consumer = permissions(&user(&[RoleName::CONSUMER]), &Resource::of_user(me()));
+        assert_eq!(beyond(&consumer, &own), ["order:create", "rating:create"]);
+        let provider = permissions(&user(&[RoleName::PROVIDER]), &Resource::of_user(me()));
+        let of_objects =
+            ["virtual_object:create", "virtual_object:edit", "virtual_object:delete", "thing:create"];
+        assert_eq!(beyond(&beyond(&provider, &own), &of_objects), ["hub:create"]);
+        for roles in subsets(&[RoleName::CONSUMER, RoleName::PROVIDER]) {
+            let foreign = permissions(&user(&roles), &Resource::of_user(other()));
+            assert_eq!(
+                beyond(&beyond(&foreign, &EVERYBODY), &["hub:create", "virtual_object:create"]),
+                [""; 0],
+                "{roles:?}"
+            );
         }
+    }
+
+    fn subsets(roles: &[RoleName]) -> Vec<Vec<RoleName>> {
+        roles.iter().fold(vec![Vec::new()], |all, role| {
+            let with = all.iter().map(|some| [&some[..], std::slice::from_ref(role)].concat());
+            all.iter().cloned().chain(with.collect::<Vec<_>>()).collect()
+        })
     }
 
     #[test]
@@ -381,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_marketplace_meters() {
+    fn no_built_in_role_meters() {
         for hub_role in HUB_ROLES {
             let resource = Resource { owner: Some(me()), hub_role };
             assert!(!allowed(&user(&ROLES), Action::Meter, &resource));
@@ -391,7 +249,7 @@ mod tests {
 
     #[test]
     fn an_administrator_buys_nothing_and_sees_no_hubs_inside() {
-        let administrator = user(&[Role::Administrator]);
+        let administrator = user(&[RoleName::ADMINISTRATOR]);
         for action in [
             Action::Purchase,
             Action::Rate,
@@ -417,34 +275,64 @@ mod tests {
         select(Action::ALL.to_vec())
     }
 
+    fn some_permissions() -> impl Strategy<Value = Vec<Permission>> {
+        let all: Vec<_> = Permission::all().collect();
+        let count = all.len();
+        subsequence(all, 0..=count)
+    }
+
+    fn some_permission() -> impl Strategy<Value = Permission> {
+        select(Permission::all().collect::<Vec<_>>())
+    }
+
     proptest! {
         #[test]
-        fn a_further_role_never_takes_access_away(
-            roles in subsequence(&ROLES, 0..=3), more in select(ROLES.to_vec()),
+        fn a_permission_allows_its_action_where_it_reaches_and_nothing_else(
+            permission in some_permission(), action in actions(), resource in resources(),
+        ) {
+            let subject = holder([permission].into_iter().collect());
+            let owns = action.own().covers(me(), &resource);
+            let reaches = permission.reach() == Reach::Any || owns;
+            prop_assert_eq!(allowed(&subject, action, &resource), permission.action() == action && reaches);
+        }
+
+        #[test]
+        fn a_further_permission_never_takes_access_away(
+            some in some_permissions(), more in some_permission(),
             action in actions(), resource in resources(),
         ) {
-            let (before, mut after) = (user(&roles), user(&roles));
-            after.roles.insert(more);
+            let before: PermissionSet = some.into_iter().collect();
+            let after = before.with(more);
+            let (before, after) = (holder(before), holder(after));
             prop_assert!(!allowed(&before, action, &resource) || allowed(&after, action, &resource));
         }
 
         #[test]
-        fn a_role_less_never_gives_access(
-            roles in subsequence(&ROLES, 1..=3), action in actions(), resource in resources(),
+        fn a_permission_less_never_gives_access(
+            some in some_permissions(), action in actions(), resource in resources(),
         ) {
-            let before = user(&roles);
-            for role in &roles {
-                let mut after = before.clone();
-                after.roles.remove(role);
+            let before = holder(some.iter().copied().collect());
+            for left_out in &some {
+                let after = holder(some.iter().copied().filter(|one| one != left_out).collect());
                 prop_assert!(allowed(&before, action, &resource) || !allowed(&after, action, &resource));
             }
         }
 
         #[test]
-        fn a_higher_hub_role_never_takes_access_away(
-            roles in subsequence(&ROLES, 0..=3), action in actions(), resource in resources(),
+        fn a_further_role_never_takes_access_away(
+            roles in subsequence(&ROLES, 0..=3), more in select(ROLES.to_vec()),
+            action in actions(), resource in resources(),
         ) {
-            let subject = user(&roles);
+            let before = user(&roles);
+            let after = user(&[&roles[..], &[more]].concat());
+            prop_assert!(!allowed(&before, action, &resource) || allowed(&after, action, &resource));
+        }
+
+        #[test]
+        fn a_higher_hub_role_never_takes_access_away(
+            some in some_permissions(), action in actions(), resource in resources(),
+        ) {
+            let subject = holder(some.into_iter().collect());
             let mut before = false;
             for hub_role in HUB_ROLES {
                 let now = allowed(&subject, action, &Resource { hub_role, ..resource });
@@ -454,26 +342,60 @@ mod tests {
         }
 
         #[test]
-        fn who_is_not_active_may_only_see_oneself(
-            roles in subsequence(&ROLES, 0..=3), action in actions(), resource in resources(),
+        fn permissions_for_ones_own_give_nothing_of_others(
+            some in some_permissions(), action in actions(), resource in resources(),
         ) {
-            let subject = Subject { active: false, ..user(&roles) };
+            let own = some.into_iter().filter(|permission| permission.reach() == Reach::Own);
+            let subject = holder(own.collect());
+            let mine = action.own() != Own::Nothing && action.own().covers(me(), &resource);
+            prop_assert!(mine || !allowed(&subject, action, &resource));
+        }
+
+        #[test]
+        fn who_is_not_active_may_only_see_oneself(
+            some in some_permissions(), action in actions(), resource in resources(),
+        ) {
+            let subject = Subject { active: false, ..holder(some.into_iter().collect()) };
             let oneself = action == Action::ViewUser && resource.owner == Some(me());
             prop_assert_eq!(allowed(&subject, action, &resource), oneself);
         }
 
         #[test]
         fn every_answer_names_a_rule_that_says_the_same(
-            roles in subsequence(&ROLES, 0..=3), active: bool, action in actions(), resource in resources(),
+            some in some_permissions(), active: bool, action in actions(), resource in resources(),
         ) {
-            let user = Subject { active, ..user(&roles) };
+            let user = Subject { active, ..holder(some.into_iter().collect()) };
             for subject in [user, Subject::anonymous(), Subject::system()] {
                 let decision = RolePolicy.decide(&subject, action, &resource);
-                let denies = ["only", "does not"].iter().any(|word| decision.rule.contains(word));
+                let denies = ["only", "does not", "no role"].iter().any(|word| decision.rule.contains(word));
                 prop_assert!(!decision.rule.is_empty());
                 prop_assert_eq!(decision.allowed, !denies, "{}", decision.rule);
                 prop_assert_eq!(RolePolicy.decide(&subject, action, &resource), decision);
             }
         }
+    }
+
+    #[test]
+    fn the_table_above_is_the_table_of_the_actions() {
+        let roles = [RoleName::USER, RoleName::CONSUMER, RoleName::PROVIDER, RoleName::ADMINISTRATOR];
+        let book = RoleBook::default();
+        let table = include_str!("policy.rs");
+        let mut told = BTreeSet::new();
+        for line in table.lines().filter_map(|line| line.strip_prefix("/// | `")) {
+            let cells: Vec<_> = format!("`{line}").split('|').map(|cell| cell.trim().to_owned()).collect();
+            for name in cells[0].split(", ") {
+                let action = Action::of(name.trim_matches('`')).unwrap();
+                for (role, cell) in roles.iter().zip(&cells[2..]) {
+                    let reach = match cell.as_str() {
+                        "yes" => Some(Reach::Any),
+                        "own" => Some(Reach::Own),
+                        _ => None,
+                    };
+                    assert_eq!(book.permissions(role).unwrap().reach(action), reach, "{action} of {role}");
+                }
+                told.insert(action);
+            }
+        }
+        assert_eq!(told, Action::ALL.iter().copied().collect());
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use i3_auth::oauth2::{AuthorizationServer, ClientCall, OAuthError, Settings};
 use i3_auth::{COLLECTIONS, MasterKey, RolePolicy};
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::id::{RandomIds, UserId};
 use i3_core::market::{Marketplace, RegisterClient, RegisterUser};
 use i3_core::oauth::{Client, ClientKind};
+use i3_core::role::RoleName;
 use i3_core::store::MemoryStore;
 use oauth2::basic::{BasicClient, BasicErrorResponseType};
 use oauth2::{
@@ -45,7 +46,7 @@ async fn world() -> World {
         name: "alice".parse().unwrap(),
         display: "Alice".parse().unwrap(),
         email: None,
-        roles: BTreeSet::from([Role::Consumer]),
+        roles: BTreeSet::from([RoleName::CONSUMER]),
         profile: i3_core::user::Profile::default(),
         invitation: None,
         password: None,

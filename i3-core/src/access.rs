@@ -2,6 +2,12 @@
 //!
 //! Every command asks a [`Policy`] before it changes anything, so no transport can forget to. The
 //! policy sees plain data and answers with the rule that decided; `i3-auth` has the role-based default.
+//!
+//! What can be done is an [`Action`], each with a [`Permission`] string. [Roles](crate::role) are sets of
+//! permissions, edited at run time.
+
+mod action;
+mod permission;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,21 +15,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::UserId;
+pub use action::Action;
+pub use permission::{InvalidPermission, Permission, PermissionSet, Reach};
 
-/// What a user is in the marketplace. A user may have several roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Role {
-    /// Buys data.
-    Consumer,
-    /// Registers hubs and devices, and sells data.
-    Provider,
-    /// Runs the marketplace.
-    Administrator,
-}
+use crate::id::UserId;
+use crate::role::{RoleBook, RoleName};
 
 /// What a member of a hub is in that hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,8 +63,10 @@ impl fmt::Display for Actor {
 pub struct Subject {
     /// Who it is.
     pub actor: Actor,
-    /// The roles of the user; empty for others.
-    pub roles: BTreeSet<Role>,
+    /// The roles of the user as they are given; empty for others.
+    pub roles: BTreeSet<RoleName>,
+    /// What these roles allow now; nothing for others than users.
+    pub permissions: PermissionSet,
     /// Whether the user is active. Always true for [`Actor::System`].
     pub active: bool,
 }
@@ -76,12 +74,36 @@ pub struct Subject {
 impl Subject {
     /// The marketplace itself.
     pub fn system() -> Self {
-        Self { actor: Actor::System, roles: BTreeSet::new(), active: true }
+        Self::without_roles(Actor::System, true)
     }
 
     /// Somebody without an account.
     pub fn anonymous() -> Self {
-        Self { actor: Actor::Anonymous, roles: BTreeSet::new(), active: false }
+        Self::without_roles(Actor::Anonymous, false)
+    }
+
+    /// A user with these roles, as the book says what they allow.
+    pub fn user(user: UserId, roles: BTreeSet<RoleName>, active: bool, book: &RoleBook) -> Self {
+        let permissions = book.resolve(&roles);
+        Self { actor: Actor::User(user), roles, permissions, active }
+    }
+
+    const fn without_roles(actor: Actor, active: bool) -> Self {
+        Self { actor, roles: BTreeSet::new(), permissions: PermissionSet::EMPTY, active }
+    }
+
+    /// Whether the permissions reach this: everything, or it is the subject's own.
+    pub fn may(&self, action: Action, resource: &Resource) -> bool {
+        match self.permissions.reach(action) {
+            Some(Reach::Any) => true,
+            Some(Reach::Own) => self.owns(action, resource),
+            None => false,
+        }
+    }
+
+    /// Whether this is the subject's own with regard to the action.
+    pub fn owns(&self, action: Action, resource: &Resource) -> bool {
+        matches!(self.actor, Actor::User(user) if action.own().covers(user, resource))
     }
 }
 
@@ -109,95 +131,30 @@ impl Resource {
     }
 }
 
-macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $permission:literal,)*) => {
-        /// What can be done, each with its permission string.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
-        pub enum Action {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Action {
-            /// All actions.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The permission that allows it, `thing:verb`.
-            pub const fn permission(self) -> &'static str {
-                match self {
-                    $(Self::$name => $permission,)*
-                }
-            }
-        }
-    };
+/// Which things count as one's own for an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Own {
+    /// None: it is about the marketplace as a whole.
+    Nothing,
+    /// What belongs to the user.
+    Owner,
+    /// What belongs to a hub in which the user has this role or a higher one.
+    Hub(HubRole),
+    /// Either.
+    OwnerOrHub(HubRole),
 }
 
-actions! {
-    /// Open an account.
-    RegisterUser = "user:register",
-    /// Approve, suspend and reinstate users, and give them roles.
-    ManageUsers = "user:manage",
-    /// See a user's profile.
-    ViewUser = "user:view",
-    /// Change what a user says of himself or herself, and end the user's logins.
-    EditUser = "user:edit",
-    /// Ask for leave to set another password, and set it with that leave.
-    RecoverPassword = "password:recover",
-    /// Create a hub.
-    RegisterHub = "hub:create",
-    /// See a hub's devices, drafts and earnings.
-    ViewHub = "hub:view",
-    /// Add and remove members of a hub.
-    ManageMembers = "hub:members",
-    /// Register devices of a hub and change their credentials.
-    ManageDevices = "device:manage",
-    /// Create, list, pause and retire products of a hub, and their offers.
-    ManageProducts = "product:manage",
-    /// Take one's product's access away from a buyer.
-    RevokeGrant = "grant:revoke",
-    /// Credit a buyer's account.
-    TopUp = "account:top-up",
-    /// See an account.
-    ViewAccount = "account:view",
-    /// Buy an offer.
-    Purchase = "order:create",
-    /// See an order and its usage.
-    ViewOrder = "order:view",
-    /// Cancel an order or change its broker password.
-    ManageOrder = "order:manage",
-    /// Rate a product that one bought.
-    Rate = "rating:create",
-    /// Read the audit log, the outbox and the reconciliation report.
-    Audit = "audit:view",
-    /// Register an OAuth2 client.
-    RegisterClient = "client:create",
-    /// See an OAuth2 client, change it, replace its secret, switch it off and remove it.
-    ManageClient = "client:manage",
-    /// Create a virtual object.
-    CreateVirtualObject = "virtual_object:create",
-    /// See what is not public of a virtual object: drafts, what awaits review, what was removed.
-    ViewVirtualObject = "virtual_object:view",
-    /// Change a virtual object, submit it, deprecate it, and take it back.
-    EditVirtualObject = "virtual_object:edit",
-    /// Remove a virtual object.
-    DeleteVirtualObject = "virtual_object:delete",
-    /// Publish virtual objects that await review, or without one.
-    PublishVirtualObject = "virtual_object:publish",
-    /// Register a Thing Description.
-    CreateThing = "thing:create",
-    /// See a private Thing Description.
-    ViewThing = "thing:view",
-    /// Change a Thing Description.
-    EditThing = "thing:edit",
-    /// Remove a Thing Description.
-    DeleteThing = "thing:delete",
-    /// Take leases and report usage: the gate.
-    Meter = "usage:meter",
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.permission())
+impl Own {
+    /// Whether this resource is the user's own.
+    pub fn covers(self, user: UserId, resource: &Resource) -> bool {
+        let owner = resource.owner == Some(user);
+        let member = |least| resource.hub_role.is_some_and(|role| role >= least);
+        match self {
+            Self::Nothing => false,
+            Self::Owner => owner,
+            Self::Hub(least) => member(least),
+            Self::OwnerOrHub(least) => owner || member(least),
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Actor, Role};
+use crate::access::Actor;
 use crate::id::InvitationId;
 use crate::name::Label;
+use crate::role::RoleName;
 use crate::store::{Collection, Column, Entity, Kind, Value};
 use crate::time::Timestamp;
 
@@ -23,7 +24,7 @@ pub struct Invitation {
     /// What it is for, in the words of who invites.
     pub label: Label,
     /// The roles that it gives, beside those that the guest asks for.
-    pub roles: BTreeSet<Role>,
+    pub roles: BTreeSet<RoleName>,
     /// How many accounts may still be opened with it.
     pub left: u32,
     /// How many were.

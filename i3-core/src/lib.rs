@@ -18,7 +18,8 @@
 //! ```
 //! use std::{collections::BTreeSet, sync::Arc};
 //!
-//! use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
+//! use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
+//! use i3_core::role::RoleName;
 //! use i3_core::market::{Marketplace, RegisterHub, RegisterUser};
 //! use i3_core::store::MemoryStore;
 //! use i3_core::user::Profile;
@@ -39,7 +40,7 @@
 //!     name: "alice".parse()?,
 //!     display: "Alice".parse()?,
 //!     email: None,
-//!     roles: BTreeSet::from([Role::Provider]),
+//!     roles: BTreeSet::from([RoleName::PROVIDER]),
 //!     profile: Profile::default(),
 //!     invitation: None,
 //!     password: None,
@@ -78,6 +79,7 @@ pub mod product;
 pub mod quality;
 pub mod rating;
 pub mod reservation;
+pub mod role;
 #[cfg(feature = "schemars")]
 mod schema;
 pub mod secret;

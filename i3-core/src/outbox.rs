@@ -12,6 +12,7 @@ use crate::id::{
     ClientId, DeviceId, GrantId, HubId, InvitationId, LeaseId, OfferId, OrderId, ProductId, ResetId, UserId,
     VirtualObjectId,
 };
+use crate::role::RoleName;
 use crate::store::{Collection, Key, Kind, StoreError, StoreErrorKind};
 use crate::thing::ThingChange;
 use crate::time::Timestamp;
@@ -43,6 +44,8 @@ pub enum Event {
     InvitationChanged { invitation: InvitationId },
     /// A user was given other roles.
     RolesChanged { user: UserId },
+    /// A role was created, edited or removed.
+    RoleChanged { role: RoleName },
     /// A hub was registered.
     HubRegistered { hub: HubId },
     /// Who administers a hub changed.

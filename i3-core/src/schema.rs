@@ -32,6 +32,10 @@ schemas! {
         "description": "A short name of lower-case letters, digits and inner hyphens",
         "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "minLength": 1, "maxLength": 48
     };
+    crate::role::RoleName, "RoleName" = {
+        "description": "The name of a role",
+        "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "minLength": 1, "maxLength": 48
+    };
     crate::name::Topic, "Topic" = {
         "description": "The MQTT topic of a product",
         "type": "string", "pattern": "^i3/[a-z0-9-]{1,48}/[a-z0-9-]{1,48}$"

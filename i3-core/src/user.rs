@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::Role;
 use crate::id::{ResetId, UserId};
 use crate::name::{Email, Label, Slug};
+use crate::role::RoleName;
 use crate::secret::SecretHash;
 use crate::store::{Collection, Column, Entity, Index, Kind, Value};
 use crate::time::{Timestamp, ZoneName};
@@ -84,8 +84,8 @@ pub struct User {
     pub display: Label,
     /// Where to reach the user, not verified.
     pub email: Option<Email>,
-    /// What the user is in the marketplace.
-    pub roles: BTreeSet<Role>,
+    /// What the user is in the marketplace. A name that is no [role](crate::role) gives nothing.
+    pub roles: BTreeSet<RoleName>,
     /// What the account is in.
     pub state: UserState,
     /// When the account was opened.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
+use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::hub::HubState;
 use i3_core::id::{ProductId, SequentialIds, UserId, VirtualObjectId};
 use i3_core::market::{
@@ -14,6 +14,7 @@ use i3_core::market::{
 use i3_core::money::{Amount, Currency};
 use i3_core::offer::Plan;
 use i3_core::product::ProductState;
+use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use i3_core::store::{DynStore, MemoryStore};
 use i3_core::time::{ManualClock, Timestamp};
@@ -56,7 +57,7 @@ impl Shop {
             name: "seller".parse().unwrap(),
             display: "Seller".parse().unwrap(),
             email: None,
-            roles: [Role::Provider].into(),
+            roles: [RoleName::PROVIDER].into(),
             profile: i3_core::user::Profile::default(),
             invitation: None,
             password: None,

@@ -48,7 +48,7 @@ fn an_own_policy_allows_and_denies_by_its_own_rules() {
         [
             "Bea credits herself: 10.00 EUR in her account",
             "Bea credits Carl:    the permission `account:top-up` is missing: \
-             only administrators may credit accounts",
+             no role allows it",
             "Carl opens a hub:    the permission `hub:create` is missing: in the trial, who buys does not sell",
         ]
     );

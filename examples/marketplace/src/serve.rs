@@ -11,12 +11,13 @@ use clap::{Args, ValueEnum};
 use i3_auth::Secret;
 use i3_auth::oauth2::AuthorizationServer;
 use i3_broker::Gate;
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::id::NoEntropy;
 use i3_core::market::{
     Follower, MarketError, Marketplace, PageRequest, RegisterUser, Registration, Settings,
 };
 use i3_core::name::Slug;
+use i3_core::role::RoleName;
 use i3_semantic::ontology::Ontology;
 use i3_semantic::projection::Projection;
 use tokio::net::TcpListener;
@@ -337,7 +338,7 @@ async fn first_administrator(
         name: name.clone(),
         display,
         email: None,
-        roles: [Role::Administrator].into(),
+        roles: [RoleName::ADMINISTRATOR].into(),
         profile: i3_core::user::Profile::default(),
         invitation: None,
         password: Some(hash),

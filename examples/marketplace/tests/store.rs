@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use i3_auth::RolePolicy;
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::device::Device;
 use i3_core::market::{
     CreateProduct, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, RegisterDevice,
@@ -18,6 +18,7 @@ use i3_core::money::{Amount, Currency};
 use i3_core::offer::Plan;
 use i3_core::portable::copy;
 use i3_core::product::ProductState;
+use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use i3_core::store::{DynStore, MemoryStore};
 use i3_core::user::User;
@@ -61,7 +62,7 @@ fn line<'a>(text: &'a str, start: &str) -> &'a str {
         .trim()
 }
 
-async fn person(market: &Marketplace, name: &str, role: Role) -> User {
+async fn person(market: &Marketplace, name: &str, role: RoleName) -> User {
     let register = RegisterUser {
         name: name.parse().unwrap(),
         display: name.parse().unwrap(),
@@ -77,8 +78,8 @@ async fn person(market: &Marketplace, name: &str, role: Role) -> User {
 /// A marketplace in which something was sold so often.
 async fn sold(store: DynStore, orders: usize) {
     let market = Marketplace::open(store, Arc::new(RolePolicy), i3_auth::COLLECTIONS).await.unwrap();
-    let seller = Actor::User(person(&market, "seller", Role::Provider).await.id);
-    let buyer = person(&market, "buyer", Role::Consumer).await;
+    let seller = Actor::User(person(&market, "seller", RoleName::PROVIDER).await.id);
+    let buyer = person(&market, "buyer", RoleName::CONSUMER).await;
     let hub = RegisterHub { slug: "acme".parse().unwrap(), title: "Acme".parse().unwrap() };
     let hub = market.execute(seller, None, &hub).await.unwrap().id;
     let device = RegisterDevice {

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::device::KeyAlgorithm;
 use i3_core::gate::AccessChange;
 use i3_core::hub::Hub;
@@ -18,6 +18,7 @@ use i3_core::name::Prose;
 use i3_core::offer::Plan;
 use i3_core::order::Order;
 use i3_core::product::ProductState;
+use i3_core::role::RoleName;
 use i3_core::store::MemoryStore;
 use i3_core::time::{Clock, ManualClock};
 
@@ -40,7 +41,12 @@ struct World {
     device: Device,
 }
 
-async fn register(market: &Marketplace, name: &str, role: Role, hash: i3_core::secret::SecretHash) -> User {
+async fn register(
+    market: &Marketplace,
+    name: &str,
+    role: RoleName,
+    hash: i3_core::secret::SecretHash,
+) -> User {
     let command = RegisterUser {
         name: name.parse().unwrap(),
         display: name.parse().unwrap(),
@@ -65,9 +71,9 @@ async fn world() -> World {
     let passwords = Arc::new(Passwords::new(settings, clock.clone()).unwrap());
     let orders = BrokerPasswords::new(&MasterKey::from_bytes([7; 32]));
     let hash = passwords.hash(b"seller secret").await.unwrap();
-    let seller = register(&market, "seller", Role::Provider, hash).await;
+    let seller = register(&market, "seller", RoleName::PROVIDER, hash).await;
     let hash = passwords.hash(b"buyer secret").await.unwrap();
-    let buyer = register(&market, "buyer", Role::Consumer, hash).await;
+    let buyer = register(&market, "buyer", RoleName::CONSUMER, hash).await;
     let hub = RegisterHub { slug: "acme".parse().unwrap(), title: "Acme".parse().unwrap() };
     let hub = market.execute(Actor::User(seller.id), None, &hub).await.unwrap();
     let hash = passwords.hash(b"pump secret").await.unwrap();

@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::id::{RandomIds, TypedId, UserId};
 use i3_core::market::{Marketplace, RegisterClient, RegisterUser};
 use i3_core::oauth::{Client, ClientKind, Scope};
+use i3_core::role::RoleName;
 use i3_core::store::{DynStore, MemoryStore, StoreExt};
 use i3_core::time::{ManualClock, Timestamp};
 use sha2::{Digest, Sha256};
@@ -65,7 +66,7 @@ async fn user(market: &Marketplace, name: &str) -> UserId {
         name: name.parse().unwrap(),
         display: name.parse().unwrap(),
         email: None,
-        roles: BTreeSet::from([Role::Consumer]),
+        roles: BTreeSet::from([RoleName::CONSUMER]),
         profile: i3_core::user::Profile::default(),
         invitation: None,
         password: None,

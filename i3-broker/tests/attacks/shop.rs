@@ -14,7 +14,7 @@ use i3_auth::password::{Cost, PasswordSettings, Passwords};
 use i3_auth::{COLLECTIONS, MarketAuthenticator, MasterKey, RolePolicy};
 use i3_broker::log::{RumqttdLog, RumqttdLogConfig};
 use i3_broker::{Gate, GateConfig, Ports};
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::device::{Device, KeyAlgorithm};
 use i3_core::id::CredentialId;
 use i3_core::ledger::Holder;
@@ -26,6 +26,7 @@ use i3_core::money::{Amount, Currency};
 use i3_core::offer::Plan;
 use i3_core::order::Order;
 use i3_core::product::{Product, ProductState};
+use i3_core::role::RoleName;
 use i3_core::store::MemoryStore;
 use i3_core::stream::StreamDescription;
 use i3_core::time::{Clock, SystemClock};
@@ -95,9 +96,11 @@ impl Shop {
         let authenticator =
             MarketAuthenticator::new(market.clone(), passwords.clone(), orders.clone(), AUDIENCE);
         let mut users = Vec::new();
-        for (name, role) in
-            [("seller", Role::Provider), ("buyer", Role::Consumer), ("admin", Role::Administrator)]
-        {
+        for (name, role) in [
+            ("seller", RoleName::PROVIDER),
+            ("buyer", RoleName::CONSUMER),
+            ("admin", RoleName::ADMINISTRATOR),
+        ] {
             let command = RegisterUser {
                 name: name.parse().unwrap(),
                 display: name.parse().unwrap(),

@@ -7,13 +7,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Refusal, Settings};
-use crate::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
+use crate::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use crate::audit::{self, AuditEntry};
 use crate::gate::AccessChange;
 use crate::hub::{Hub, Membership, MembershipId};
 use crate::id::{HubId, IdBits, UserId};
 use crate::outbox::{self, Event, OutboxEntry};
 use crate::portable::Part;
+use crate::role::{RoleBook, TheBook};
 use crate::store::{
     Batch, Body, Collection, Decision as Rule, Digest, Entity, Halt, Key, Kind, Op, Outcome, Receipt,
     StoreError, StoreErrorKind, Tx, Value,
@@ -135,6 +136,11 @@ impl<'c> Context<'c, '_> {
         let refused = |reason: String| Halt::Refused(Refusal::Invalid { field: "schema", reason });
         check_schema(schema).map_err(|error| refused(error.to_string()))?;
         schemas.map_or(Ok(()), |schemas| schemas.check(schema)).map_err(refused)
+    }
+
+    /// What each role allows.
+    pub fn roles(&mut self) -> Decided<RoleBook> {
+        Ok(self.tx.get(&TheBook)?.unwrap_or_default())
     }
 
     /// The actor's membership in a hub.
@@ -301,7 +307,7 @@ impl<C: Command> Rule for Execution<'_, C> {
             first.push(Answer::key(id)?);
         }
         if let Actor::User(user) = self.actor {
-            first.push(User::key(&user)?);
+            first.extend([User::key(&user)?, RoleBook::book_key()?]);
         }
         tx.want(first)?;
 
@@ -384,20 +390,21 @@ impl<C: Command> Rule for Execution<'_, C> {
     }
 }
 
-/// What the policy may know of an actor.
+/// What the policy may know of an actor. The marketplace itself has no roles: its gates' commands do not read
+/// the book.
 fn subject(actor: Actor, tx: &mut Tx<'_, Refusal>) -> Decided<Subject> {
     match actor {
         Actor::System => Ok(Subject::system()),
         Actor::Anonymous => Ok(Subject::anonymous()),
         Actor::User(user) => {
             let user: User = tx.need(&user, Refusal::NotFound { what: "user" })?;
-            Ok(subject_of(&user))
+            let book = tx.get(&TheBook)?.unwrap_or_default();
+            Ok(subject_of(user, &book))
         }
     }
 }
 
 /// A user as a policy sees one.
-pub(super) fn subject_of(user: &User) -> Subject {
-    let roles: std::collections::BTreeSet<Role> = user.roles.clone();
-    Subject { actor: Actor::User(user.id), roles, active: user.state == UserState::Active }
+pub(super) fn subject_of(user: User, book: &RoleBook) -> Subject {
+    Subject::user(user.id, user.roles, user.state == UserState::Active, book)
 }

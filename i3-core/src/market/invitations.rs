@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::people::{is_open, known_roles};
 use super::{Command, Context, Decided, MarketError, Marketplace, PageRequest, Paged, Refusal};
-use crate::access::{Action, Actor, Resource, Role};
+use crate::access::{Action, Actor, Resource};
 use crate::id::InvitationId;
 use crate::invitation::Invitation;
 use crate::name::Label;
 use crate::outbox::Event;
+use crate::role::RoleName;
 use crate::store::{Entity, Halt, Scan};
 
 /// Gives leave to open accounts.
@@ -18,8 +20,9 @@ use crate::store::{Entity, Halt, Scan};
 pub struct Invite {
     /// What it is for.
     pub label: Label,
-    /// The roles that it gives, beside those that the guest asks for.
-    pub roles: BTreeSet<Role>,
+    /// The roles that it gives, beside those that the guest asks for. Other than consumer and provider, they are
+    /// given by who manages roles too. One that is removed meanwhile is not given.
+    pub roles: BTreeSet<RoleName>,
     /// How many accounts it is good for: 1 to [`Invitation::MAX_USES`].
     pub uses: u32,
     /// How long it is good, in seconds: at least one, at most [`Invitation::MAX_LIFETIME`].
@@ -40,6 +43,12 @@ impl Command for Invite {
         if lifetime.is_zero() || lifetime > Invitation::MAX_LIFETIME {
             let reason = format_args!("1 to {} are expected", Invitation::MAX_LIFETIME.as_secs());
             return Err(Halt::Refused(Refusal::invalid("lifetime_seconds", reason)));
+        }
+        if !self.roles.iter().all(is_open) {
+            context.authorize(Action::ManageRoles, &Resource::MARKETPLACE)?;
+        }
+        if !self.roles.is_empty() {
+            known_roles(context, &self.roles)?;
         }
         let now = context.tx.now();
         let invitation = Invitation {

@@ -22,6 +22,7 @@ mod ratings;
 mod reconcile;
 mod refusal;
 mod replay;
+mod roles;
 mod streams;
 mod things;
 mod trade;
@@ -54,6 +55,7 @@ pub use ratings::RateProduct;
 pub use reconcile::{Difference, GrantLine, Reconciliation};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Commands, Replayed, replay};
+pub use roles::{CreateRole, EditRole, RemoveRole};
 pub use streams::{DescribeStream, SampleAnswer};
 pub use things::{PurgeThing, PutThing, RemoveThing, ThingPut};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
@@ -243,6 +245,8 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::user::Address>().unlogged(),
         Part::records::<crate::user::LoginGeneration>().unlogged(),
         Part::records::<crate::invitation::Invitation>(),
+        Part::records::<crate::role::Role>(),
+        Part::records::<crate::role::RoleBook>(),
         Part::records::<crate::reservation::Reservation>(),
         Part::records::<crate::hub::Hub>(),
         Part::records::<crate::hub::Membership>(),

@@ -7,18 +7,19 @@ use serde::{Deserialize, Serialize};
 use super::invitations::accept;
 use super::logins::end_logins;
 use super::{Command, Context, Decided, Refusal, Registration};
-use crate::access::{Action, Resource, Role};
+use crate::access::{Action, Resource};
 use crate::gate::AccessChange;
 use crate::id::{InvitationId, UserId};
 use crate::name::{Email, Label, Slug};
 use crate::outbox::Event;
 use crate::reservation::Reservation;
+use crate::role::{BuiltIn, RoleBook, RoleName};
 use crate::secret::SecretHash;
-use crate::store::Halt;
+use crate::store::{Entity, Halt, Key, StoreError};
 use crate::user::{Address, Profile, User, UserSecret, UserState};
 
-/// Opens an account. Everybody may be a consumer or a provider; only who manages users makes
-/// administrators, also by an invitation.
+/// Opens an account. Everybody may be a consumer or a provider; other roles are given by who manages users and
+/// roles, also by an invitation.
 ///
 /// Whether the account may act at once is the [`Registration`] policy's question; who was invited always may.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct RegisterUser {
     /// Where to reach the user.
     pub email: Option<Email>,
     /// What the user wants to be: at least one role, unless an invitation gives one.
-    pub roles: BTreeSet<Role>,
+    pub roles: BTreeSet<RoleName>,
     /// What the user says of himself or herself.
     #[serde(default, skip_serializing_if = "Profile::is_empty")]
     pub profile: Profile,
@@ -46,21 +47,26 @@ impl Command for RegisterUser {
     type Done = User;
     const NAME: &'static str = "register_user";
 
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(vec![Reservation::key(&Reservation::user(&self.name))?, RoleBook::book_key()?])
+    }
+
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
         context.authorize(Action::RegisterUser, &Resource::MARKETPLACE)?;
         let managed = context.authorize(Action::ManageUsers, &Resource::MARKETPLACE);
-        if self.roles.contains(&Role::Administrator) {
+        if !self.roles.iter().all(is_open) {
             managed.as_ref().map_err(|_| forbidden_role())?;
+            context.authorize(Action::ManageRoles, &Resource::MARKETPLACE)?;
         }
         let invitation = match self.invitation {
             Some(invitation) => Some(accept(context, invitation)?),
             None => None,
         };
-        let given = invitation.iter().flat_map(|invitation| invitation.roles.iter().copied());
-        let roles: BTreeSet<Role> = self.roles.iter().copied().chain(given).collect();
-        if roles.is_empty() {
-            return Err(Halt::Refused(Refusal::invalid("roles", "at least one is expected")));
-        }
+        let book = context.roles()?;
+        let given = invitation.iter().flat_map(|invitation| invitation.roles.iter());
+        let given = given.filter(|role| book.permissions(role).is_some());
+        let roles: BTreeSet<RoleName> = self.roles.iter().chain(given).cloned().collect();
+        known_roles(context, &roles)?;
         let name = Reservation::user(&self.name);
         if context.tx.get::<Reservation>(&name)?.is_some() {
             return Err(Halt::Refused(Refusal::Taken { what: "user name" }));
@@ -101,8 +107,48 @@ impl Command for RegisterUser {
 fn forbidden_role() -> Halt<Refusal> {
     Halt::Refused(Refusal::Forbidden {
         action: Action::ManageUsers,
-        rule: "only who manages users makes administrators".to_owned(),
+        rule: "anybody may register as a consumer or a provider, and as nothing else".to_owned(),
     })
+}
+
+/// Whether anybody may register with the role.
+pub(super) fn is_open(role: &RoleName) -> bool {
+    matches!(BuiltIn::of(role), Some(BuiltIn::Consumer | BuiltIn::Provider))
+}
+
+/// Refuses roles that nobody can be given.
+pub(super) fn known_roles(context: &mut Context<'_, '_>, roles: &BTreeSet<RoleName>) -> Decided<()> {
+    let refuse = |reason: String| Err(Halt::Refused(Refusal::invalid("roles", reason)));
+    if roles.is_empty() {
+        return refuse("at least one is expected".to_owned());
+    }
+    let book = context.roles()?;
+    for role in roles {
+        if *role == RoleName::USER {
+            return refuse(format!("everybody has the role `{role}`: it is not given"));
+        }
+        if book.permissions(role).is_none() {
+            return refuse(format!("there is no role `{role}`"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to take an active administrator away from the marketplace, unless another active administrator does
+/// it. So one is always left: the commit guards the record of the one who asks, and of two who take each other
+/// away at the same moment one comes too late.
+fn keep_an_administrator(context: &mut Context<'_, '_>, before: &User) -> Decided<()> {
+    let is_one =
+        |user: &User| user.state == UserState::Active && user.roles.contains(&RoleName::ADMINISTRATOR);
+    if !is_one(before) {
+        return Ok(());
+    }
+    if let Some(asking) = context.user().filter(|asking| *asking != before.id)
+        && context.tx.get::<User>(&asking)?.as_ref().is_some_and(is_one)
+    {
+        return Ok(());
+    }
+    Err(Halt::Refused(Refusal::LastAdministrator))
 }
 
 fn managed_user(context: &mut Context<'_, '_>, user: UserId) -> Decided<User> {
@@ -184,7 +230,8 @@ impl Command for DescribeUser {
     }
 }
 
-/// Suspends a user: no command, no delivery, until reinstated. All logins end for good.
+/// Suspends a user: no command, no delivery, until reinstated. All logins end for good. An administrator
+/// is suspended by another one only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SuspendUser {
     /// Who.
@@ -203,6 +250,7 @@ impl Command for SuspendUser {
         if context.user() == Some(self.user) {
             return Err(Halt::Refused(Refusal::invalid("user", "nobody can suspend themselves")));
         }
+        keep_an_administrator(context, &user)?;
         user.state = UserState::Suspended;
         context.tx.replace(&user)?;
         context.emit(Event::UserSuspended { user: user.id });
@@ -211,23 +259,32 @@ impl Command for SuspendUser {
     }
 }
 
-/// Gives a user these roles, and no others.
+/// Gives a user these roles, and no others. Who manages users makes consumers and providers; to give or take any
+/// other role is for who manages roles too. An administrator loses the role by another one only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetRoles {
     /// Who.
     pub user: UserId,
     /// At least one.
-    pub roles: BTreeSet<Role>,
+    pub roles: BTreeSet<RoleName>,
 }
 
 impl Command for SetRoles {
     type Done = User;
     const NAME: &'static str = "set_roles";
 
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(vec![User::key(&self.user)?, RoleBook::book_key()?])
+    }
+
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
         let mut user = managed_user(context, self.user)?;
-        if self.roles.is_empty() {
-            return Err(Halt::Refused(Refusal::invalid("roles", "at least one is expected")));
+        if !self.roles.symmetric_difference(&user.roles).all(is_open) {
+            context.authorize(Action::ManageRoles, &Resource::of_user(self.user))?;
+        }
+        known_roles(context, &self.roles)?;
+        if !self.roles.contains(&RoleName::ADMINISTRATOR) {
+            keep_an_administrator(context, &user)?;
         }
         user.roles.clone_from(&self.roles);
         context.tx.replace(&user)?;

@@ -26,6 +26,7 @@ use crate::outbox::{self, OutboxEntry};
 use crate::product::{Product, ProductState, Source};
 use crate::rating::{Rating, Score};
 use crate::reservation::Reservation;
+use crate::role::RoleBook;
 use crate::statement::Statement;
 use crate::store::{
     Body, Cell, Cursor, Digest, Entity, Key, Row, Scan, StoreError, StoreErrorKind, StoreExt, limits,
@@ -139,7 +140,14 @@ impl Marketplace {
         Ok(match actor {
             Actor::System => Subject::system(),
             Actor::Anonymous => Subject::anonymous(),
-            Actor::User(user) => subject_of(&self.entity::<User>(&user, "user").await?),
+            Actor::User(user) => {
+                let keys = [User::key(&user)?, RoleBook::book_key()?];
+                let mut cells = self.store.read(&keys).await?.into_iter();
+                let [user_key, book_key] = &keys;
+                let user = read_if::<User>(user_key, cells.next().flatten())?;
+                let book = read_if::<RoleBook>(book_key, cells.next().flatten())?;
+                subject_of(user.ok_or_else(|| not_found("user"))?, &book.unwrap_or_default())
+            }
         })
     }
 

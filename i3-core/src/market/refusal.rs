@@ -31,12 +31,12 @@ pub enum RefusalKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The policy denies the action.
-    #[error("the permission `{permission}` is missing: {rule}", permission = action.permission())]
+    /// The policy denies the action. As text it names the missing permission and nothing more.
+    #[error("the permission `{permission}` is missing", permission = action.permission())]
     Forbidden {
         /// What was asked.
         action: Action,
-        /// The rule that decided.
+        /// The rule that decided: for those who run the marketplace, not for the one denied.
         rule: String,
     },
     /// There is no such thing.
@@ -108,6 +108,11 @@ pub enum Refusal {
     /// The record is not any more what the one who asks saw.
     #[error("it was changed since it was looked at")]
     Changed,
+    /// Nobody might be left who manages users and roles.
+    #[error(
+        "an administrator is suspended, or loses the role, by another administrator only, so that one is left"
+    )]
+    LastAdministrator,
     /// A hub would have no owner.
     #[error("a hub has at least one owner")]
     LastOwner,
@@ -137,6 +142,7 @@ impl Refusal {
             Self::ResetNotGood => "reset_not_good",
             Self::TooSoon => "too_soon",
             Self::Changed => "precondition_failed",
+            Self::LastAdministrator => "last_administrator",
             Self::LastOwner => "last_owner",
             Self::Lease(LeaseRefusal::Exhausted) => "quota_exhausted",
             Self::Lease(LeaseRefusal::LeasedElsewhere) => "quota_leased_elsewhere",
@@ -166,6 +172,7 @@ impl Refusal {
             | Self::WrongState { .. }
             | Self::Outdated { .. }
             | Self::KeyReused
+            | Self::LastAdministrator
             | Self::LastOwner
             | Self::Lease(_) => RefusalKind::Conflict,
         }

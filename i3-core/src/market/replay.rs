@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use super::command::{Execution, Origin, fingerprint};
 use super::{
     ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, CloseLease, Command,
-    CreateObject, CreateProduct, DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EditObject,
-    EndLogins, ExpireGrant, ExtendLease, IdempotencyKey, Invite, LinkProduct, MarketError, MoveObject,
-    MoveProduct, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing, RateProduct, ReclaimLease,
-    RegisterClient, RegisterDevice, RegisterHub, RegisterUser, RejectUser, RemoveClient, RemoveCredential,
-    RemoveMember, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant,
-    SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp, WithdrawInvitation,
-    WithdrawOffer,
+    CreateObject, CreateProduct, CreateRole, DescribeClient, DescribeProduct, DescribeStream, DescribeUser,
+    EditObject, EditRole, EndLogins, ExpireGrant, ExtendLease, IdempotencyKey, Invite, LinkProduct,
+    MarketError, MoveObject, MoveProduct, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing,
+    RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, RejectUser,
+    RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
+    ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember,
+    SetRoles, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -46,6 +46,9 @@ impl Commands {
             .with::<Invite>()
             .with::<WithdrawInvitation>()
             .with::<SetRoles>()
+            .with::<CreateRole>()
+            .with::<EditRole>()
+            .with::<RemoveRole>()
             .with::<RegisterHub>()
             .with::<SetMember>()
             .with::<RemoveMember>()

@@ -248,7 +248,11 @@ impl Marketplace {
             Err(error) => return Err(error),
         };
         if !member {
-            self.authorize(actor, Action::Purchase, &Resource::MARKETPLACE).await?;
+            let oneself = match actor {
+                Actor::User(user) => Resource::of_user(user),
+                _ => Resource::MARKETPLACE,
+            };
+            self.authorize(actor, Action::Purchase, &oneself).await?;
             if product.state != ProductState::Listed {
                 let state = product.state.as_str();
                 return Err(Refusal::WrongState { what: "product", state }.into());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::gate::AccessChange;
 use i3_core::id::{InvitationId, ResetId, TypedId, UserId};
 use i3_core::invitation::Invitation;
@@ -12,6 +12,7 @@ use i3_core::market::{
     PageRequest, Refusal, RefusalKind, RegisterUser, Registration, RejectUser, ResetPassword, Settings,
     SuspendUser, WithdrawInvitation,
 };
+use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use i3_core::store::StoreExt as _;
 use i3_core::user::{LoginGeneration, PasswordReset, Profile, User, UserSecret, UserState};
@@ -24,15 +25,15 @@ fn newcomer(name: &str, invitation: Option<InvitationId>) -> RegisterUser {
         name: name.parse().unwrap(),
         display: "New".parse().unwrap(),
         email: Some(format!("{name}@example.org").parse().unwrap()),
-        roles: [Role::Consumer].into(),
+        roles: [RoleName::CONSUMER].into(),
         profile: Profile::default(),
         invitation,
         password: Some(SecretHash::new("first")),
     }
 }
 
-fn invite(uses: u32, lifetime_seconds: u64, roles: &[Role]) -> Invite {
-    let roles = roles.iter().copied().collect();
+fn invite(uses: u32, lifetime_seconds: u64, roles: &[RoleName]) -> Invite {
+    let roles = roles.iter().cloned().collect();
     Invite { label: "Friends".parse().unwrap(), roles, uses, lifetime_seconds }
 }
 
@@ -74,12 +75,12 @@ async fn the_policy_says_who_may_act_after_registering() {
 async fn an_invitation_gives_its_roles_to_so_many_and_no_more() {
     let f = Fixture::new().await;
     let closed = under(&f, Registration::Invitation).await;
-    let invitation = invited(&f, &invite(2, 60, &[Role::Administrator])).await.id;
+    let invitation = invited(&f, &invite(2, 60, &[RoleName::ADMINISTRATOR])).await.id;
     let asks_nothing = RegisterUser { roles: [].into(), ..newcomer("a", Some(invitation)) };
     let user = registered(&closed, &asks_nothing).await.unwrap();
-    assert_eq!(user.roles, [Role::Administrator].into());
+    assert_eq!(user.roles, [RoleName::ADMINISTRATOR].into());
     let user = registered(&closed, &newcomer("b", Some(invitation))).await.unwrap();
-    assert_eq!(user.roles, [Role::Administrator, Role::Consumer].into());
+    assert_eq!(user.roles, [RoleName::ADMINISTRATOR, RoleName::CONSUMER].into());
     let refused = registered(&closed, &newcomer("c", Some(invitation))).await.unwrap_err();
     assert_eq!(refused, Refusal::InvitationNotGood);
     let held = f.market.invitation(Actor::System, invitation).await.unwrap();

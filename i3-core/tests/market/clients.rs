@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
+use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::gate::AccessChange;
 use i3_core::id::{ClientId, TypedId};
 use i3_core::market::{
@@ -11,6 +11,7 @@ use i3_core::market::{
     SetClientState,
 };
 use i3_core::oauth::{Client, ClientKind, ClientState};
+use i3_core::role::RoleName;
 use i3_core::store::MemoryStore;
 
 use crate::fixture::{Fixture, Recorder, refusal, user};
@@ -23,8 +24,8 @@ impl Policy for Owners {
     fn decide(&self, subject: &Subject, action: Action, resource: &Resource) -> Decision {
         let own = matches!(subject.actor, Actor::User(user) if resource.owner == Some(user));
         let allowed = match action {
-            Action::ManageClient => own || subject.roles.contains(&Role::Administrator),
-            Action::ManageUsers => subject.roles.contains(&Role::Administrator),
+            Action::ManageClient => own || subject.roles.contains(&RoleName::ADMINISTRATOR),
+            Action::ManageUsers => subject.roles.contains(&RoleName::ADMINISTRATOR),
             _ => true,
         };
         if allowed { Decision::allow("yes") } else { Decision::deny("no") }
@@ -134,7 +135,7 @@ async fn anothers_client_answers_as_one_that_is_not_there() {
 #[tokio::test]
 async fn what_an_administrator_suspended_its_owner_neither_switches_on_nor_removes() {
     let (f, market) = ruled().await;
-    let administrator = Actor::User(user(&f.market, "admin", Role::Administrator).await);
+    let administrator = Actor::User(user(&f.market, "admin", RoleName::ADMINISTRATOR).await);
     let owner = Actor::User(f.buyer);
     let client = f.done(f.buyer, &register(ClientKind::Machine, &[])).await.id;
     let to = |state| SetClientState { client, state };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
+use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::device::Device;
 use i3_core::gate::{AccessChange, AccessListener};
 use i3_core::hub::Hub;
@@ -18,6 +18,7 @@ use i3_core::money::{Amount, Currency, UnitPrice};
 use i3_core::offer::Plan;
 use i3_core::order::Order;
 use i3_core::product::{Product, ProductState};
+use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use i3_core::store::{DynStore, MemoryStore};
 use i3_core::time::{ManualClock, Timestamp};
@@ -85,8 +86,8 @@ impl Fixture {
             .with_clock(clock.clone())
             .with_ids(Arc::new(SequentialIds::default()))
             .with_settings(Settings::default().with_fee_points(1_000));
-        let seller = user(&market, "seller", Role::Provider).await;
-        let buyer = user(&market, "buyer", Role::Consumer).await;
+        let seller = user(&market, "seller", RoleName::PROVIDER).await;
+        let buyer = user(&market, "buyer", RoleName::CONSUMER).await;
         let actor = Actor::User(seller);
         let hub = RegisterHub { slug: "acme".parse().unwrap(), title: "Acme".parse().unwrap() };
         let hub = market.execute(actor, None, &hub).await.unwrap();
@@ -169,7 +170,7 @@ impl Fixture {
     }
 }
 
-pub(crate) async fn user(market: &Marketplace, name: &str, role: Role) -> UserId {
+pub(crate) async fn user(market: &Marketplace, name: &str, role: RoleName) -> UserId {
     let register = RegisterUser {
         name: name.parse().unwrap(),
         display: name.parse().unwrap(),

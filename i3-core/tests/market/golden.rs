@@ -9,19 +9,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::access::{Actor, HubRole, Role};
+use i3_core::access::{Actor, HubRole, Permission};
 use i3_core::device::{DeviceSecret, DeviceState, KeyAlgorithm};
 use i3_core::gate::{Metering, Streams};
 use i3_core::hub::HubState;
 use i3_core::id::{GrantId, SequentialIds};
 use i3_core::market::{
     ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, Commands, CreateProduct,
-    DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EndLogins, IdempotencyKey, Invite,
-    Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, PutThing, RateProduct, RegisterClient,
-    RegisterDevice, RegisterHub, RegisterUser, Registration, RejectUser, RemoveClient, RemoveCredential,
-    RemoveMember, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant,
-    SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp,
-    WithdrawInvitation, WithdrawOffer, contents, replay,
+    CreateRole, DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EditRole, EndLogins,
+    IdempotencyKey, Invite, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, PutThing,
+    RateProduct, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration, RejectUser,
+    RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
+    ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember,
+    SetRoles, Settings, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer, contents, replay,
 };
 use i3_core::money::Currency;
 use i3_core::oauth::{ClientKind, ClientState};
@@ -30,6 +30,7 @@ use i3_core::order::Order;
 use i3_core::portable::{Filling, FillingKind, digest, export, import, verify};
 use i3_core::product::ProductState;
 use i3_core::quality::Quality;
+use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use i3_core::store::{Body, Entity, Key, MemoryStore, Scan, StoreExt as _};
 use i3_core::stream::{Sample, SampleTerms, SequenceBlock, StreamDescription, StreamReport};
@@ -71,24 +72,47 @@ async fn everything() -> MemoryStore {
         .with_clock(f.clock.clone())
         .with_ids(Arc::new(SequentialIds::default()))
         .with_settings(strict);
-    let person = |name: &str, roles: &[Role]| RegisterUser {
+    let person = |name: &str, roles: &[RoleName]| RegisterUser {
         name: name.parse().unwrap(),
         display: format!("{name} \u{fc}\u{1f600} \"quoted\" \\").parse().unwrap(),
         email: Some(format!("{name}@example.org").parse().unwrap()),
-        roles: roles.iter().copied().collect(),
+        roles: roles.iter().cloned().collect(),
         profile: i3_core::user::Profile::default(),
         invitation: None,
         password: Some(SecretHash::new("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA")),
     };
-    visited.execute(Actor::Anonymous, None, &person("pending", &[Role::Consumer])).await.unwrap();
-    let late = visited.execute(Actor::Anonymous, None, &person("late", &[Role::Consumer])).await.unwrap();
+    visited.execute(Actor::Anonymous, None, &person("pending", &[RoleName::CONSUMER])).await.unwrap();
+    let late = visited.execute(Actor::Anonymous, None, &person("late", &[RoleName::CONSUMER])).await.unwrap();
     run.execute(system, None, &ActivateUser { user: late.id }).await.unwrap();
     f.pass(Duration::from_millis(1));
-    let admin = person("admin", &[Role::Administrator, Role::Consumer]);
+    let admin = person("admin", &[RoleName::ADMINISTRATOR, RoleName::CONSUMER]);
     let admin = run.execute(system, Some(&key("admin")), &admin).await.unwrap();
-    let roles = BTreeSet::from([Role::Administrator, Role::Consumer, Role::Provider]);
+    let roles = BTreeSet::from([RoleName::ADMINISTRATOR, RoleName::CONSUMER, RoleName::PROVIDER]);
     run.execute(system, None, &SetRoles { user: admin.id, roles }).await.unwrap();
     run.execute(system, None, &SuspendUser { user: late.id }).await.unwrap();
+
+    // Roles.
+    let create = |name: &str, permissions: &[&str]| CreateRole {
+        name: name.parse().unwrap(),
+        label: "Pr\u{fc}fer".parse().unwrap(),
+        about: "Reads what happened.\nAnd no more.".parse().unwrap(),
+        permissions: permissions.iter().map(|text| text.parse::<Permission>().unwrap()).collect(),
+    };
+    let auditor = run.execute(system, None, &create("auditor", &["audit:view"])).await.unwrap();
+    run.execute(system, None, &create("former", &["order:view", "order:manage:own"])).await.unwrap();
+    let both = BTreeSet::from([RoleName::CONSUMER, auditor.name.clone(), "former".parse().unwrap()]);
+    run.execute(system, None, &SetRoles { user: late.id, roles: both }).await.unwrap();
+    let more = ["audit:view", "user:view"].map(|text| text.parse::<Permission>().unwrap());
+    let edit = EditRole {
+        name: auditor.name.clone(),
+        expected: Some(auditor.version),
+        label: auditor.label,
+        about: auditor.about,
+        permissions: more.into_iter().collect(),
+    };
+    run.execute(system, None, &edit).await.unwrap();
+    let former = RemoveRole { name: "former".parse().unwrap(), expected: None };
+    run.execute(system, None, &former).await.unwrap();
     accounts(&f).await;
 
     // Hubs and devices.
@@ -260,7 +284,7 @@ async fn accounts(f: &Fixture) {
     };
     let invite = Invite {
         label: "The club".parse().unwrap(),
-        roles: [Role::Provider].into(),
+        roles: [RoleName::PROVIDER].into(),
         uses: 3,
         lifetime_seconds: 3_600,
     };
@@ -299,7 +323,7 @@ async fn accounts(f: &Fixture) {
     run.execute(Actor::User(user), None, &EndLogins { user }).await.unwrap();
     let strict = Settings::default().with_registration(Registration::Approval);
     let refused = RegisterUser { name: "refused".parse().unwrap(), ..uninvited };
-    let refused = RegisterUser { roles: [Role::Consumer].into(), ..refused };
+    let refused = RegisterUser { roles: [RoleName::CONSUMER].into(), ..refused };
     let visited = Marketplace::open(f.store.clone(), Arc::new(Visitors), &[]).await.unwrap();
     let visited = visited.with_clock(f.clock.clone()).with_settings(strict);
     let visited = visited.with_ids(Arc::new(SequentialIds::default()));
@@ -558,7 +582,14 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
         .chain(["user_rejected", "user_described", "password_changed", "password_reset_asked"])
         .chain(["logins_ended", "invitation_changed"])
         .chain(["members_changed", "hub_changed", "device_changed", "product_changed", "offer_changed"])
-        .chain(["topped_up", "purchased", "order_cancelled", "password_replaced", "grant_ended"])
+        .chain([
+            "role_changed",
+            "topped_up",
+            "purchased",
+            "order_cancelled",
+            "password_replaced",
+            "grant_ended",
+        ])
         .chain(["usage_metered", "lease_reclaimed", "rated", "client_changed", "virtual_object_changed"]);
     for event in events {
         assert!(text.contains(&format!("\"event\":\"{event}\"")), "no {event}");

@@ -41,7 +41,7 @@ async fn a_key_stands_for_one_request_and_each_actor_has_its_own_keys() {
     f.market.execute(buyer, Some(&key("k")), &Purchase { offer: cheap }).await.unwrap();
     let other = f.market.execute(buyer, Some(&key("k")), &Purchase { offer: dear }).await.unwrap_err();
     assert_eq!(refusal(other), Refusal::KeyReused);
-    let stranger = crate::fixture::user(&f.market, "stranger", i3_core::access::Role::Consumer).await;
+    let stranger = crate::fixture::user(&f.market, "stranger", i3_core::role::RoleName::CONSUMER).await;
     f.top_up(stranger, 1_000).await;
     f.market.execute(Actor::User(stranger), Some(&key("k")), &Purchase { offer: dear }).await.unwrap();
 }

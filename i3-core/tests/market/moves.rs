@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use i3_core::access::{Actor, HubRole, Role};
+use i3_core::access::{Actor, HubRole};
 use i3_core::gate::Metering;
 use i3_core::id::GrantId;
 use i3_core::market::{
@@ -14,6 +14,7 @@ use i3_core::market::{
 };
 use i3_core::offer::Plan;
 use i3_core::portable::{Contents, PortError, StoreDigest, copy, digest, export, import, verify};
+use i3_core::role::RoleName;
 use i3_core::store::{
     Batch, BatchBuilder, Cell, CommitError, Durability, Key, MemoryStore, Page, Receipt, Scan, Schema, Store,
     StoreError, StoreErrorKind,
@@ -216,7 +217,7 @@ async fn a_replay_gives_the_answers_of_the_policy_and_the_settings_of_then() {
         name: name.parse().unwrap(),
         display: name.parse().unwrap(),
         email: None,
-        roles: [Role::Consumer].into(),
+        roles: [RoleName::CONSUMER].into(),
         profile: i3_core::user::Profile::default(),
         invitation: None,
         password: None,

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use i3_core::access::{Action, Actor, Decision, Policy, Resource, Role, Subject};
+use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::id::{SequentialIds, TypedId, UserId, VirtualObjectId};
 use i3_core::market::{
     CreateObject, EditObject, LinkProduct, MarketError, Marketplace, MoveObject, ObjectFilter, ObjectOrder,
     ObjectView, PageRequest, Publishing, Refusal, RegisterHub, RegisterUser, Settings, WhichVersion,
 };
 use i3_core::outbox::Event;
+use i3_core::role::RoleName;
 use i3_core::store::MemoryStore;
 use i3_core::time::{ManualClock, Timestamp};
 use i3_core::virtual_object::{Content, ContentHash, ObjectKind, ObjectState};
@@ -25,12 +26,12 @@ impl Policy for Roles {
         let own = matches!(subject.actor, Actor::User(user) if resource.owner == Some(user));
         let is = |role| subject.roles.contains(&role);
         let allowed = subject.actor == Actor::System
-            || is(Role::Administrator)
+            || is(RoleName::ADMINISTRATOR)
             || match action {
                 Action::RegisterUser => true,
-                Action::CreateVirtualObject | Action::RegisterHub => is(Role::Provider),
+                Action::CreateVirtualObject | Action::RegisterHub => is(RoleName::PROVIDER),
                 Action::ViewVirtualObject => own,
-                Action::EditVirtualObject | Action::DeleteVirtualObject => own && is(Role::Provider),
+                Action::EditVirtualObject | Action::DeleteVirtualObject => own && is(RoleName::PROVIDER),
                 _ => false,
             };
         if allowed { Decision::allow("the role allows it") } else { Decision::deny("the role does not") }
@@ -139,14 +140,14 @@ impl Shop {
             .with_clock(clock.clone())
             .with_ids(Arc::new(SequentialIds::default()))
             .with_settings(Settings::default().with_publishing(publishing));
-        let alice = user(&market, "alice", Role::Provider).await;
-        let bob = user(&market, "bob", Role::Provider).await;
-        let consumer = user(&market, "carol", Role::Consumer).await;
+        let alice = user(&market, "alice", RoleName::PROVIDER).await;
+        let bob = user(&market, "bob", RoleName::PROVIDER).await;
+        let consumer = user(&market, "carol", RoleName::CONSUMER).await;
         let admin = RegisterUser {
             name: "admin".parse().unwrap(),
             display: "Admin".parse().unwrap(),
             email: None,
-            roles: BTreeSet::from([Role::Administrator]),
+            roles: BTreeSet::from([RoleName::ADMINISTRATOR]),
             profile: i3_core::user::Profile::default(),
             invitation: None,
             password: None,
@@ -236,10 +237,7 @@ async fn an_object_is_removed_by_its_owner_or_an_administrator_and_by_nobody_els
         assert_eq!(object.state, ObjectState::Published);
         for other in [shop.consumer, shop.bob] {
             let refused = shop.go(other, object.id, ObjectState::Removed).await.unwrap_err();
-            assert_eq!(
-                refused.to_string(),
-                "the permission `virtual_object:delete` is missing: the role does not"
-            );
+            assert_eq!(refused.to_string(), "the permission `virtual_object:delete` is missing");
         }
         let removed = shop.go(remover, object.id, ObjectState::Removed).await.unwrap().object;
         assert_eq!((removed.state, &removed.public), (ObjectState::Removed, &None));

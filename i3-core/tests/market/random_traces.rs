@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use i3_core::access::{Actor, HubRole, Role};
+use i3_core::access::{Actor, HubRole};
 use i3_core::gate::{LeaseTerms, Metering};
 use i3_core::id::{CredentialId, GrantId, OfferId, OrderId, UserId};
 use i3_core::market::{
@@ -14,6 +14,7 @@ use i3_core::market::{
 use i3_core::offer::Plan;
 use i3_core::order::{Order, Terms};
 use i3_core::product::ProductState;
+use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use proptest::prelude::*;
 
@@ -127,7 +128,7 @@ fn answered<T>(result: Result<T, MarketError>) -> Result<Option<T>, TestCaseErro
 impl World {
     pub(crate) async fn new() -> Self {
         let f = Fixture::new().await;
-        let second = user(&f.market, "second", Role::Consumer).await;
+        let second = user(&f.market, "second", RoleName::CONSUMER).await;
         let buyers = vec![f.buyer, second];
         Self {
             f,
@@ -299,7 +300,7 @@ impl World {
                     name: format!("newcomer-{number}").parse().unwrap(),
                     display: "Newcomer".parse().unwrap(),
                     email: Some("n@example.org".parse().unwrap()),
-                    roles: BTreeSet::from([Role::Consumer]),
+                    roles: BTreeSet::from([RoleName::CONSUMER]),
                     profile: i3_core::user::Profile::default(),
                     invitation: None,
                     password: Some(SecretHash::new("$argon2id$secret")),

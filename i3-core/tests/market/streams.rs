@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::access::{Action, Actor, Decision, HubRole, Policy, Resource, Role, Subject};
+use i3_core::access::{Action, Actor, Decision, HubRole, Policy, Resource, Subject};
 use i3_core::gate::{AccessChange, Directory, Streams, StreamsError};
 use i3_core::id::{ProductId, TypedId};
 use i3_core::market::{
@@ -13,6 +13,7 @@ use i3_core::market::{
 };
 use i3_core::product::ProductState;
 use i3_core::quality::Quality;
+use i3_core::role::RoleName;
 use i3_core::store::{Applied, MemoryStore};
 use i3_core::stream::{Sample, SampleTerms, SchemaCheck, SequenceBlock, StreamDescription, StreamReport};
 use i3_core::testkit::faults::{Call, FailsAs, Fault, FaultyStore, Plan};
@@ -194,7 +195,7 @@ async fn a_person_sees_the_last_redacted_messages_so_often_a_day_and_pays_nothin
     assert_eq!(market.sample(buyer, product).await.unwrap().looks_left, Some(0));
     let refused = refusal(market.sample(buyer, product).await.unwrap_err());
     assert_eq!((refused.code(), refused.kind()), ("samples_used_up", RefusalKind::TooOften));
-    let other = user(&f.market, "other", Role::Consumer).await;
+    let other = user(&f.market, "other", RoleName::CONSUMER).await;
     assert!(market.sample(Actor::User(other), product).await.is_ok(), "each person has a count of their own");
     f.pass(Duration::from_hours(24));
     assert_eq!(market.sample(buyer, product).await.unwrap().looks_left, Some(1));

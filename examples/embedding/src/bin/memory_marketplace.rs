@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use i3_auth::RolePolicy;
 use i3_auth::password::{PasswordSettings, Passwords};
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::gate::Metering;
 use i3_core::id::GrantId;
 use i3_core::ledger::Holder;
@@ -17,6 +17,7 @@ use i3_core::market::{
 use i3_core::money::{Amount, Currency};
 use i3_core::offer::Plan;
 use i3_core::product::ProductState;
+use i3_core::role::RoleName;
 use i3_core::store::MemoryStore;
 
 #[tokio::main]
@@ -38,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             password: None,
         })
     };
-    let seller = account("aqua-lab", "Aqua Lab", Role::Provider)?;
+    let seller = account("aqua-lab", "Aqua Lab", RoleName::PROVIDER)?;
     let seller = Actor::User(market.execute(Actor::Anonymous, None, &seller).await?.id);
     let hub = RegisterHub { slug: "aqua".parse()?, title: "Aqua Lab, Lake Ontario".parse()? };
     let hub = market.execute(seller, None, &hub).await?.id;
@@ -65,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("Listed:     {} ({}), 10 messages for 2.00 EUR", product.title, product.topic);
 
     // Who buys, with money that an administrator or a payment service credited.
-    let bea = account("bea", "Bea", Role::Consumer)?;
+    let bea = account("bea", "Bea", RoleName::CONSUMER)?;
     let bea = market.execute(Actor::Anonymous, None, &bea).await?.id;
     let (buyer, reference) = (Actor::User(bea), "bank transfer 1".to_owned());
     let top_up = TopUp { user: bea, amount: Amount::new(500)?, currency, reference };

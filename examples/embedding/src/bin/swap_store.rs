@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use i3_auth::RolePolicy;
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::ledger::Holder;
 use i3_core::market::{IdempotencyKey, Marketplace, RegisterUser, TopUp};
 use i3_core::money::{Amount, Currency};
+use i3_core::role::RoleName;
 use i3_core::store::{DynStore, MemoryStore};
 use i3_embedding::RedbStore;
 use i3_store_sled::SledStore;
@@ -40,7 +41,7 @@ async fn rush(store: DynStore) -> Result<String, Box<dyn Error>> {
         name: "bea".parse()?,
         display: "Bea".parse()?,
         email: None,
-        roles: [Role::Consumer].into(),
+        roles: [RoleName::CONSUMER].into(),
         profile: i3_core::user::Profile::default(),
         invitation: None,
         password: None,

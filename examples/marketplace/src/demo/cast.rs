@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use i3_auth::Secret;
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::device::{Device, KeyAlgorithm};
 use i3_core::id::{OfferId, UserId};
 use i3_core::market::{
@@ -14,6 +14,7 @@ use i3_core::money::{Amount, Currency, UnitPrice};
 use i3_core::name::AuthId;
 use i3_core::offer::Plan;
 use i3_core::product::{Product, ProductState};
+use i3_core::role::RoleName;
 
 use super::DemoError;
 use super::key::DeviceKeys;
@@ -58,7 +59,12 @@ fn named<T: FromStr>(text: &str) -> Result<T, DemoError> {
     text.parse().map_err(|_| DemoError::Unexpected("a name of the demo's own is not allowed"))
 }
 
-async fn register(market: &Marketplace, actor: Actor, name: &str, role: Role) -> Result<UserId, DemoError> {
+async fn register(
+    market: &Marketplace,
+    actor: Actor,
+    name: &str,
+    role: RoleName,
+) -> Result<UserId, DemoError> {
     let account = RegisterUser {
         name: named(name)?,
         display: named(name)?,
@@ -107,9 +113,9 @@ impl Cast {
         access: &Access,
         messages: u64,
     ) -> Result<Self, DemoError> {
-        let administrator = register(market, Actor::System, "ada", Role::Administrator).await?;
-        let seller = register(market, Actor::Anonymous, "harbour-labs", Role::Provider).await?;
-        let buyer = register(market, Actor::Anonymous, "bea", Role::Consumer).await?;
+        let administrator = register(market, Actor::System, "ada", RoleName::ADMINISTRATOR).await?;
+        let seller = register(market, Actor::Anonymous, "harbour-labs", RoleName::PROVIDER).await?;
+        let buyer = register(market, Actor::Anonymous, "bea", RoleName::CONSUMER).await?;
         let seller = Actor::User(seller);
         let hub = RegisterHub { slug: named("harbour")?, title: named("Harbour Labs")? };
         let hub = market.execute(seller, None, &hub).await?.id;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use i3_core::access::{Action, Role};
+use i3_core::access::Action;
 use i3_core::id::InvitationId;
 use i3_core::invitation::Invitation;
 use i3_core::market::{Caller, Invite, RecordTag, WithdrawInvitation};
 use i3_core::name::Label;
+use i3_core::role::RoleName;
 use i3_core::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,7 +61,7 @@ const LIFETIME: u64 = 7 * 24 * 60 * 60;
 struct Wanted {
     label: Label,
     #[serde(default)]
-    roles: BTreeSet<Role>,
+    roles: BTreeSet<RoleName>,
     uses: Option<u32>,
     lifetime_seconds: Option<u64>,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use i3_auth::Secret;
-use i3_core::access::{Action, Resource, Role};
+use i3_core::access::{Action, Resource};
 use i3_core::hub::Membership;
 use i3_core::id::UserId;
 use i3_core::market::{
@@ -13,6 +13,7 @@ use i3_core::market::{
 use i3_core::money::{Amount, Currency};
 use i3_core::name::{Email, Label, Slug};
 use i3_core::order::Order;
+use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use i3_core::store::StoreError;
 use i3_core::time::ZoneName;
@@ -145,7 +146,7 @@ struct UserRegistration {
     display: Option<Label>,
     email: Option<Email>,
     #[serde(default)]
-    roles: BTreeSet<Role>,
+    roles: BTreeSet<RoleName>,
     /// At least 8 characters.
     #[schemars(with = "String")]
     password: Secret,
@@ -234,7 +235,7 @@ async fn suspend(api: Api, InPath(user): InPath<UserId>) -> Answer<Shown<User>> 
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RolesChange")]
 struct Roles {
-    roles: BTreeSet<Role>,
+    roles: BTreeSet<RoleName>,
 }
 
 async fn set_roles(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Roles>) -> Answer<Shown<User>> {

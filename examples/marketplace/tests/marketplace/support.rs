@@ -8,8 +8,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use i3_auth::password::{Cost, PasswordSettings};
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::market::RegisterUser;
+use i3_core::role::RoleName;
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, StoreUrl, router};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -212,7 +213,7 @@ pub(crate) async fn assemble(config: AssemblyConfig) -> (Assembly, Rest) {
         name: "admin".parse().unwrap(),
         display: "Admin".parse().unwrap(),
         email: None,
-        roles: [Role::Administrator].into(),
+        roles: [RoleName::ADMINISTRATOR].into(),
         profile: i3_core::user::Profile::default(),
         invitation: None,
         password: Some(assembly.access().passwords.hash(PASSWORD.as_bytes()).await.unwrap()),

@@ -32,7 +32,7 @@ impl World {
             Act::Invite { roles, uses } => {
                 let command = Invite {
                     label: fit("The members of the club".parse())?,
-                    roles: roles.iter().copied().collect(),
+                    roles: roles.iter().cloned().collect(),
                     uses: u32::from(*uses),
                     lifetime_seconds: 120,
                 };

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::access::{Action, Actor, Decision, HubRole, Policy, Resource, Role, Subject};
+use crate::access::{Action, Actor, Decision, HubRole, Policy, Resource, Subject};
 use crate::gate::{AccessChange, AccessListener};
 use crate::id::{IdSource, NoEntropy};
+use crate::role::RoleName;
 use crate::testkit::faults::FaultyStore;
 use crate::time::Timestamp;
 
@@ -17,7 +18,7 @@ pub(super) struct HouseRules;
 impl Policy for HouseRules {
     fn decide(&self, subject: &Subject, action: Action, resource: &Resource) -> Decision {
         let own = matches!(subject.actor, Actor::User(user) if resource.owner == Some(user));
-        let role = |role| subject.roles.contains(&role);
+        let role = |role: RoleName| subject.roles.contains(&role);
         let in_hub = |least| resource.hub_role.is_some_and(|role| role >= least);
         let allowed = match (subject.actor, action) {
             (Actor::System, _) | (_, Action::RegisterUser | Action::RecoverPassword) => true,
@@ -25,26 +26,31 @@ impl Policy for HouseRules {
             (_, Action::ViewUser) if own => true,
             _ if !subject.active => return Decision::deny("the account is not active"),
             (_, Action::EditUser | Action::ViewThing | Action::EditThing | Action::DeleteThing) => own,
-            (_, Action::RegisterHub | Action::CreateVirtualObject) => role(Role::Provider),
+            (_, Action::RegisterHub | Action::CreateVirtualObject) => role(RoleName::PROVIDER),
             (_, Action::ViewHub) => in_hub(HubRole::Viewer),
             (_, Action::ManageMembers) => in_hub(HubRole::Owner),
             (_, Action::ManageDevices | Action::ManageProducts | Action::RevokeGrant) => {
                 in_hub(HubRole::Manager)
             }
-            (_, Action::RegisterClient) => true,
-            (_, Action::ViewVirtualObject) => own || in_hub(HubRole::Viewer) || role(Role::Administrator),
+            (_, Action::RegisterClient | Action::ViewRoles) => true,
+            (_, Action::ViewVirtualObject) => own || in_hub(HubRole::Viewer) || role(RoleName::ADMINISTRATOR),
             (_, Action::EditVirtualObject | Action::DeleteVirtualObject) => {
-                (own && role(Role::Provider)) || in_hub(HubRole::Manager) || role(Role::Administrator)
+                (own && role(RoleName::PROVIDER)) || in_hub(HubRole::Manager) || role(RoleName::ADMINISTRATOR)
             }
-            (_, Action::ManageClient) => own || role(Role::Administrator),
-            (_, Action::CreateThing) => own && role(Role::Provider),
-            (_, Action::Purchase | Action::Rate) => own && role(Role::Consumer),
+            (_, Action::ManageClient) => own || role(RoleName::ADMINISTRATOR),
+            (_, Action::CreateThing) => own && role(RoleName::PROVIDER),
+            (_, Action::Purchase | Action::Rate) => own && role(RoleName::CONSUMER),
             (_, Action::ViewUser | Action::ViewAccount | Action::ViewOrder | Action::ManageOrder) => {
-                own || in_hub(HubRole::Viewer) || role(Role::Administrator)
+                own || in_hub(HubRole::Viewer) || role(RoleName::ADMINISTRATOR)
             }
-            (_, Action::ManageUsers | Action::TopUp | Action::Audit | Action::PublishVirtualObject) => {
-                role(Role::Administrator)
-            }
+            (
+                _,
+                Action::ManageUsers
+                | Action::ManageRoles
+                | Action::TopUp
+                | Action::Audit
+                | Action::PublishVirtualObject,
+            ) => role(RoleName::ADMINISTRATOR),
             _ => false,
         };
         if allowed { Decision::allow("the house allows it") } else { Decision::deny("the house denies it") }

@@ -49,6 +49,7 @@ impl World {
             |choice| -> OrderId { pick(&self.known.orders, choice, (absent(), absent(), absent())).0 };
         match look {
             Look::Catalogue { page } => pages!(page, page => market.catalogue(page)),
+            Look::Roles => said(market.roles(actor).await),
             Look::Users { page } => pages!(page, page => market.users(actor, page)),
             Look::Memberships(who) => said(market.memberships(actor, user(who)).await),
             Look::Members { hub: of, page } => pages!(page, page => market.members(actor, hub(of), page)),

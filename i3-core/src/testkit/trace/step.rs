@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 
-use crate::access::{HubRole, Role};
+use crate::access::HubRole;
 use crate::money::{Amount, UnitPrice};
 use crate::oauth::{ClientKind, ClientState};
 use crate::offer::Plan;
 use crate::product::ProductState;
+use crate::role::RoleName;
 
 /// Chooses among the things that there are: their number is taken modulo. From 240 on it chooses something
 /// that there is not.
@@ -62,7 +63,7 @@ pub enum KeyUse {
 pub enum Act {
     RegisterUser {
         name: u8,
-        roles: Vec<Role>,
+        roles: Vec<RoleName>,
     },
     SuspendUser {
         user: Choice,
@@ -72,10 +73,24 @@ pub enum Act {
     },
     SetRoles {
         user: Choice,
-        roles: Vec<Role>,
+        roles: Vec<RoleName>,
+    },
+    CreateRole {
+        name: u8,
+        permissions: u8,
+    },
+    /// From 200 on, a built-in role.
+    EditRole {
+        name: u8,
+        expected: Option<u32>,
+        permissions: u8,
+    },
+    RemoveRole {
+        name: u8,
+        expected: Option<u32>,
     },
     Invite {
-        roles: Vec<Role>,
+        roles: Vec<RoleName>,
         uses: u8,
     },
     WithdrawInvitation {
@@ -265,6 +280,7 @@ pub enum Act {
 pub enum Look {
     Catalogue { page: usize },
     Users { page: usize },
+    Roles,
     Memberships(Choice),
     Members { hub: Choice, page: usize },
     Devices { hub: Choice, page: usize },
@@ -300,9 +316,9 @@ pub fn opening() -> Vec<Step> {
     let offer = |plan, term| Act::PublishOffer { product: 0, plan, term };
     let user = |name, role| Act::RegisterUser { name, roles: vec![role] };
     [
-        user(0, Role::Provider),
-        user(1, Role::Consumer),
-        user(2, Role::Consumer),
+        user(0, RoleName::PROVIDER),
+        user(1, RoleName::CONSUMER),
+        user(2, RoleName::CONSUMER),
         Act::ActivateUser { user: 0 },
         Act::ActivateUser { user: 1 },
         Act::ActivateUser { user: 2 },
@@ -331,8 +347,18 @@ fn page() -> impl Strategy<Value = usize> {
     1_usize..5
 }
 
-fn role() -> impl Strategy<Value = Role> {
-    prop_oneof![3 => Just(Role::Consumer), 3 => Just(Role::Provider), 1 => Just(Role::Administrator)]
+fn role() -> impl Strategy<Value = RoleName> {
+    let made = || (0_u8..2).prop_map(|number| format!("role-{number}").parse().unwrap_or(RoleName::USER));
+    prop_oneof![
+        3 => Just(RoleName::CONSUMER),
+        3 => Just(RoleName::PROVIDER),
+        1 => Just(RoleName::ADMINISTRATOR),
+        1 => made(),
+    ]
+}
+
+fn role_number() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => 0_u8..2, 1 => 200_u8..204]
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -355,6 +381,11 @@ fn people() -> impl Strategy<Value = Act> {
         1 => choice().prop_map(|user| Act::SuspendUser { user }),
         3 => choice().prop_map(|user| Act::ActivateUser { user }),
         1 => (choice(), roles()).prop_map(|(user, roles)| Act::SetRoles { user, roles }),
+        1 => (0_u8..2, any::<u8>()).prop_map(|(name, permissions)| Act::CreateRole { name, permissions }),
+        1 => (role_number(), prop::option::weighted(0.5, 0_u32..3), any::<u8>())
+            .prop_map(|(name, expected, permissions)| Act::EditRole { name, expected, permissions }),
+        1 => (role_number(), prop::option::weighted(0.3, 0_u32..3))
+            .prop_map(|(name, expected)| Act::RemoveRole { name, expected }),
         1 => (choice(), 0_u8..4).prop_map(|(founder, slug)| Act::RegisterHub { founder, slug }),
         2 => (choice(), choice(), hub_role).prop_map(|(hub, user, role)| Act::SetMember { hub, user, role }),
         1 => (choice(), choice()).prop_map(|(hub, user)| Act::RemoveMember { hub, user }),
@@ -463,6 +494,7 @@ fn looks() -> impl Strategy<Value = Look> {
     prop_oneof![
         page().prop_map(|page| Look::Catalogue { page }),
         page().prop_map(|page| Look::Users { page }),
+        Just(Look::Roles),
         one(Look::Memberships),
         (choice(), page()).prop_map(|(hub, page)| Look::Members { hub, page }),
         (choice(), page()).prop_map(|(hub, page)| Look::Devices { hub, page }),

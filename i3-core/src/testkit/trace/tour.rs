@@ -1,11 +1,17 @@
 //! A trace that shows the whole marketplace.
 
-use super::step::{Act, KeyUse, Step, Trace, Who};
-use crate::access::{HubRole, Role};
+use super::step::{Act, KeyUse, Look, Step, Trace, Who};
+use crate::access::HubRole;
 use crate::money::{Amount, UnitPrice};
 use crate::oauth::{ClientKind, ClientState};
 use crate::offer::Plan;
 use crate::product::ProductState;
+use crate::role::RoleName;
+
+/// What a user is given who has a role that somebody made.
+fn custom() -> Vec<RoleName> {
+    [RoleName::CONSUMER, RoleName::PROVIDER].into_iter().chain("role-0".parse()).collect()
+}
 
 /// A trace in which every command of the marketplace is carried out at least once, each under an
 /// idempotency key of its own, with some refusals between them.
@@ -18,21 +24,21 @@ pub fn tour() -> Trace {
     let moved = |to| Act::MoveProduct { product: 0, to };
     let acts = vec![
         // People, all of whom have to be approved.
-        user(0, Role::Provider),
+        user(0, RoleName::PROVIDER),
         Act::RegisterHub { founder: 0, slug: 0 },
         Act::ActivateUser { user: 0 },
-        user(1, Role::Consumer),
+        user(1, RoleName::CONSUMER),
         Act::ActivateUser { user: 1 },
-        user(1, Role::Consumer),
-        user(2, Role::Consumer),
+        user(1, RoleName::CONSUMER),
+        user(2, RoleName::CONSUMER),
         Act::ActivateUser { user: 2 },
-        Act::SetRoles { user: 2, roles: vec![Role::Consumer, Role::Provider] },
+        Act::SetRoles { user: 2, roles: vec![RoleName::CONSUMER, RoleName::PROVIDER] },
         // Who comes by invitation needs no approval.
-        Act::Invite { roles: vec![Role::Consumer], uses: 2 },
+        Act::Invite { roles: vec![RoleName::CONSUMER], uses: 2 },
         Act::RegisterInvited { name: 1, invitation: 0 },
         Act::WithdrawInvitation { invitation: 0 },
         Act::RegisterInvited { name: 2, invitation: 0 },
-        user(4, Role::Consumer),
+        user(4, RoleName::CONSUMER),
         Act::RejectUser { user: 4 },
         Act::DescribeUser { user: 2, domain: 7 },
         Act::ChangePassword { user: 2, right: false },
@@ -43,6 +49,17 @@ pub fn tour() -> Trace {
         Act::ResetPassword { user: 2, right: true },
         Act::ResetPassword { user: 2, right: true },
         Act::EndLogins { user: 2 },
+        Act::CreateRole { name: 0, permissions: 1 },
+        Act::CreateRole { name: 0, permissions: 1 },
+        Act::EditRole { name: 0, expected: Some(1), permissions: 2 },
+        Act::EditRole { name: 0, expected: Some(1), permissions: 3 },
+        Act::EditRole { name: 200, expected: Some(0), permissions: 200 },
+        Act::EditRole { name: 203, expected: None, permissions: 0 },
+        Act::SetRoles { user: 2, roles: custom() },
+        Act::Look(Look::Roles),
+        Act::RemoveRole { name: 0, expected: Some(2) },
+        Act::RemoveRole { name: 201, expected: None },
+        Act::SetRoles { user: 2, roles: custom() },
         // A hub with what it sells.
         Act::RegisterHub { founder: 0, slug: 0 },
         Act::SetMember { hub: 0, user: 2, role: HubRole::Manager },

@@ -9,21 +9,22 @@ use serde::Serialize;
 use super::house::{Ear, HouseRules, StepIds, bits};
 use super::known::{Known, Leased, absent, note, pick};
 use super::step::{Act, Choice, KeyUse, Step, Who};
-use crate::access::{Actor, Role};
+use crate::access::{Actor, Permission, PermissionSet};
 use crate::device::{DeviceState, KeyAlgorithm};
 use crate::hub::HubState;
 use crate::id::{ClientId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, UserId};
 use crate::market::{
-    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, DescribeClient,
-    DescribeProduct, DescribeStream, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace,
-    MoveProduct, NewCredential, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing, RateProduct,
-    ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveClient,
-    RemoveCredential, RemoveMember, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, RevokeGrant,
-    SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp,
-    WithdrawOffer,
+    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, CreateRole, DescribeClient,
+    DescribeProduct, DescribeStream, EditRole, ExpireGrant, ExtendLease, IdempotencyKey, MarketError,
+    Marketplace, MoveProduct, NewCredential, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing,
+    RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration,
+    RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
+    ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles,
+    Settings, SuspendUser, TopUp, WithdrawOffer,
 };
 use crate::money::{Amount, Currency};
 use crate::oauth::{ClientKind, RedirectUri, Scope};
+use crate::role::{BuiltIn, RoleName};
 use crate::secret::SecretHash;
 use crate::store::{DynStore, StoreError, StoreErrorKind};
 use crate::stream::{SampleTerms, StreamDescription};
@@ -47,6 +48,24 @@ fn stream(schema: u8, last: u8) -> StreamDescription {
     let redact = vec!["/who".to_owned()];
     let sample = (last > 0).then_some(SampleTerms { last, redact, per_person_per_day: 2 });
     StreamDescription { schema, sample }
+}
+
+/// The role of this number; from 200 on a built-in one.
+fn role(number: u8) -> Result<RoleName, StoreError> {
+    Ok(match number {
+        200.. => {
+            BuiltIn::ALL.into_iter().cycle().nth(usize::from(number)).map_or(RoleName::USER, BuiltIn::name)
+        }
+        _ => fit(format!("role-{number}").parse())?,
+    })
+}
+
+/// Every permission whose place has this remainder, and from 200 on all of them.
+fn permissions(number: u8) -> PermissionSet {
+    let all = Permission::all().enumerate();
+    all.filter(|(place, _)| number >= 200 || place % 5 == usize::from(number % 5))
+        .map(|(_, one)| one)
+        .collect()
 }
 
 /// Anything that a trace puts together wrongly; a mistake of the trace.
@@ -197,6 +216,9 @@ impl World {
             | Act::SuspendUser { .. }
             | Act::ActivateUser { .. }
             | Act::SetRoles { .. }
+            | Act::CreateRole { .. }
+            | Act::EditRole { .. }
+            | Act::RemoveRole { .. }
             | Act::RegisterHub { .. }
             | Act::SetMember { .. }
             | Act::RemoveMember { .. }
@@ -259,7 +281,7 @@ impl World {
     }
 
     async fn people(&mut self, step: &Step) -> Result<String, StoreError> {
-        let set = |roles: &[Role]| roles.iter().copied().collect::<BTreeSet<_>>();
+        let set = |roles: &[RoleName]| roles.iter().cloned().collect::<BTreeSet<_>>();
         let words = match &step.act {
             Act::RegisterUser { name, roles } => {
                 let register = RegisterUser {
@@ -285,6 +307,29 @@ impl World {
             }
             Act::SetRoles { user, roles } => {
                 let command = SetRoles { user: self.user(*user), roles: set(roles) };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::CreateRole { name, permissions: some } => {
+                let command = CreateRole {
+                    name: role(*name)?,
+                    label: fit(format!("RoleName {name} é").parse())?,
+                    about: fit("What it's \"for\".".parse())?,
+                    permissions: permissions(*some),
+                };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::EditRole { name, expected, permissions: some } => {
+                let command = EditRole {
+                    name: role(*name)?,
+                    expected: *expected,
+                    label: fit(format!("RoleName {name}, {some}").parse())?,
+                    about: fit("".parse())?,
+                    permissions: permissions(*some),
+                };
+                self.run(self.sent(step, Actor::System)?, &command).await?.1
+            }
+            Act::RemoveRole { name, expected } => {
+                let command = RemoveRole { name: role(*name)?, expected: *expected };
                 self.run(self.sent(step, Actor::System)?, &command).await?.1
             }
             Act::RegisterHub { founder, slug } => {

@@ -55,6 +55,11 @@ const CODES: &[Explained] = &[
         "the key was used for another request: take a fresh one for each request",
     ),
     ("outdated", 409, "what it is based on was changed meanwhile: get it again and decide anew"),
+    (
+        "last_administrator",
+        409,
+        "an administrator is suspended, or loses the role, by another administrator only",
+    ),
     ("last_owner", 409, "a hub has at least one owner"),
     ("too_many_tokens", 409, "there are as many tokens as one user may have: revoke one"),
     ("quota_exhausted", 409, "all that was bought has been delivered"),

@@ -329,6 +329,7 @@ mod tests {
             (Refusal::KeyReused, 409, "idempotency_key_reused"),
             (Refusal::Changed, 412, "precondition_failed"),
             (Refusal::LastOwner, 409, "last_owner"),
+            (Refusal::LastAdministrator, 409, "last_administrator"),
             (Refusal::Lease(LeaseRefusal::Exhausted), 409, "quota_exhausted"),
             (Refusal::Lease(LeaseRefusal::LeasedElsewhere), 409, "quota_leased_elsewhere"),
             (Refusal::Lease(LeaseRefusal::NotActive), 409, "grant_not_active"),
