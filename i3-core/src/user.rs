@@ -84,7 +84,7 @@ pub struct User {
     pub display: Label,
     /// Where to reach the user, not verified.
     pub email: Option<Email>,
-    /// What the user is in the marketplace. A name that is no [role](crate::role) gives nothing.
+    /// What the user is in the marketplace. A name that is no role gives nothing.
     pub roles: BTreeSet<RoleName>,
     /// What the account is in.
     pub state: UserState,

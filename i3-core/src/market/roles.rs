@@ -98,9 +98,9 @@ impl Command for EditRole {
         role.version = role.version.saturating_add(1);
         role.changed = Some(context.tx.now());
         if is_stored {
-            context.tx.replace(&role)?
+            context.tx.replace(&role)?;
         } else {
-            context.tx.create(&role)?
+            context.tx.create(&role)?;
         }
         write(context, &role)?;
         Ok(role)
@@ -177,9 +177,9 @@ fn write(context: &mut Context<'_, '_>, role: &Role) -> Decided<()> {
         return Err(Halt::Refused(Refusal::invalid("permissions", "all roles together have too many")));
     }
     if is_stored {
-        context.tx.replace(&book)?
+        context.tx.replace(&book)?;
     } else {
-        context.tx.create(&book)?
+        context.tx.create(&book)?;
     }
     context.emit(Event::RoleChanged { role: role.name.clone() });
     Ok(())
