@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::market::{CreateObject, MoveObject, RegisterUser};
+use i3_core::role::RoleName;
 use i3_core::virtual_object::{Content, ObjectState};
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, StoreUrl, discovery_router, router};
 use i3_semantic::discovery::Discovery;
@@ -34,7 +35,7 @@ async fn open() -> (Assembly, Actor, Rest) {
         name: "maker".parse().unwrap(),
         display: "Maker".parse().unwrap(),
         email: None,
-        roles: [Role::Administrator].into(),
+        roles: [RoleName::ADMINISTRATOR].into(),
         profile: i3_core::user::Profile::default(),
         invitation: None,
         password: Some(assembly.access().passwords.hash(PASSWORD.as_bytes()).await.unwrap()),
