@@ -1,5 +1,5 @@
 # The same commands on a laptop and in CI.
-.PHONY: all fmt lint doc test traces soak golden openapi deny graph fuzz demo story bench
+.PHONY: all fmt lint doc test traces soak golden openapi schemathesis deny graph fuzz demo story bench
 
 all: fmt lint doc graph test demo
 
@@ -44,6 +44,10 @@ deny:
 # Each fuzz target of the gate for I3_FUZZ_SECONDS (20); needs a C++ compiler, installs cargo-fuzz.
 fuzz:
 	.ci/fuzz
+
+# Requests made from docs/openapi.json's source against a server: no 5xx; installs schemathesis.
+schemathesis:
+	.ci/schemathesis
 
 # Who may depend on whom.
 graph:
