@@ -473,6 +473,12 @@ pub trait StoreExt: Store {
                             let wanted = std::mem::take(&mut tx.wanted);
                             for keys in wanted.chunks(limits::READ_KEYS) {
                                 let cells = self.read(keys).await?;
+                                // A decision whose keys never come would ask for ever.
+                                if cells.len() != keys.len() {
+                                    let message =
+                                        "the store answered another number of keys than it was asked";
+                                    return Err(StoreError::new(StoreErrorKind::Corrupt, message).into());
+                                }
                                 tx.cells.extend(keys.iter().cloned().zip(cells));
                             }
                         }

@@ -1,6 +1,6 @@
 //! Products, their offers and their ratings.
 
-use i3_core::access::{Action, Resource};
+use i3_core::access::{Action, Actor};
 use i3_core::id::{DeviceId, HubId, OfferId, ProductId};
 use i3_core::market::{
     Caller, CreateProduct, DescribeProduct, DescribeStream, MoveProduct, ProductCard, PublishOffer,
@@ -102,6 +102,11 @@ pub(super) fn routes() -> Routes {
         )
 }
 
+/// Whether the caller may buy for itself.
+fn may_buy(caller: &Caller) -> bool {
+    matches!(caller.actor(), Actor::User(user) if caller.may_with(Action::Purchase, user))
+}
+
 impl Linked for Product {
     fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
         RecordTag::of(self).map(Some)
@@ -115,7 +120,7 @@ impl Linked for Product {
             links.to(part, format!("{own}/{part}"));
         }
         let inside = caller.may_in_hub(Action::ViewHub, self.hub);
-        if inside || caller.may(Action::Purchase, &Resource::MARKETPLACE) {
+        if inside || may_buy(caller) {
             links.action("sample", format!("{own}/sample"));
         }
         if caller.may_in_hub(Action::ManageProducts, self.hub) {
@@ -150,7 +155,7 @@ impl Linked for Offer {
             if caller.may_in_hub(Action::ManageProducts, self.hub) {
                 links.action("withdraw", format!("/offers/{}/withdraw", self.id));
             }
-            if caller.may(Action::Purchase, &Resource::MARKETPLACE) {
+            if may_buy(caller) {
                 links.action("buy", "/orders");
             }
         }

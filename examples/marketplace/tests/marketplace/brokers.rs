@@ -256,6 +256,8 @@ async fn clients_of_emqx_are_gone_when_the_command_that_ends_their_access_return
     assert_eq!(emqx.connected(), [""; 0]);
     shop.rest.put(&shop.admin, &hub, json!({"state": "active"})).await.ok();
     all();
-    shop.rest.ask("POST", format!("/orders/{other}/password")).token(&shop.buyer).send().await.ok();
+    // The suspension ended the buyer's logins for good.
+    let (buyer, _) = shop.rest.sign_in("buyer").await;
+    shop.rest.ask("POST", format!("/orders/{other}/password")).token(&buyer).send().await.ok();
     assert_eq!(emqx.connected(), ["sensor"], "who has the old password is out");
 }

@@ -16,17 +16,11 @@ async fn what_cannot_be_read_is_refused_before_anything_is_done() {
     let rest = &shop.rest;
     let ask = |body: &str| rest.ask("POST", "/users").text(body).header("content-type", "application/json");
     let user = json!({"name": "eve", "roles": ["consumer"], "password": PASSWORD});
-    for body in [
-        "",
-        "{",
-        "nonsense",
-        "{\"name\": \"eve\",}",
-        "\u{0}",
-        &format!("{{\"roles\": {}", "[".repeat(10_000)),
-    ] {
+    for body in ["", "{", "nonsense", "{\"name\": \"eve\",}", "\u{0}"] {
         ask(body).send().await.is(400, "invalid_json");
     }
-    for body in ["[]", "1", "null", "{}", "\"text\""] {
+    let deep = format!("{{\"roles\": {}", "[".repeat(10_000));
+    for body in ["[]", "1", "null", "{}", "\"text\"", &deep] {
         ask(body).send().await.is(400, "invalid_request");
     }
     let huge = format!("{{\"name\": \"{}\"}}", "a".repeat(70_000));
@@ -119,7 +113,6 @@ async fn values_that_make_no_sense_are_refused() {
         user("a/#", json!(["consumer"]), PASSWORD),
         user("größe", json!(["consumer"]), PASSWORD),
         user("eve", json!([]), PASSWORD),
-        user("eve", json!(["emperor"]), PASSWORD),
         user("eve", json!(["consumer"]), "short"),
         user("eve", json!(["consumer"]), &"x".repeat(257)),
         json!({"name": "eve", "roles": ["consumer"], "password": PASSWORD, "state": "active"}),
@@ -130,8 +123,10 @@ async fn values_that_make_no_sense_are_refused() {
     for body in users {
         rest.ask("POST", "/users").json(&body).send().await.is(400, "invalid_request");
     }
-    let admin = user("eve", json!(["administrator"]), PASSWORD);
-    rest.ask("POST", "/users").json(&admin).send().await.is(401, "authentication_required");
+    for role in ["administrator", "emperor"] {
+        let body = user("eve", json!([role]), PASSWORD);
+        rest.ask("POST", "/users").json(&body).send().await.is(401, "authentication_required");
+    }
 
     let top_ups = format!("/users/{}/top-ups", shop.buyer_id);
     for amount in [json!(-1), json!(0), json!(1.5), json!("1"), json!(i64::MAX), json!(i64::MIN), json!(1e30)]

@@ -52,6 +52,7 @@ async fn a_thousand_halves_of_the_largest_packet_stay_within_the_memory_limit() 
     let listening = Listening::new(100_000, |config| {
         config.memory = MEMORY;
         config.max_connections_per_address = 2_000;
+        config.login_interval = Duration::ZERO;
     })
     .await;
     let gate = &listening.scene.gate;

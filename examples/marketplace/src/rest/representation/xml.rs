@@ -250,16 +250,21 @@ mod tests {
             "empty": {},
             "$ref": "#/x",
         });
-        let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<product>\
-            <title>Air &amp; &lt;water&gt;</title>\
-            <tags type=\"array\"><item>a</item><item>b</item></tags>\
-            <price type=\"number\">12</price><open type=\"boolean\">true</open><none type=\"null\"></none>\
-            <empty type=\"object\"></empty><entry key=\"$ref\">#/x</entry></product>";
-        let ordered = write("product", &value);
-        for part in expected.split_inclusive("</").map(|part| part.trim_end_matches("</")) {
-            assert!(ordered.contains(part), "{part} in {ordered}");
+        let written = write("product", &value);
+        assert!(written.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<product>"), "{written}");
+        // The members' order is that of the map.
+        for member in [
+            "<title>Air &amp; &lt;water&gt;</title>",
+            "<tags type=\"array\"><item>a</item><item>b</item></tags>",
+            "<price type=\"number\">12</price>",
+            "<open type=\"boolean\">true</open>",
+            "<none type=\"null\"></none>",
+            "<empty type=\"object\"></empty>",
+            "<entry key=\"$ref\">#/x</entry>",
+        ] {
+            assert!(written.contains(member), "{member} in {written}");
         }
-        assert_eq!(read(&ordered).unwrap(), value);
+        assert_eq!(read(&written).unwrap(), value);
     }
 
     #[test]
