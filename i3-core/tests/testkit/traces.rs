@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use i3_core::market::Commands;
 use i3_core::store::{DynStore, MemoryStore};
 use i3_core::testkit::faults::{FailsAs, Fault};
 use i3_core::testkit::sweep::{Trouble, sweep};
@@ -68,9 +69,11 @@ async fn random_traces_reach_most_commands_and_most_refusals() -> Checked {
 #[tokio::test]
 async fn the_tour_carries_out_every_command() -> Checked {
     let tally = compare(&[MEMORY], &tour()).await?;
-    // One for each command that there is.
-    assert_eq!(tally.done.len(), 42, "{tally:#?}");
-    assert_eq!(tally.refused.len(), 9, "{tally:#?}");
+    let left_out: Vec<_> =
+        Commands::standard().names().filter(|name| !tally.done.keys().any(|done| done == name)).collect();
+    // Those of virtual objects have tests of their own, and no steps in traces yet.
+    assert_eq!(left_out, ["create_object", "edit_object", "link_product", "move_object"], "{tally:#?}");
+    assert_eq!(tally.refused.len(), 17, "{tally:#?}");
     Ok(())
 }
 
