@@ -12,7 +12,7 @@ use crate::name::Prose;
 use crate::store::{Halt, Tx};
 use crate::virtual_object::{Content, ObjectState, VirtualObject};
 
-/// Moves an object to another state. The [module](super) has the table.
+/// Moves an object to another state, as far as its present one and the actor's rights allow.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MoveObject {
     /// Which.
