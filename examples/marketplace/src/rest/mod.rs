@@ -1,7 +1,7 @@
 //! The REST interface, under `/api/v1`.
 //!
-//! What it offers is declared in the modules of this folder, once for each route; see [`route`]. `docs/rest.md` has
-//! the table, `/api/v1/openapi.json` and `/api/v1/docs` the whole.
+//! What it offers is declared in the modules of this folder, once for each route; see [`route`]. `docs/rest.md` says
+//! what holds everywhere, `/api/v1/openapi.json` and `/api/v1/docs` have the whole.
 
 /// What holds for all of the interface; told by its description too.
 pub(crate) const ABOUT: &str = "\
