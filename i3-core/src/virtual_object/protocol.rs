@@ -1,10 +1,8 @@
 //! How objects are reached: protocols and resource URIs.
 
-use std::fmt;
 use std::str::FromStr;
 
 use fluent_uri::Uri;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::Slug;
 
@@ -139,32 +137,6 @@ impl FromStr for ResourceUri {
         }
         Ok(Self(text.to_owned()))
     }
-}
-
-macro_rules! text_forms {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(self.as_str(), f)
-            }
-        }
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
 }
 
 text_forms!(Protocol, ResourceUri);
