@@ -11,6 +11,7 @@
 //! | decide who may do what | [`access::Policy`]; `i3-auth` has the role-based default |
 //! | write a gate that delivers messages | [`gate`]; `i3-broker` has one for MQTT |
 //! | follow what happens | [`outbox`], [`audit`] |
+//! | tell people of it | [`notice`] |
 //! | move a store's content elsewhere, check it | [`portable`] |
 //!
 //! # The smallest marketplace
@@ -70,6 +71,7 @@ pub mod ledger;
 pub mod market;
 pub mod money;
 pub mod name;
+pub mod notice;
 pub mod oauth;
 pub mod offer;
 pub mod order;

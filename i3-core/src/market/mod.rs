@@ -16,6 +16,7 @@ mod hubs;
 mod invitations;
 mod logins;
 mod metering;
+mod notices;
 mod people;
 mod queries;
 mod ratings;
@@ -49,6 +50,7 @@ pub use invitations::{Invite, WithdrawInvitation};
 pub use logins::{AskPasswordReset, ChangePassword, EndLogins, ResetPassword};
 pub use metering::LeaseAnswer;
 pub use metering::{CloseLease, ExtendLease, OpenLease, ReclaimLease};
+pub use notices::MailReport;
 pub use people::{ActivateUser, DescribeUser, RegisterUser, RejectUser, SetRoles, SuspendUser};
 pub use queries::{Balance, Numbered, PageRequest, Paged, ProductCard};
 pub use ratings::RateProduct;
@@ -247,6 +249,10 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::invitation::Invitation>(),
         Part::records::<crate::role::Role>(),
         Part::records::<crate::role::RoleBook>(),
+        Part::records::<crate::notice::Notice>().unlogged(),
+        Part::records::<crate::notice::NoticeBox>().unlogged(),
+        Part::records::<crate::notice::Mail>().unlogged(),
+        Part::records::<crate::notice::Position>().unlogged(),
         Part::records::<crate::reservation::Reservation>(),
         Part::records::<crate::hub::Hub>(),
         Part::records::<crate::hub::Membership>(),
