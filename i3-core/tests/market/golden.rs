@@ -24,6 +24,7 @@ use i3_core::market::{
     SetRoles, Settings, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer, contents, replay,
 };
 use i3_core::money::Currency;
+use i3_core::notice::Recipient;
 use i3_core::oauth::{ClientKind, ClientState};
 use i3_core::offer::Plan;
 use i3_core::order::Order;
@@ -270,6 +271,8 @@ async fn everything() -> MemoryStore {
     streams(&f, &store).await;
     crate::objects::every_state(&f, &store).await;
     things(&f).await;
+    run.post_notices().await.unwrap();
+    run.read_notices(buyer, Recipient::User(f.buyer), 60).await.unwrap();
     store
 }
 

@@ -11,6 +11,7 @@ mod golden;
 mod idempotency;
 mod leases;
 mod moves;
+mod notices;
 mod objects;
 mod random_traces;
 mod rules;

@@ -9,6 +9,7 @@ use crate::id::{ClientId, DeviceId, GrantId, HubId, OrderId, ProductId, UserId};
 use crate::ledger::{Account, Holder};
 use crate::market::{MarketError, PageRequest};
 use crate::money::Currency;
+use crate::notice::Recipient;
 use crate::store::StoreError;
 
 /// All pages of a list, with their cursors, up to a refusal.
@@ -94,6 +95,16 @@ impl World {
             }
             Look::Events { after } => said(market.events(actor, after, 7).await),
             Look::AuditLog { after } => said(market.audit_log(actor, after, 7).await),
+            Look::Notices { user: of, page } => {
+                let of = user(of);
+                let (actor, whose) = (Actor::User(of), Recipient::User(of));
+                let first = PageRequest { after: None, limit: page };
+                let (held, found) = match market.notices(actor, whose, &first).await {
+                    Ok(found) => found,
+                    Err(error) => return refused(error),
+                };
+                Ok(format!("{} {}", json(&held)?, json(&found)?))
+            }
         }
     }
 }

@@ -258,6 +258,8 @@ pub enum Act {
     PurgeThing {
         thing: u8,
     },
+    /// Makes the notices of what happened.
+    PostNotices,
     /// Ends all grants whose time is over.
     Expire,
     /// What a step so many before this one did, under the same key.
@@ -299,6 +301,7 @@ pub enum Look {
     Entries { user: Choice, page: usize },
     Events { after: u64 },
     AuditLog { after: u64 },
+    Notices { user: Choice, page: usize },
 }
 
 impl Step {
@@ -513,6 +516,7 @@ fn looks() -> impl Strategy<Value = Look> {
         (choice(), page()).prop_map(|(user, page)| Look::Entries { user, page }),
         (0_u64..40).prop_map(|after| Look::Events { after }),
         (0_u64..40).prop_map(|after| Look::AuditLog { after }),
+        (choice(), page()).prop_map(|(user, page)| Look::Notices { user, page }),
     ]
 }
 
@@ -540,6 +544,7 @@ pub fn steps() -> impl Strategy<Value = Step> {
         3 => (1_u8..8).prop_map(|back| Act::Again { back }),
         2 => (1_u64..150).prop_map(|seconds| Act::Wait { seconds }),
         1 => Just(Act::Expire),
+        1 => Just(Act::PostNotices),
         1 => Just(Act::Reopen),
     ];
     (who, key, act).prop_map(|(who, key, act)| Step { who, key, act })

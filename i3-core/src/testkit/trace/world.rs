@@ -179,6 +179,10 @@ impl World {
                 self.clock.advance(Duration::from_secs(*seconds));
                 format!("it is {}", self.clock.now())
             }
+            Act::PostNotices => match self.market()?.post_notices().await {
+                Ok(count) => format!("{count} notices"),
+                Err(error) => refused(error)?,
+            },
             Act::Expire => match self.market()?.expire(Actor::System).await {
                 Ok(count) => format!("{count} expired"),
                 Err(error) => refused(error)?,
