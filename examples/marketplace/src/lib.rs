@@ -8,12 +8,14 @@ mod discover;
 mod explain;
 mod failure;
 mod listeners;
+mod mail;
 mod metrics;
 mod reconcile;
 mod rest;
 mod serve;
 mod store;
 mod store_url;
+mod telling;
 mod upstream;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
@@ -23,6 +25,7 @@ pub use discover::discovery_router;
 pub use explain::{ExplainAccess, ExplainCharge, ExplainTask, explain};
 pub use failure::Failure;
 pub use listeners::{ClientCertificateOption, MqttOptions};
+pub use mail::{FolderNotifier, MailOptions, Mailer, PublicLinks, SmtpNotifier};
 pub use metrics::{MetricsOptions, metrics_router};
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{

@@ -28,8 +28,8 @@ use tokio::time::MissedTickBehavior;
 use crate::discover::{discovery_router, keep_up};
 use crate::listeners::{MqttOptions, spoken};
 use crate::{
-    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MetricsOptions, RestConfig, StoreUrl,
-    UpstreamOptions, router_with,
+    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MailOptions, MetricsOptions, PublicLinks,
+    RestConfig, StoreUrl, UpstreamOptions, router_with,
 };
 
 /// Where the data are, for every command that uses them.
@@ -111,6 +111,9 @@ pub struct ServeOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text in its help")]
     pub metrics: MetricsOptions,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub mail: MailOptions,
 }
 
 /// How long requests in hand may take once the server ends.
@@ -156,6 +159,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let mut config = options.assembly()?;
     let rest = rest_config(&options.cors_origin)?;
     let tls = options.mqtt.tls()?;
+    let mailer = options.mail.mailer()?;
     let store = config.store.clone();
     let ended = signals()?;
     let http = listen(options.http).await?;
@@ -171,6 +175,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let follower = if store.is_shared() { Some(assembly.market().follow().await?) } else { None };
     let listeners = options.mqtt.listeners(tls.as_ref());
     let gate = assembly.start_gate_at(listeners.clone()).await?;
+    assembly.market().begin_notices(&[crate::telling::LOGINS]).await?;
     first_administrator(&assembly, &options.admin_name, admin_password).await?;
     let brokers = options.brokers.start(&assembly)?;
     say(&format!("REST  http://{address}/api/v1"));
@@ -189,6 +194,9 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
         }
         upkeep.spawn(crate::metrics::show(listener, gate.metrics()));
     }
+    let links = PublicLinks::new(&assembly.config().issuer, assembly.access().leaves.clone());
+    let (market, oauth) = (assembly.market().clone(), assembly.access().oauth.clone());
+    upkeep.spawn(crate::telling::tell(market, oauth, links, mailer));
     upkeep.spawn(housekeeping(assembly.market().clone(), assembly.access().oauth.clone()));
     #[cfg(unix)]
     if let Some(files) = tls {
