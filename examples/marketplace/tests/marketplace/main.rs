@@ -8,6 +8,7 @@ mod delivery;
 mod discover;
 mod dynsec;
 mod explain;
+mod mail;
 mod metrics;
 mod mqtt;
 mod oauth;
