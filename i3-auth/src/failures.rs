@@ -62,6 +62,13 @@ impl FailureBudget {
         }
     }
 
+    /// After how long the key can pay again; nothing if it can now.
+    pub fn wait(&self, key: &(impl Hash + ?Sized), now: Timestamp) -> Duration {
+        let horizon = now.plus(self.limits.refill.saturating_mul(self.limits.burst));
+        let clean_at = self.clean_at.get(&self.random.hash_one(key)).copied().unwrap_or(now);
+        clean_at.clamp(now, horizon).plus(self.limits.refill).since(horizon)
+    }
+
     /// How many keys are remembered.
     pub fn keys(&self) -> usize {
         self.clean_at.len()
@@ -115,6 +122,8 @@ mod tests {
             assert!(budget.spend("pump", at(0)));
         }
         assert!(!budget.spend("pump", at(9)));
+        assert_eq!(budget.wait("pump", at(9)), Duration::from_secs(1));
+        assert_eq!(budget.wait("valve", at(9)), Duration::ZERO);
         assert!(budget.spend("valve", at(9)), "another key is not affected");
         assert!(budget.spend("pump", at(10)));
         assert!(!budget.spend("pump", at(10)));

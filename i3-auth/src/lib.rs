@@ -58,6 +58,7 @@ mod adopt;
 pub mod api_token;
 mod authenticator;
 pub mod broker_password;
+pub mod challenge;
 pub mod device_token;
 pub mod failures;
 mod hashing;
