@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use i3_auth::api_token::ApiTokens;
 use i3_auth::broker_password::BrokerPasswords;
+use i3_auth::challenge::{Challenge, ProofOfWork, WorkSettings};
 use i3_auth::leave::Leaves;
 use i3_auth::oauth2::{self, AuthorizationServer};
 use i3_auth::password::{PasswordError, PasswordSettings, Passwords};
@@ -23,6 +24,7 @@ use i3_core::store::{DynStore, StoreError};
 use i3_core::time::{Clock, SystemClock};
 
 use crate::StoreUrl;
+use crate::floods::{FloodLimits, Floods};
 use crate::rest::oauth::SCOPES;
 
 /// What a marketplace is assembled from.
@@ -45,6 +47,10 @@ pub struct AssemblyConfig {
     pub issuer: String,
     /// How passwords are hashed and guessers are slowed down.
     pub passwords: PasswordSettings,
+    /// How much one address and one client may ask.
+    pub floods: FloodLimits,
+    /// What who registers has to do for it; nothing if absent.
+    pub captcha: Option<WorkSettings>,
     /// The broker that messages go through; without one they stay in this process.
     pub upstream: Option<Upstream>,
 }
@@ -71,6 +77,8 @@ impl AssemblyConfig {
             gate: "gate".to_owned(),
             issuer: "http://127.0.0.1:8080".to_owned(),
             passwords: PasswordSettings::default(),
+            floods: FloodLimits::default(),
+            captcha: None,
             upstream: None,
         }
     }
@@ -161,6 +169,10 @@ pub struct Access {
     pub tokens: ApiTokens,
     /// Invitations, and leave to set another password.
     pub leaves: Leaves,
+    /// Who has asked how much lately.
+    pub floods: Arc<Floods>,
+    /// What who registers has to do for it, if anything.
+    pub challenge: Option<Arc<dyn Challenge>>,
     /// Programs that act for people.
     pub oauth: Arc<AuthorizationServer>,
     /// Checks logins of people, devices and buyers' clients.
@@ -207,6 +219,10 @@ impl Assembly {
             passwords,
             broker_passwords,
             leaves: Leaves::new(&master),
+            floods: Arc::new(Floods::new(&config.floods, clock.clone())),
+            challenge: config.captcha.map(|work| -> Arc<dyn Challenge> {
+                Arc::new(ProofOfWork::new(work, &master, clock.clone()))
+            }),
             tokens: ApiTokens::new(store, clock, ids, &master),
             authenticator: Arc::new(authenticator),
         };

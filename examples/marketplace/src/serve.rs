@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use clap::{Args, ValueEnum};
 use i3_auth::Secret;
+use i3_auth::challenge::WorkSettings;
 use i3_auth::oauth2::AuthorizationServer;
 use i3_broker::Gate;
 use i3_core::access::Actor;
@@ -28,8 +29,8 @@ use tokio::time::MissedTickBehavior;
 use crate::discover::{discovery_router, keep_up};
 use crate::listeners::{MqttOptions, spoken};
 use crate::{
-    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MailOptions, MetricsOptions, PublicLinks,
-    RestConfig, StoreUrl, UpstreamOptions, router_with,
+    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MailOptions, MetricsOptions,
+    ProtectionOptions, PublicLinks, RestConfig, StoreUrl, UpstreamOptions, router_with,
 };
 
 /// Where the data are, for every command that uses them.
@@ -114,6 +115,9 @@ pub struct ServeOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text in its help")]
     pub mail: MailOptions,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub protection: ProtectionOptions,
 }
 
 /// How long requests in hand may take once the server ends.
@@ -143,6 +147,9 @@ impl ServeOptions {
         config.audience.clone_from(&self.audience);
         config.gate.clone_from(&self.gate);
         config.upstream = self.upstream.upstream()?;
+        config.floods = self.protection.limits();
+        config.captcha =
+            self.protection.captcha.map(|max_number| WorkSettings { max_number, ..WorkSettings::default() });
         Ok(config)
     }
 }

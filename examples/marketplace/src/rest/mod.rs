@@ -27,11 +27,13 @@ Errors are problem details (RFC 9457) with a stable `code`.";
 
 mod accounts;
 mod body;
+mod challenge;
 mod clients;
 mod devices;
 mod explain;
 mod html;
 mod hubs;
+mod inbox;
 mod invitations;
 pub(crate) mod oauth;
 mod operation;
@@ -47,16 +49,20 @@ mod sessions;
 mod tokens;
 mod users;
 
+use std::net::SocketAddr;
+
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use i3_core::market::Marketplace;
 
 pub(crate) use problem::table as problems;
 pub use protection::{InvalidOrigin, RestConfig};
 pub use route::{Operation, Who};
 
+use crate::floods::Flood;
 use crate::{Access, Assembly};
 use problem::Problem;
 use protection::protected;
@@ -90,6 +96,8 @@ fn routes() -> Routes {
         .merge(passwords::routes())
         .merge(clients::routes())
         .merge(invitations::routes())
+        .merge(inbox::routes())
+        .merge(challenge::routes())
         .merge(hubs::routes())
         .merge(devices::routes())
         .merge(explain::routes())
@@ -131,10 +139,21 @@ pub fn router_with(state: AppState, config: &RestConfig) -> Router {
     let all = Router::new()
         .nest("/api/v1", pages.merge(api))
         .merge(oauth::routes())
+        .merge(passwords::page_routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), hold_off));
     protected(all, config, https).with_state(state)
+}
+
+/// Answers an address that asks too much before anything is done for it.
+async fn hold_off(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    match peer.map_or(Ok(()), |peer| state.access.floods.admit(Flood::Request(peer))) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => Problem::flood(wait).into_response(),
+    }
 }
 
 async fn no_such_route(request: Request) -> Problem {

@@ -107,7 +107,7 @@ fn call<'a>(headers: &'a HeaderMap, body: &'a str) -> Result<ClientCall<'a>, Sta
     Ok(ClientCall { authorization, body })
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
@@ -264,7 +264,7 @@ fn question(state: &AppState, request: &AuthorizationRequest, query: &str, why: 
 }
 
 /// A page that runs nothing, loads nothing and is in no frame (RFC 9700, section 4.16).
-fn page(status: StatusCode, body: &str) -> Response {
+pub(super) fn page(status: StatusCode, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>I3</title>\
          <meta name=\"viewport\" content=\"width=device-width\">{body}</html>"

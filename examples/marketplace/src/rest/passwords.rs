@@ -1,5 +1,10 @@
 //! Setting another password: with the present one, or with leave that was mailed.
 
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use i3_auth::Secret;
 use i3_core::access::Actor;
 use i3_core::gate::LoginError;
@@ -9,10 +14,14 @@ use i3_core::name::{Email, Slug};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::AppState;
+use super::html::escaped;
+use super::oauth::{is_form, page};
 use super::problem::Problem;
 use super::request::{Answer, Api, Body, InPath};
 use super::route::{Accepted, Done, Routes, about};
 use super::users::hash;
+use crate::floods::Flood;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -90,6 +99,11 @@ async fn ask(api: Api, Body(forgotten): Body<Forgotten>) -> Answer<Accepted> {
     if forgotten.name.is_some() == forgotten.email.is_some() {
         return Err(Problem::invalid("name", "either `name` or `email` is expected"));
     }
+    api.hold_off(Flood::Reset)?;
+    // Of what was sent, whether there is such an account or not.
+    let sent = forgotten.name.as_ref().map(ToString::to_string);
+    let sent = sent.or_else(|| forgotten.email.as_ref().map(|email| email.to_string().to_lowercase()));
+    api.access().floods.admit(Flood::ResetOfOne(&sent.unwrap_or_default())).map_err(Problem::flood)?;
     tokio::spawn(async move {
         let users = match (&forgotten.name, &forgotten.email) {
             (Some(name), _) => {
@@ -129,10 +143,60 @@ struct Redemption {
 }
 
 async fn redeem(api: Api, Body(body): Body<Redemption>) -> Answer<Done> {
-    let leave = api.access().leaves.read_reset(body.token.expose());
+    set_anew(&api, &body.token, &body.password).await.map(|()| Done)
+}
+
+async fn set_anew(api: &Api, token: &Secret, password: &Secret) -> Answer<()> {
+    let leave = api.access().leaves.read_reset(token.expose());
     let (user, reset) = leave.ok_or_else(|| Problem::of_market(api.actor, Refusal::ResetNotGood.into()))?;
-    let password = Some(hash(&api, &body.password).await?);
+    let password = Some(hash(api, password).await?);
     api.execute(ResetPassword { user, reset, password }).await?;
-    end_programs(&api, user).await;
-    Ok(Done)
+    end_programs(api, user).await;
+    Ok(())
+}
+
+/// The page that the link in the mail opens: it works without any program in the browser, and looks nothing up before
+/// somebody sends it, so that a mail server that follows links uses no leave up.
+pub(super) fn page_routes() -> Router<AppState> {
+    Router::new().route("/password-reset", get(form).post(sent))
+}
+
+async fn form(RawQuery(query): RawQuery) -> Response {
+    question(StatusCode::OK, &field(query.unwrap_or_default().as_bytes(), "token"), None)
+}
+
+/// The value of the form's field.
+fn field(form: &[u8], name: &str) -> String {
+    let mut pairs = form_urlencoded::parse(form);
+    pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+fn question(status: StatusCode, token: &str, why: Option<&str>) -> Response {
+    let why = why.map(|why| format!("<p role=\"alert\">{}</p>", escaped(why))).unwrap_or_default();
+    page(
+        status,
+        &format!(
+            "<h1>Set another password</h1>{why}<form method=\"post\" action=\"/password-reset\">\
+             <input type=\"hidden\" name=\"token\" value=\"{}\">\
+             <p><label>New password <input type=\"password\" name=\"password\" \
+             autocomplete=\"new-password\" minlength=\"8\"></label></p>\
+             <p><button>Set it</button></p></form>",
+            escaped(token)
+        ),
+    )
+}
+
+async fn sent(api: Api, headers: HeaderMap, body: String) -> Response {
+    if !is_form(&headers) {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
+    let token = Secret::new(field(body.as_bytes(), "token"));
+    let password = Secret::new(field(body.as_bytes(), "password"));
+    match set_anew(&api, &token, &password).await {
+        Ok(()) => page(
+            StatusCode::OK,
+            "<h1>Your password is set</h1><p>All your logins have ended: sign in again.</p>",
+        ),
+        Err(problem) => question(problem.status(), token.expose(), Some(problem.detail())),
+    }
 }

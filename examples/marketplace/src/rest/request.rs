@@ -23,6 +23,7 @@ use super::problem::Problem;
 use super::representation::{Asked, Created, Format, Linked, Listed, Shown};
 use super::{AppState, oauth, sessions};
 use crate::Access;
+use crate::floods::Flood;
 
 /// What a handler answers.
 pub(super) type Answer<T> = Result<T, Problem>;
@@ -68,6 +69,17 @@ impl Api {
             return Err(Problem::in_person());
         }
         self.user()
+    }
+
+    /// The request's idempotency key.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(IdempotencyKey::as_str)
+    }
+
+    /// Refuses if where the request comes from has had this done too often.
+    pub(super) fn hold_off(&self, flood: impl FnOnce(IpAddr) -> Flood<'static>) -> Answer<()> {
+        let flood = self.peer.map(flood);
+        flood.map_or(Ok(()), |flood| self.access().floods.admit(flood)).map_err(Problem::flood)
     }
 
     /// What the marketplace's no means to who asks.
@@ -184,6 +196,14 @@ impl FromRequestParts<AppState> for Api {
                 (Actor::User(token.user), None, Some(token))
             }
         };
+        let of = match (client, actor) {
+            (Some(client), _) => Some(client.to_string()),
+            (None, Actor::User(user)) => Some(user.to_string()),
+            _ => None,
+        };
+        if let Some(of) = of {
+            state.access.floods.admit(Flood::Client(&of)).map_err(Problem::flood)?;
+        }
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         let asked = parts.extensions.get::<Arc<Asked>>().cloned().unwrap_or_default();
         let key = idempotency_key(&parts.headers)?;

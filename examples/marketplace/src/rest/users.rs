@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use i3_auth::Secret;
-use i3_core::access::{Action, Resource};
+use i3_core::access::{Action, Actor, Resource};
 use i3_core::hub::Membership;
 use i3_core::id::UserId;
 use i3_core::market::{
@@ -21,11 +21,13 @@ use i3_core::user::{Profile, User, UserState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::challenge;
 use super::passwords::end_programs;
 use super::problem::Problem;
 use super::representation::{Created, Linked, Links, Listed, Shown};
 use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
 use super::route::{Routes, about};
+use crate::floods::Flood;
 
 pub(super) fn routes() -> Routes {
     let manages = |id, summary| about(id, summary).permission(Action::ManageUsers);
@@ -155,9 +157,16 @@ struct UserRegistration {
     /// The text that was given with the invitation, where one is needed.
     #[schemars(with = "Option<String>")]
     invitation: Option<Secret>,
+    /// The answer to what `GET /challenge` asks, where something is asked.
+    challenge: Option<String>,
 }
 
 async fn register(api: Api, Body(body): Body<UserRegistration>) -> Answer<Created<User>> {
+    // Who is signed in is known, and limited as such.
+    if api.actor == Actor::Anonymous {
+        api.hold_off(Flood::Registration)?;
+        challenge::check(&api, body.challenge.as_deref())?;
+    }
     let display = match body.display {
         Some(display) => display,
         None => body.name.as_str().parse().map_err(|error| Problem::invalid("display", error))?,

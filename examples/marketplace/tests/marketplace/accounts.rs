@@ -263,3 +263,79 @@ async fn a_forgotten_password_is_set_anew_with_what_was_mailed_once() {
     rest.get(&token, "/users/me").await.is(401, "invalid_token");
     cookie_session(&rest, "guest", "another horse").await;
 }
+
+#[tokio::test]
+async fn users_read_what_happened_in_their_box_and_administrators_in_theirs() {
+    let (assembly, rest, admin) = house(Registration::Approval).await;
+    let id = text(&register(&rest, json!({"domain": "smart-home"})).await.ok()["id"]);
+    assembly.market().post_notices().await.unwrap();
+    rest.post(&admin, format!("/users/{id}/approve"), json!({})).await.ok();
+    assembly.market().post_notices().await.unwrap();
+    let (token, _) = rest.sign_in("guest").await;
+    let told = rest.get(&token, "/inbox").await.ok();
+    let subjects: Vec<_> =
+        told["items"].as_array().unwrap().iter().map(|one| text(&one["subject"])).collect();
+    assert_eq!(subjects, ["Your account is active", "Your registration waits for approval"]);
+    assert_eq!(rest.get(&token, "/inbox/state").await.ok(), json!({"held": 2, "unread": 2}));
+    let until = json!({"position": told["items"][1]["position"]});
+    let left = rest.post(&token, "/inbox/read", until).await.ok();
+    assert_eq!(left, json!({"held": 2, "unread": 1}));
+    let shared = rest.get(&admin, "/administration/inbox").await.ok();
+    assert_eq!(shared["items"][0]["about"]["user"], id);
+    rest.get(&token, "/administration/inbox").await.is(403, "forbidden");
+    rest.ask("GET", "/inbox").send().await.is(401, "authentication_required");
+}
+
+#[tokio::test]
+async fn who_registers_does_the_work_that_is_asked_once() {
+    let mut config = config(StoreUrl::Memory);
+    config.captcha = Some(i3_auth::challenge::WorkSettings {
+        max_number: 500,
+        ..i3_auth::challenge::WorkSettings::default()
+    });
+    let (_assembly, rest) = assemble(config).await;
+    register(&rest, json!({})).await.is(403, "challenge");
+    register(&rest, json!({"challenge": "bm9uc2Vuc2U="})).await.is(403, "challenge");
+    let mut asked = rest.ask("GET", "/challenge").send().await.ok();
+    let (salt, wanted) = (text(&asked["salt"]), text(&asked["challenge"]));
+    let hash = |number: u64| {
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{salt}{number}").as_bytes());
+        data_encoding::HEXLOWER.encode(digest.as_ref())
+    };
+    asked["number"] = json!((0..=500).find(|number| hash(*number) == wanted).unwrap());
+    let answer = data_encoding::BASE64.encode(asked.to_string().as_bytes());
+    register(&rest, json!({"challenge": answer})).await.ok();
+    register(&rest, json!({"challenge": answer, "name": "second"})).await.is(403, "challenge");
+    let (admin, _) = rest.sign_in("admin").await;
+    let known = json!({"name": "third", "roles": ["consumer"], "password": PASSWORD});
+    rest.post(&admin, "/users", known).await.ok();
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_much_is_told_when_to_come_back() {
+    use i3_auth::failures::BudgetLimits;
+    let few = BudgetLimits { burst: 3, refill: std::time::Duration::from_secs(600), keys: 100 };
+    let mut config = config(StoreUrl::Memory);
+    config.floods = i3_marketplace::FloodLimits {
+        clients: few,
+        resets_of_one: few,
+        ..i3_marketplace::FloodLimits::default()
+    };
+    let (_assembly, rest) = assemble(config).await;
+    let (admin, _) = rest.sign_in("admin").await;
+    for _ in 0..3 {
+        rest.get(&admin, "/users/me").await.ok();
+    }
+    let held_off = rest.get(&admin, "/users/me").await;
+    held_off.is(429, "too_many_requests");
+    let wait: u64 = held_off.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=600).contains(&wait), "{wait}");
+    let forgotten = json!({"email": "nobody@example.org"});
+    for _ in 0..3 {
+        assert_eq!(rest.ask("POST", "/password-resets").json(&forgotten).send().await.status, 202);
+    }
+    rest.ask("POST", "/password-resets").json(&forgotten).send().await.is(429, "too_many_requests");
+    let other = json!({"email": "else@example.org"});
+    assert_eq!(rest.ask("POST", "/password-resets").json(&other).send().await.status, 202);
+}

@@ -26,6 +26,8 @@ pub(super) struct Problem {
     detail: String,
     /// The part of the body that is at fault, a JSON pointer.
     pointer: Option<String>,
+    /// After how many seconds the same may work.
+    retry_after: Option<u64>,
 }
 
 /// What is wrong with one part of the body.
@@ -51,7 +53,7 @@ struct Details<'a> {
 impl Problem {
     /// A problem of this status with this stable code; the detail is for people.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), pointer: None }
+        Self { status, code, detail: detail.into(), pointer: None, retry_after: None }
     }
 
     /// What a status means that something else than the interface answered with.
@@ -93,6 +95,16 @@ impl Problem {
     pub(super) fn at(mut self, pointer: &str) -> Self {
         self.pointer = Some(format!("#{pointer}"));
         self
+    }
+
+    /// The status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong, for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The part of the body that is at fault.
@@ -145,6 +157,14 @@ impl Problem {
     pub(super) fn forged() -> Self {
         let detail = "send the session's `csrf` in `X-CSRF-Token`, from a page of this site";
         Self::new(StatusCode::FORBIDDEN, "csrf", detail)
+    }
+
+    /// One address, client or account has asked too much: later it may again.
+    pub(super) fn flood(wait: std::time::Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        let detail = format!("too many requests: come back in {seconds} seconds");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail);
+        Self { retry_after: Some(seconds), ..problem }
     }
 
     /// A program may not do this for a user.
@@ -284,7 +304,7 @@ impl IntoResponse for Problem {
             // A sample may be looked at again tomorrow.
             StatusCode::TOO_MANY_REQUESTS if self.code == Refusal::SamplesUsedUp.code() => {}
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.unwrap_or(1)));
             }
             _ => {}
         }
