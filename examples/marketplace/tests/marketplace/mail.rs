@@ -64,7 +64,7 @@ fn talk(stream: &TcpStream, kept: &Mutex<Vec<Received>>) -> Option<()> {
         match verb.as_str() {
             "RCPT" if line.contains("nobody@") => say("550 there is no such mailbox")?,
             "RCPT" => {
-                to = line.split(['<', '>']).nth(1)?.to_owned();
+                line.split(['<', '>']).nth(1)?.clone_into(&mut to);
                 say("250 ok")?;
             }
             "DATA" => {
