@@ -35,6 +35,7 @@ const CODES: &[Explained] = &[
         403,
         "a request by cookie says the session's `csrf` in `X-CSRF-Token`, and comes from a page of this site",
     ),
+    ("challenge", 403, "who registers does what `GET /challenge` asks, and sends the answer along, once"),
     ("own_product", 403, "members of a hub neither buy nor rate its products"),
     ("nothing_received", 403, "only what was received can be rated"),
     ("invitation_needed", 403, "an account is opened with an invitation here"),
