@@ -67,7 +67,7 @@ async fn person(run: &Marketplace, name: &str, profile: Profile) -> UserId {
         name: name.parse().unwrap(),
         display: "Kim".parse().unwrap(),
         email: Some(format!("{name}@example.org").parse().unwrap()),
-        roles: [i3_core::access::Role::Consumer].into(),
+        roles: [i3_core::role::RoleName::CONSUMER].into(),
         profile,
         invitation: None,
         password: Some(SecretHash::new("first")),
