@@ -158,6 +158,23 @@ impl Own {
     }
 }
 
+/// For people: what `thing:verb:own` is about.
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hub = |role: &HubRole| match role {
+            HubRole::Viewer => "a hub that one is a member of",
+            HubRole::Manager => "a hub that one manages",
+            HubRole::Owner => "a hub that one owns",
+        };
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::Owner => f.write_str("what belongs to oneself"),
+            Self::Hub(least) => write!(f, "what belongs to {}", hub(least)),
+            Self::OwnerOrHub(least) => write!(f, "what belongs to oneself, or to {}", hub(least)),
+        }
+    }
+}
+
 /// A policy's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {

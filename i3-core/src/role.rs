@@ -162,6 +162,7 @@ impl BuiltIn {
 
 /// What people read of a role, and what it allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Role {
     /// Its name; never changes, and is never given to another role.
     pub name: RoleName,

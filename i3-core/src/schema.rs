@@ -36,6 +36,10 @@ schemas! {
         "description": "The name of a role",
         "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "minLength": 1, "maxLength": 48
     };
+    crate::access::Permission, "Permission" = {
+        "description": "`thing:verb`, or `thing:verb:own` for one's own things only",
+        "type": "string", "pattern": "^[a-z_]+:[a-z-]+(:own)?$"
+    };
     crate::name::Topic, "Topic" = {
         "description": "The MQTT topic of a product",
         "type": "string", "pattern": "^i3/[a-z0-9-]{1,48}/[a-z0-9-]{1,48}$"
@@ -83,4 +87,18 @@ schemas! {
         "description": "Where a user is sent back to, compared character by character",
         "type": "string", "format": "uri"
     };
+}
+
+impl JsonSchema for crate::access::PermissionSet {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("PermissionSet")
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        std::collections::BTreeSet::<crate::access::Permission>::json_schema(generator)
+    }
 }

@@ -57,7 +57,7 @@ pub use ratings::RateProduct;
 pub use reconcile::{Difference, GrantLine, Reconciliation};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Commands, Replayed, replay};
-pub use roles::{CreateRole, EditRole, RemoveRole};
+pub use roles::{CreateRole, EditRole, RemoveRole, UnchangedRole};
 pub use streams::{DescribeStream, SampleAnswer};
 pub use things::{PurgeThing, PutThing, RemoveThing, ThingPut};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::queries::read_if;
-use super::{Command, Context, Decided, MarketError, Marketplace, Refusal};
+use super::{Command, Condition, Context, Decided, MarketError, Marketplace, RecordTag, Refusal};
 use crate::access::{Action, Actor, PermissionSet, Resource};
 use crate::name::{Label, Prose};
 use crate::outbox::Event;
 use crate::role::{BuiltIn, Role, RoleBook, RoleName};
-use crate::store::{Entity, Halt, Key, StoreError, StoreErrorKind, StoreExt, limits};
+use crate::store::{Entity, Halt, Key, StoreError, StoreErrorKind, StoreExt, Tx, limits};
 
 const MISSING: Refusal = Refusal::NotFound { what: "role" };
 
@@ -152,6 +152,30 @@ fn present(name: &RoleName, stored: Option<Role>, expected: Option<u32>) -> Deci
     match expected {
         Some(version) if version != role.version => Err(Halt::Refused(Refusal::Changed)),
         _ => Ok(role),
+    }
+}
+
+/// That a role is still one of those that were seen, as [`Unchanged`](super::Unchanged) is of other records: a
+/// built-in role that nobody has edited has no record, and is as it came.
+#[derive(Debug)]
+pub struct UnchangedRole {
+    /// The role.
+    pub name: RoleName,
+    /// What it was when it was seen; `None`: it is enough that there is one.
+    pub seen: Option<Vec<RecordTag>>,
+}
+
+impl Condition for UnchangedRole {
+    fn holds(&self, tx: &mut Tx<'_, Refusal>) -> Decided<bool> {
+        let role = match present(&self.name, tx.get::<Role>(&self.name)?, None) {
+            Ok(role) => role,
+            Err(Halt::Refused(_)) => return Ok(false),
+            Err(halt) => return Err(halt),
+        };
+        match &self.seen {
+            None => Ok(true),
+            Some(seen) => Ok(seen.contains(&RecordTag::of(&role)?)),
+        }
     }
 }
 

@@ -44,6 +44,7 @@ mod products;
 mod protection;
 mod representation;
 mod request;
+mod roles;
 mod route;
 mod sessions;
 mod tokens;
@@ -98,6 +99,7 @@ fn routes() -> Routes {
         .merge(invitations::routes())
         .merge(inbox::routes())
         .merge(challenge::routes())
+        .merge(roles::routes())
         .merge(hubs::routes())
         .merge(devices::routes())
         .merge(explain::routes())

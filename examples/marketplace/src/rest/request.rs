@@ -11,7 +11,8 @@ use i3_auth::api_token::ApiToken;
 use i3_core::access::Actor;
 use i3_core::id::{ClientId, UserId};
 use i3_core::market::{
-    Caller, Command, Condition, IdempotencyKey, MarketError, Marketplace, PageRequest, Paged, Unchanged,
+    Caller, Command, Condition, IdempotencyKey, MarketError, Marketplace, PageRequest, Paged, RecordTag,
+    Unchanged,
 };
 use i3_core::store::{Cursor, Entity};
 use schemars::JsonSchema;
@@ -111,9 +112,23 @@ impl Api {
         C: Command + Send + 'static,
         C::Done: 'static,
     {
-        let condition = self.asked.if_match.as_ref().map(|wanted| {
-            Box::new(Unchanged::<E> { id: record, seen: wanted.records() }) as Box<dyn Condition>
-        });
+        self.execute_while(|seen| Unchanged::<E> { id: record, seen }, command).await
+    }
+
+    /// As [`execute_on`](Self::execute_on), where this condition says that nothing has changed since the client
+    /// saw one of these; any if `None`.
+    pub(super) async fn execute_while<C, O>(
+        &self,
+        condition: impl FnOnce(Option<Vec<RecordTag>>) -> O + Send,
+        command: C,
+    ) -> Answer<C::Done>
+    where
+        C: Command + Send + 'static,
+        C::Done: 'static,
+        O: Condition + 'static,
+    {
+        let wanted = self.asked.if_match.as_ref();
+        let condition = wanted.map(|wanted| Box::new(condition(wanted.records())) as Box<dyn Condition>);
         self.carry_out(command, condition).await
     }
 

@@ -17,6 +17,7 @@ mod protection;
 mod purchase;
 mod refusals;
 mod representation;
+mod roles;
 mod shared_store;
 mod soak;
 mod story;
