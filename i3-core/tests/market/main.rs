@@ -14,6 +14,7 @@ mod moves;
 mod notices;
 mod objects;
 mod random_traces;
+mod roles;
 mod rules;
 mod sizes;
 mod streams;
