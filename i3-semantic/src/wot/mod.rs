@@ -4,7 +4,9 @@
 //! as it is, and no description is ever rebuilt from triples. Contexts that a document names are names: nothing is
 //! ever fetched.
 
+pub mod directory;
 pub mod json;
 pub mod patch;
+pub mod registration;
 pub mod td;
 pub mod tm;
