@@ -4,6 +4,7 @@
 //! as it is, and no description is ever rebuilt from triples. Contexts that a document names are names: nothing is
 //! ever fetched.
 
+pub mod blocks;
 pub mod directory;
 pub mod json;
 pub mod patch;

@@ -42,9 +42,10 @@ impl House {
             .with_clock(clock.clone())
             .with_ids(Arc::new(SequentialIds::default()));
         let user = async |name: &str| {
-            let register: RegisterUser =
-                serde_json::from_value(json!({ "name": name, "display": name, "email": null, "roles": ["provider"] }))
-                    .unwrap();
+            let register: RegisterUser = serde_json::from_value(
+                json!({ "name": name, "display": name, "email": null, "roles": ["provider"] }),
+            )
+            .unwrap();
             Actor::User(market.execute(Actor::Anonymous, None, &register).await.unwrap().id)
         };
         let (owner, other) = (user("owner").await, user("other").await);
