@@ -127,7 +127,7 @@ pub fn client_side(thing: &Thing) -> Value {
 }
 
 fn seconds(micros: u64) -> Value {
-    if micros % 1_000_000 == 0 {
+    if micros.is_multiple_of(1_000_000) {
         return Value::from(micros / 1_000_000);
     }
     let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);

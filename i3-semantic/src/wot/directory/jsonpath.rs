@@ -1,4 +1,4 @@
-//! JSONPath (RFC 9535) over all descriptions that somebody sees.
+//! `JSONPath` (RFC 9535) over all descriptions that somebody sees.
 //!
 //! The root of a query is the array of descriptions in the order of their ids. Descriptions come and go, so they have
 //! no positions: a query begins with a filter, a wildcard, or a descendant segment, and does not refer to the root

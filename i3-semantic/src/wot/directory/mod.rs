@@ -135,7 +135,9 @@ impl Directory {
         let mut scan = Scan::ids(Thing::collection()).limit(limits::PAGE_ROWS);
         loop {
             let (things, next) = market.store().list::<Thing>(&scan).await?;
-            things.into_iter().for_each(|thing| state.load(thing));
+            for thing in things {
+                state.load(thing);
+            }
             let Some(next) = next else { break };
             scan = Scan::ids(Thing::collection())
                 .limit(limits::PAGE_ROWS)
@@ -342,7 +344,7 @@ impl Directory {
         Ok(self.read().list(viewer, window))
     }
 
-    /// What a JSONPath query (RFC 9535) finds in what somebody sees.
+    /// What a `JSONPath` query (RFC 9535) finds in what somebody sees.
     pub async fn search(&self, viewer: Viewer, query: &str) -> Result<Vec<Value>, DirectoryError> {
         let search = Search::read(query)?;
         self.catch_up().await?;
