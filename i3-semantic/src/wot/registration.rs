@@ -151,7 +151,7 @@ mod tests {
     use i3_core::id::{TypedId, UserId};
     use i3_core::thing::Visibility;
 
-    fn description(registration: Value) -> Value {
+    fn description(registration: &Value) -> Value {
         json!({
             "@context": td::CONTEXT,
             "id": "urn:lamp",
@@ -162,7 +162,7 @@ mod tests {
         })
     }
 
-    fn stored(submitted: Submitted) -> Thing {
+    fn stored(submitted: &Submitted) -> Thing {
         let now = Timestamp::from_micros(1_800_000_000_000_000).unwrap();
         Thing {
             id: "urn:lamp".parse().unwrap(),
@@ -180,10 +180,10 @@ mod tests {
     #[test]
     fn what_is_the_servers_is_ignored_and_what_nobody_knows_stays() {
         let said = json!({ "created": "x", "retrieved": 1, "ttl": 3600, "expires": "x", "ex:more": [1] });
-        let submitted = take(description(said)).unwrap();
+        let submitted = take(description(&said)).unwrap();
         assert_eq!(submitted.lifetime, Lifetime { ttl: Some(3_600_000_000), expires: None });
         assert_eq!(submitted.document["registration"], json!({ "ex:more": [1] }));
-        let shown = enriched(&stored(submitted));
+        let shown = enriched(&stored(&submitted));
         let registration = json!({
             "created": "2027-01-15T08:00:00Z",
             "modified": "2027-01-15T08:00:00Z",
@@ -205,16 +205,16 @@ mod tests {
             (json!({ "expires": 5 }), "registration.expires"),
             (json!([]), "registration"),
         ] {
-            let errors = take(description(registration.clone())).unwrap_err();
+            let errors = take(description(&registration)).unwrap_err();
             assert_eq!(errors[0].field, field, "{registration}");
         }
     }
 
     #[test]
     fn a_context_is_added_once() {
-        let mut document = description(json!({}));
+        let mut document = description(&json!({}));
         document["@context"] = json!([td::CONTEXT, CONTEXT]);
-        let shown = enriched(&stored(take(document).unwrap()));
+        let shown = enriched(&stored(&take(document).unwrap()));
         assert_eq!(shown["@context"], json!([td::CONTEXT, CONTEXT]));
     }
 }

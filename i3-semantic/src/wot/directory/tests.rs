@@ -157,7 +157,7 @@ async fn a_patch_changes_what_it_says_and_is_validated_as_a_whole() {
             "{text}"
         );
     }
-    house.clock.advance(Duration::from_secs(60));
+    house.clock.advance(Duration::from_mins(1));
     assert_eq!(house.directory.purge().await.unwrap(), 1);
     assert!(matches!(
         patch("{}").await,
