@@ -14,6 +14,7 @@ mod metrics;
 mod reconcile;
 mod rest;
 mod serve;
+mod sparql;
 mod store;
 mod store_url;
 mod telling;
@@ -39,6 +40,7 @@ pub fn problems() -> String {
     rest::problems()
 }
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
+pub use sparql::{SPARQL_WORKER, sparql_pool, sparql_router, sparql_worker};
 pub use store::{StoreTask, store, store_contents};
 pub use store_url::{InvalidStoreUrl, ServerUrl, StoreUrl};
 pub use upstream::UpstreamOptions;

@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use i3_auth::Secret;
 use i3_marketplace::{
-    DemoOptions, ExplainTask, Failure, ServeOptions, StoreOptions, StoreTask, demo, explain, reconcile,
-    serve, store,
+    DemoOptions, ExplainTask, Failure, SPARQL_WORKER, ServeOptions, StoreOptions, StoreTask, demo, explain,
+    reconcile, serve, sparql_worker, store,
 };
 use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
@@ -39,6 +39,9 @@ enum Task {
     /// Moves whole stores and checks them; no server has them open meanwhile
     #[command(subcommand)]
     Store(StoreTask),
+    /// Carries out SPARQL queries for the server that started it, over standard input and output
+    #[command(hide = true, name = SPARQL_WORKER)]
+    SparqlWorker,
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
+    // Before anything that takes memory or writes to standard output.
+    if matches!(cli.command, Task::SparqlWorker) {
+        return sparql_worker().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let usual = if matches!(cli.command, Task::Demo(_) | Task::Explain(_) | Task::Store(_)) {
         "warn"
     } else {
@@ -76,6 +83,7 @@ async fn run(task: Task) -> Result<ExitCode, Failure> {
             demo(&options).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Task::SparqlWorker => Ok(ExitCode::SUCCESS),
         Task::Store(task) => {
             let (said, well) = store(task).await?;
             let _ = write!(std::io::stdout(), "{said}");

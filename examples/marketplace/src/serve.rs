@@ -21,6 +21,7 @@ use i3_core::name::Slug;
 use i3_core::role::RoleName;
 use i3_semantic::ontology::Ontology;
 use i3_semantic::projection::Projection;
+use i3_semantic::sparql::PoolOptions;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -28,6 +29,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::discover::{discovery_router, keep_up};
 use crate::listeners::{MqttOptions, spoken};
+use crate::sparql::{sparql_pool, sparql_router};
 use crate::{
     AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MailOptions, MetricsOptions,
     ProtectionOptions, PublicLinks, RestConfig, StoreUrl, UpstreamOptions, router_with,
@@ -217,7 +219,12 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
         index.map_err(|error| Failure::new("index", format!("the index cannot be built: {error}")))?;
     upkeep.spawn(keep_up(index.clone(), store.is_shared()));
     let mut app = router_with(AppState::from(&assembly), &rest);
-    app = app.merge(discovery_router(assembly.market().clone(), index));
+    app = app.merge(discovery_router(assembly.market().clone(), index.clone()));
+    let program = std::env::current_exe();
+    let program =
+        program.map_err(|error| Failure::new("program", format!("this program is not found: {error}")))?;
+    let pool = sparql_pool(index.clone(), program, PoolOptions::default());
+    app = app.merge(sparql_router(index, pool, assembly.access().oauth.settings().issuer()));
     if let Some(brokers) = brokers {
         app = app.merge(brokers);
     }

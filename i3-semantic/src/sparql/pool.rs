@@ -116,6 +116,7 @@ impl fmt::Debug for Pool {
 
 #[derive(Default)]
 struct State {
+    begun: bool,
     idle: Vec<Worker>,
     waiting: usize,
     /// Why no worker could be started, the last time it was tried.
@@ -140,7 +141,7 @@ impl Drop for Worker {
 
 impl WorkerPool {
     /// A pool whose workers are started by `command`, which ends up in [`super::worker::run`] over its standard input and
-    /// output. They load their copies of the graph in the background.
+    /// output. They are started when the first query comes, and load their copies of the graph in the background.
     pub fn new(
         command: impl Fn() -> Command + Send + Sync + 'static,
         source: impl Source,
@@ -153,9 +154,6 @@ impl WorkerPool {
             state: Mutex::default(),
             freed: Condvar::new(),
         });
-        for _ in 0..options.workers.max(1) {
-            start(&pool);
-        }
         Self { pool }
     }
 
@@ -199,6 +197,11 @@ impl Pool {
     /// A worker that knows the graph as it is now.
     fn acquire(self: &Arc<Self>) -> Result<Worker, QueryFailure> {
         let mut state = self.lock();
+        if !std::mem::replace(&mut state.begun, true) {
+            for _ in 0..self.options.workers.max(1) {
+                start(self);
+            }
+        }
         if state.idle.is_empty() && state.waiting >= self.options.waiting {
             return Err(QueryFailure::Busy);
         }

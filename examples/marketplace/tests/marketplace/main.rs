@@ -20,6 +20,7 @@ mod representation;
 mod roles;
 mod shared_store;
 mod soak;
+mod sparql;
 mod story;
 mod streams;
 mod support;
