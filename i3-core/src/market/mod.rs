@@ -62,8 +62,8 @@ pub use streams::{DescribeStream, SampleAnswer};
 pub use things::{PurgeThing, PutThing, RemoveThing, ThingPut};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
 pub use virtual_objects::{
-    CreateObject, EditObject, LinkProduct, MoveObject, ObjectFilter, ObjectOrder, ObjectView, VersionView,
-    WhichVersion,
+    AmendObject, CreateObject, EditObject, LinkProduct, MoveObject, ObjectFilter, ObjectOrder, ObjectView,
+    VersionView, WhichVersion,
 };
 
 use command::{Execution, Origin, fingerprint};

@@ -9,14 +9,7 @@ use async_trait::async_trait;
 
 use super::command::{Execution, Origin, fingerprint};
 use super::{
-    ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, CloseLease, Command,
-    CreateObject, CreateProduct, CreateRole, DescribeClient, DescribeProduct, DescribeStream, DescribeUser,
-    EditObject, EditRole, EndLogins, ExpireGrant, ExtendLease, IdempotencyKey, Invite, LinkProduct,
-    MarketError, MoveObject, MoveProduct, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing,
-    RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, RejectUser,
-    RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
-    ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember,
-    SetRoles, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer,
+    ActivateUser, AddCredential, AmendObject, AskPasswordReset, CancelOrder, ChangePassword, CloseLease, Command, CreateObject, CreateProduct, CreateRole, DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EditObject, EditRole, EndLogins, ExpireGrant, ExtendLease, IdempotencyKey, Invite, LinkProduct, MarketError, MoveObject, MoveProduct, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing, RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, RejectUser, RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -81,6 +74,7 @@ impl Commands {
             .with::<RemoveClient>()
             .with::<CreateObject>()
             .with::<EditObject>()
+            .with::<AmendObject>()
             .with::<MoveObject>()
             .with::<LinkProduct>()
             .with::<PutThing>()

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::{DataField, File, Location, Method, Protocol, ResourceUri};
 use crate::id::VirtualObjectId;
@@ -122,6 +122,9 @@ pub enum InvalidContent {
     /// A service that is to be public has no parts.
     #[error("a service has at least one part")]
     NoParts,
+    /// A change of it leaves something that is no content.
+    #[error("{0}")]
+    Unreadable(String),
     /// It is too long as a whole.
     #[error("all together it is longer than {} bytes", Content::MAX_BYTES)]
     TooLong,
@@ -135,7 +138,7 @@ impl InvalidContent {
             Self::Scheme { .. } => "resources",
             Self::Nowhere => "location",
             Self::Parts | Self::NoParts => "parts",
-            Self::TooLong => "content",
+            Self::TooLong | Self::Unreadable(_) => "content",
         }
     }
 }
@@ -232,6 +235,14 @@ impl Content {
         Ok(())
     }
 
+    /// This content with a merge patch (RFC 7396) of its JSON.
+    pub fn amended(&self, patch: &Map<String, Json>) -> Result<Self, InvalidContent> {
+        let unreadable = |error: serde_json::Error| InvalidContent::Unreadable(error.to_string());
+        let mut json = serde_json::to_value(self).map_err(unreadable)?;
+        merge(&mut json, patch);
+        serde_json::from_value(json).map_err(unreadable)
+    }
+
     /// The one text that stands for it: its JSON in the canonical form of RFC 8785, that is without white space and
     /// with the names of every object in order.
     pub fn canonical(&self) -> String {
@@ -246,6 +257,25 @@ impl Content {
     /// SHA-256 of the canonical text.
     pub fn hash(&self) -> ContentHash {
         ContentHash(Digest::of(self.canonical().as_bytes()))
+    }
+}
+
+/// RFC 7396, section 2. As deep as the patch, and so as what was read as JSON: 128 levels.
+fn merge(target: &mut Json, patch: &Map<String, Json>) {
+    if !target.is_object() {
+        *target = Json::Object(Map::new());
+    }
+    let Json::Object(members) = target else { return };
+    for (name, value) in patch {
+        match value {
+            Json::Null => {
+                members.remove(name);
+            }
+            Json::Object(inner) => merge(members.entry(name.as_str()).or_insert(Json::Null), inner),
+            plain => {
+                members.insert(name.clone(), plain.clone());
+            }
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::id::{SequentialIds, TypedId, UserId, VirtualObjectId};
 use i3_core::market::{
-    CreateObject, EditObject, LinkProduct, MarketError, Marketplace, MoveObject, ObjectFilter, ObjectOrder,
-    ObjectView, PageRequest, Publishing, Refusal, RegisterHub, RegisterUser, Settings, WhichVersion,
+    AmendObject, CreateObject, EditObject, LinkProduct, MarketError, Marketplace, MoveObject, ObjectFilter,
+    ObjectOrder, ObjectView, PageRequest, Publishing, Refusal, RegisterHub, RegisterUser, Settings,
+    WhichVersion,
 };
 use i3_core::outbox::Event;
 use i3_core::role::RoleName;
@@ -102,6 +103,9 @@ pub(crate) async fn every_state(f: &Fixture, store: &MemoryStore) {
     run.execute(seller, None, &go(under_review, ObjectState::Published)).await.unwrap();
     let edit = EditObject { object: under_review, content: plain.clone(), expect: Some(2) };
     reviewed.execute(seller, Some(&"edit".parse().unwrap()), &edit).await.unwrap();
+    let patch = serde_json::json!({"model": "T-1", "body": null}).as_object().unwrap().clone();
+    let amend = AmendObject { object: under_review, patch, expect: None };
+    reviewed.execute(seller, None, &amend).await.unwrap();
     reviewed.execute(seller, None, &go(under_review, ObjectState::Submitted)).await.unwrap();
     let back =
         MoveObject { remark: Some("No\nmore".parse().unwrap()), ..go(under_review, ObjectState::Draft) };
@@ -169,6 +173,17 @@ impl Shop {
     ) -> Result<ObjectView, Refusal> {
         let edit = EditObject { object: id, content, expect: None };
         self.market.execute(Actor::User(actor), None, &edit).await.map_err(refusal)
+    }
+
+    async fn amend(
+        &self,
+        actor: UserId,
+        object: VirtualObjectId,
+        patch: serde_json::Value,
+    ) -> Result<ObjectView, Refusal> {
+        let patch = patch.as_object().unwrap().clone();
+        let amend = AmendObject { object, patch, expect: None };
+        self.market.execute(Actor::User(actor), None, &amend).await.map_err(refusal)
     }
 
     async fn go(&self, actor: UserId, id: VirtualObjectId, to: ObjectState) -> Result<ObjectView, Refusal> {
@@ -571,5 +586,151 @@ async fn a_consumer_creates_no_object() {
     for actor in [Actor::User(shop.consumer), Actor::Anonymous] {
         let refused = refusal(shop.market.execute(actor, None, &create).await.unwrap_err());
         assert!(matches!(refused, Refusal::Forbidden { action: Action::CreateVirtualObject, .. }));
+    }
+}
+
+/// Where an object stands, beside whether an earlier content of it is public.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stand {
+    state: ObjectState,
+    public: bool,
+}
+
+/// Brings an object to a stand.
+async fn stand(shop: &Shop, stand: Stand) -> VirtualObjectId {
+    use ObjectState::{Deprecated, Draft, Published, Removed, Submitted};
+    let object = shop.create(shop.alice, lamp("One"), false).await.object.id;
+    let path: &[ObjectState] = match (stand.state, stand.public) {
+        (Draft | Submitted, false) => &[],
+        (Draft | Submitted | Published, _) => &[Published],
+        (Deprecated, _) => &[Published, Deprecated],
+        (Removed, _) => &[Removed],
+    };
+    for to in path {
+        shop.go(shop.admin, object, *to).await.unwrap();
+    }
+    if stand.public && matches!(stand.state, Draft | Submitted) {
+        shop.edit(shop.alice, object, lamp("Two")).await.unwrap();
+    }
+    if stand.state == Submitted {
+        shop.go(shop.alice, object, Submitted).await.unwrap();
+    }
+    let object = shop.sees(Actor::User(shop.alice), object).await.unwrap().object;
+    assert_eq!(object.state, stand.state);
+    assert_eq!(object.public.is_some(), stand.public);
+    object.id
+}
+
+#[tokio::test]
+async fn each_command_in_each_state_does_what_the_table_says() {
+    use ObjectState::{Deprecated, Draft, Published, Removed, Submitted};
+    let stands = [
+        (Draft, false),
+        (Draft, true),
+        (Submitted, false),
+        (Submitted, true),
+        (Published, true),
+        (Deprecated, true),
+        (Removed, false),
+    ]
+    .map(|(state, public)| Stand { state, public });
+    for publishing in [Publishing::Direct, Publishing::Review] {
+        let direct = publishing == Publishing::Direct;
+        for from in stands {
+            // Under direct publishing nothing is ever submitted, and no content is ahead of the public one.
+            if direct && (from.state == Submitted || (from.state == Draft && from.public)) {
+                continue;
+            }
+            for (who, admin) in [("owner", false), ("administrator", true)] {
+                for to in ObjectState::ALL {
+                    let shop = Shop::with(publishing).await;
+                    let object = stand(&shop, from).await;
+                    let actor = if admin { shop.admin } else { shop.alice };
+                    let free = direct || admin;
+                    let wanted = match (from.state, to) {
+                        (Removed, _) => Err("wrong_state"),
+                        (_, Removed) => Ok((Removed, false)),
+                        (Draft, Submitted) if free => Ok((Published, true)),
+                        (Draft, Submitted) => Ok((Submitted, from.public)),
+                        (Submitted, Draft) => Ok((Draft, from.public)),
+                        (Draft, Draft) if !from.public => Err("wrong_state"),
+                        (_, Draft) => Ok((Draft, false)),
+                        (Draft | Submitted, Published) if free => Ok((Published, true)),
+                        (Deprecated, Published) => Ok((Published, true)),
+                        (_, Published) if !free => Err("forbidden"),
+                        (Published, Deprecated) => Ok((Deprecated, true)),
+                        _ => Err("wrong_state"),
+                    };
+                    let wanted = match (from.state, to) {
+                        // Who may not publish is told so before the state matters.
+                        (Removed | Published, Published) if !free => Err("forbidden"),
+                        _ => wanted,
+                    };
+                    let found = shop.go(actor, object, to).await;
+                    let found = found.map(|view| (view.object.state, view.object.public.is_some()));
+                    let found = found.map_err(|refusal| refusal.code());
+                    assert_eq!(found, wanted, "{publishing:?}: {who} moves {from:?} to {to:?}");
+                    for stranger in [shop.bob, shop.consumer] {
+                        let shop = Shop::with(publishing).await;
+                        let object = stand(&shop, from).await;
+                        let refused = shop.go(stranger, object, to).await.unwrap_err();
+                        let wanted = if from.public { "forbidden" } else { "not_found" };
+                        assert_eq!(
+                            refused.code(),
+                            wanted,
+                            "{publishing:?}: a stranger moves {from:?} to {to:?}"
+                        );
+                    }
+                }
+                for command in ["edit", "amend"] {
+                    let shop = Shop::with(publishing).await;
+                    let object = stand(&shop, from).await;
+                    let actor = if admin { shop.admin } else { shop.alice };
+                    let wanted = match from.state {
+                        Removed | Deprecated => Err("wrong_state"),
+                        Published if direct || admin => Ok((Published, true)),
+                        _ => Ok((Draft, from.public)),
+                    };
+                    let found = if command == "edit" {
+                        shop.edit(actor, object, lamp("Three")).await
+                    } else {
+                        shop.amend(actor, object, serde_json::json!({"title": "Three"})).await
+                    };
+                    let found = found.map(|view| (view.object.state, view.object.public.is_some()));
+                    let found = found.map_err(|refusal| refusal.code());
+                    assert_eq!(found, wanted, "{publishing:?}: {who} {command}s {from:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_merge_patch_changes_what_it_names_and_leaves_the_rest() {
+    let shop = Shop::with(Publishing::Direct).await;
+    let object = shop.create(shop.alice, full(), true).await.object.id;
+    let patch = serde_json::json!({
+        "title": "Other", "model": null, "tags": ["new"], "location": {"place": null},
+    });
+    let amended = shop.amend(shop.alice, object, patch).await.unwrap().content;
+    let mut wanted = full();
+    wanted.title = "Other".parse().unwrap();
+    wanted.model = None;
+    wanted.tags = BTreeSet::from(["new".parse().unwrap()]);
+    wanted.location.as_mut().unwrap().place = None;
+    assert_eq!(amended, wanted);
+    for (patch, field) in [
+        (serde_json::json!({"title": null}), "content"),
+        (serde_json::json!({"wings": 2}), "content"),
+        (serde_json::json!({"kind": "animal"}), "content"),
+        (serde_json::json!({"title": "a\u{202e}b"}), "content"),
+        (serde_json::json!({"location": {"point": null}}), "location"),
+        (serde_json::json!({"protocols": ["coap"]}), "resources"),
+        (serde_json::json!({"id": "vob_00000000000000000000000001"}), "content"),
+    ] {
+        match shop.amend(shop.alice, object, patch.clone()).await.unwrap_err() {
+            Refusal::Invalid { field: found, .. } => assert_eq!(found, field, "{patch}"),
+            other => panic!("{patch}: {other:?}"),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Creating objects, changing what they say, and linking them to products.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use super::change::{Change, managed, wrong_state};
 use super::moves::submit;
@@ -116,6 +117,41 @@ impl Command for EditObject {
         let before = change.content(context)?;
         check_files(&before.files, &self.content.files)?;
         revise(change, context, self.content.clone())
+    }
+
+    fn keep(done: &ObjectView) -> serde_json::Result<serde_json::Value> {
+        done.keep()
+    }
+
+    fn answer_again(kept: serde_json::Value, tx: &mut Tx<'_, Refusal>) -> Decided<ObjectView> {
+        ObjectView::again(kept, tx)
+    }
+}
+
+/// Changes some of what an object says: a merge patch (RFC 7396) of its newest content, in the content's JSON. With
+/// regard to all else it is as [`EditObject`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AmendObject {
+    /// Which.
+    pub object: VirtualObjectId,
+    /// What changes: a member that is null goes away, an object is merged, all else takes the place of what there was.
+    pub patch: Map<String, Json>,
+    /// The revision that the actor saw; whichever if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<u32>,
+}
+
+impl Command for AmendObject {
+    type Done = ObjectView;
+    const NAME: &'static str = "amend_object";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<ObjectView> {
+        let change = managed(context, self.object, &[Action::EditVirtualObject], self.expect)?;
+        let before = change.content(context)?;
+        let content = before.amended(&self.patch).map_err(|error| Halt::Refused(error.into()))?;
+        content.check().map_err(|error| Halt::Refused(error.into()))?;
+        check_files(&before.files, &content.files)?;
+        revise(change, context, content)
     }
 
     fn keep(done: &ObjectView) -> serde_json::Result<serde_json::Value> {

@@ -19,7 +19,7 @@ mod commands;
 mod moves;
 mod queries;
 
-pub use commands::{CreateObject, EditObject, LinkProduct};
+pub use commands::{AmendObject, CreateObject, EditObject, LinkProduct};
 pub use moves::MoveObject;
 pub use queries::{ObjectFilter, ObjectOrder, VersionView, WhichVersion};
 

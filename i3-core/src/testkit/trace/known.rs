@@ -3,7 +3,7 @@
 use super::step::Choice;
 use crate::id::{
     ClientId, CredentialId, DeviceId, HubId, InvitationId, LeaseId, OfferId, OrderId, ProductId, ResetId,
-    TypedId, UserId,
+    TypedId, UserId, VirtualObjectId,
 };
 
 /// The things that a trace's choices choose among, in the order in which they came to be.
@@ -21,6 +21,7 @@ pub(super) struct Known {
     pub(super) clients: Vec<(ClientId, UserId)>,
     pub(super) machines: Vec<ClientId>,
     pub(super) leases: Vec<Leased>,
+    pub(super) objects: Vec<(VirtualObjectId, UserId)>,
 }
 
 /// A lease as its gate knows it.

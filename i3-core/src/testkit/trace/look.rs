@@ -93,6 +93,17 @@ impl World {
                 let account = Account { holder: Holder::Available(user(of)), currency: Currency::EUR };
                 pages!(page, page => market.entries(actor, account, page))
             }
+            Look::Objects { owner, filter, page } => {
+                let (filter, order) = super::objects::listed(filter, user(owner))?;
+                pages!(page, page => market.objects(actor, &filter, order, page))
+            }
+            Look::Object(of) => {
+                let of = self.object(of).0;
+                let page = PageRequest::default();
+                let (seen, history) =
+                    (market.object(actor, of).await, market.object_history(actor, of, &page).await);
+                Ok(format!("{}; {}; {:?}", said(seen)?, said(history)?, market.public_object(of).await))
+            }
             Look::Events { after } => said(market.events(actor, after, 7).await),
             Look::AuditLog { after } => said(market.audit_log(actor, after, 7).await),
             Look::Notices { user: of, page } => {

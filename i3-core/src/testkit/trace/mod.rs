@@ -13,6 +13,7 @@ mod accounts;
 mod house;
 mod known;
 mod look;
+mod objects;
 mod rush;
 mod step;
 mod tour;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+pub use objects::ObjectAct;
 pub use rush::rush;
 pub use step::{Act, Choice, KeyUse, Look, Step, Trace, Who, opening, steps, traces};
 pub use tour::tour;

@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 
 use crate::access::HubRole;
+use super::objects::ObjectAct;
+
+use crate::access::{HubRole, Role};
 use crate::money::{Amount, UnitPrice};
 use crate::oauth::{ClientKind, ClientState};
 use crate::offer::Plan;
@@ -260,6 +263,7 @@ pub enum Act {
     },
     /// Makes the notices of what happened.
     PostNotices,
+    Object(ObjectAct),
     /// Ends all grants whose time is over.
     Expire,
     /// What a step so many before this one did, under the same key.
@@ -299,6 +303,8 @@ pub enum Look {
     Stream(Choice),
     Balances(Choice),
     Entries { user: Choice, page: usize },
+    Objects { owner: Choice, filter: u8, page: usize },
+    Object(Choice),
     Events { after: u64 },
     AuditLog { after: u64 },
     Notices { user: Choice, page: usize },
@@ -513,6 +519,8 @@ fn looks() -> impl Strategy<Value = Look> {
         one(Look::PublishRights),
         one(Look::Stream),
         one(Look::Balances),
+        (choice(), 0_u8..36, page()).prop_map(|(owner, filter, page)| Look::Objects { owner, filter, page }),
+        one(Look::Object),
         (choice(), page()).prop_map(|(user, page)| Look::Entries { user, page }),
         (0_u64..40).prop_map(|after| Look::Events { after }),
         (0_u64..40).prop_map(|after| Look::AuditLog { after }),
@@ -540,6 +548,7 @@ pub fn steps() -> impl Strategy<Value = Step> {
         18 => trade().boxed(),
         2 => clients().boxed(),
         2 => things().boxed(),
+        4 => super::objects::acts(choice()).prop_map(Act::Object).boxed(),
         6 => looks().prop_map(Act::Look),
         3 => (1_u8..8).prop_map(|back| Act::Again { back }),
         2 => (1_u64..150).prop_map(|seconds| Act::Wait { seconds }),

@@ -22,7 +22,7 @@ pub fn tour() -> Trace {
     let per_message = Plan::PerMessage { unit_price, quota: None };
     let offer = |plan, term| Act::PublishOffer { product: 0, plan, term };
     let moved = |to| Act::MoveProduct { product: 0, to };
-    let acts = vec![
+    let acts = [
         // People, all of whom have to be approved.
         user(0, RoleName::PROVIDER),
         Act::RegisterHub { founder: 0, slug: 0 },
@@ -115,11 +115,15 @@ pub fn tour() -> Trace {
         Act::RemoveThing { owner: 0, thing: 1 },
         Act::Wait { seconds: 60 },
         Act::PurgeThing { thing: 0 },
+    ]
+    .into_iter()
+    .chain(super::objects::tour().into_iter().map(Act::Object))
+    .chain([
         Act::SuspendUser { user: 1 },
         Act::SetHubState { hub: 0, active: false },
         moved(ProductState::Paused),
-    ];
-    let mut steps: Vec<Step> = acts.into_iter().map(Step::fitting).collect();
+    ]);
+    let mut steps: Vec<Step> = acts.map(Step::fitting).collect();
     // A key is for one request and one actor.
     for user in [1, 2] {
         let act = Act::RegisterHub { founder: user, slug: 1 };

@@ -14,13 +14,7 @@ use crate::device::{DeviceState, KeyAlgorithm};
 use crate::hub::HubState;
 use crate::id::{ClientId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, UserId};
 use crate::market::{
-    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, CreateRole, DescribeClient,
-    DescribeProduct, DescribeStream, EditRole, ExpireGrant, ExtendLease, IdempotencyKey, MarketError,
-    Marketplace, MoveProduct, NewCredential, OpenLease, PublishOffer, Purchase, PurgeThing, PutThing,
-    RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration,
-    RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
-    ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles,
-    Settings, SuspendUser, TopUp, WithdrawOffer,
+    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, CreateRole, DescribeClient, DescribeProduct, DescribeStream, EditRole, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace, MoveProduct, NewCredential, OpenLease, PublishOffer, Publishing, Purchase, PurgeThing, PutThing, RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer,
 };
 use crate::money::{Amount, Currency};
 use crate::oauth::{ClientKind, RedirectUri, Scope};
@@ -116,9 +110,13 @@ impl World {
         faults: Option<Arc<FaultyStore>>,
     ) -> Result<Self, StoreError> {
         let registration = if approval { Registration::Approval } else { Registration::Open };
+        let publishing = if approval { Publishing::Review } else { Publishing::Direct };
         let mut world = Self {
             market: None,
-            settings: Settings::default().with_fee_points(1_000).with_registration(registration),
+            settings: Settings::default()
+                .with_fee_points(1_000)
+                .with_registration(registration)
+                .with_publishing(publishing),
             clock: Arc::new(ManualClock::at(fit(Timestamp::from_micros(BEGIN))?)),
             ids: Arc::new(StepIds::over(faults)),
             ear: Arc::default(),
@@ -227,6 +225,7 @@ impl World {
             | Act::SetMember { .. }
             | Act::RemoveMember { .. }
             | Act::SetHubState { .. } => self.people(step).await?,
+            Act::Object(act) => self.objects(step, act).await?,
             _ => self.sale(step).await?,
         };
         let heard = self.ear.take();
