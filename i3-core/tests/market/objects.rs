@@ -650,12 +650,13 @@ async fn each_command_in_each_state_does_what_the_table_says() {
                     let wanted = match (from.state, to) {
                         (Removed, _) => Err("wrong_state"),
                         (_, Removed) => Ok((Removed, false)),
-                        (Draft, Submitted) if free => Ok((Published, true)),
+                        (Draft, Submitted | Published) | (Submitted, Published) if free => {
+                            Ok((Published, true))
+                        }
                         (Draft, Submitted) => Ok((Submitted, from.public)),
                         (Submitted, Draft) => Ok((Draft, from.public)),
                         (Draft, Draft) if !from.public => Err("wrong_state"),
                         (_, Draft) => Ok((Draft, false)),
-                        (Draft | Submitted, Published) if free => Ok((Published, true)),
                         (Deprecated, Published) => Ok((Published, true)),
                         (_, Published) if !free => Err("forbidden"),
                         (Published, Deprecated) => Ok((Deprecated, true)),

@@ -36,7 +36,7 @@ async fn random_traces_reach_most_commands_and_most_refusals() -> Checked {
     // Always the same ones, so that this is no matter of luck.
     let mut runner = TestRunner::deterministic();
     let mut tally = Tally::default();
-    for _ in 0..48 {
+    for _ in 0..64 {
         let trace = traces(60).new_tree(&mut runner).unwrap().current();
         tally.add(compare(&[MEMORY], &trace).await?);
     }
@@ -69,10 +69,8 @@ async fn random_traces_reach_most_commands_and_most_refusals() -> Checked {
 #[tokio::test]
 async fn the_tour_carries_out_every_command() -> Checked {
     let tally = compare(&[MEMORY], &tour()).await?;
-    let left_out: Vec<_> =
-        Commands::standard().names().filter(|name| !tally.done.keys().any(|done| done == name)).collect();
-    // Those of virtual objects have tests of their own, and no steps in traces yet.
-    assert_eq!(left_out, ["create_object", "edit_object", "link_product", "move_object"], "{tally:#?}");
+    // One for each command that there is.
+    assert_eq!(tally.done.len(), Commands::standard().names().count(), "{tally:#?}");
     assert_eq!(tally.refused.len(), 17, "{tally:#?}");
     Ok(())
 }

@@ -412,7 +412,7 @@ fn accounts() -> impl Strategy<Value = Act> {
         1 => choice().prop_map(|user| Act::RejectUser { user }),
         1 => (choice(), 0_u8..8).prop_map(|(user, domain)| Act::DescribeUser { user, domain }),
         2 => (choice(), right()).prop_map(|(user, right)| Act::ChangePassword { user, right }),
-        2 => choice().prop_map(|user| Act::AskPasswordReset { user }),
+        5 => choice().prop_map(|user| Act::AskPasswordReset { user }),
         2 => (choice(), right()).prop_map(|(user, right)| Act::ResetPassword { user, right }),
         1 => choice().prop_map(|user| Act::EndLogins { user }),
     ]
@@ -548,7 +548,7 @@ pub fn steps() -> impl Strategy<Value = Step> {
         18 => trade().boxed(),
         2 => clients().boxed(),
         2 => things().boxed(),
-        4 => super::objects::acts(choice()).prop_map(Act::Object).boxed(),
+        3 => super::objects::acts(choice()).prop_map(Act::Object).boxed(),
         6 => looks().prop_map(Act::Look),
         3 => (1_u8..8).prop_map(|back| Act::Again { back }),
         2 => (1_u64..150).prop_map(|seconds| Act::Wait { seconds }),
