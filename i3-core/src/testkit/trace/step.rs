@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::access::HubRole;
 use super::objects::ObjectAct;
+use crate::access::HubRole;
 
 use crate::access::{HubRole, Role};
 use crate::money::{Amount, UnitPrice};

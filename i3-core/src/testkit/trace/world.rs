@@ -14,7 +14,13 @@ use crate::device::{DeviceState, KeyAlgorithm};
 use crate::hub::HubState;
 use crate::id::{ClientId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, UserId};
 use crate::market::{
-    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, CreateRole, DescribeClient, DescribeProduct, DescribeStream, EditRole, ExpireGrant, ExtendLease, IdempotencyKey, MarketError, Marketplace, MoveProduct, NewCredential, OpenLease, PublishOffer, Publishing, Purchase, PurgeThing, PutThing, RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration, RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TopUp, WithdrawOffer,
+    ActivateUser, AddCredential, CancelOrder, CloseLease, Command, CreateProduct, CreateRole, DescribeClient,
+    DescribeProduct, DescribeStream, EditRole, ExpireGrant, ExtendLease, IdempotencyKey, MarketError,
+    Marketplace, MoveProduct, NewCredential, OpenLease, PublishOffer, Publishing, Purchase, PurgeThing,
+    PutThing, RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser,
+    Registration, RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
+    ReplaceOrderPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles,
+    Settings, SuspendUser, TopUp, WithdrawOffer,
 };
 use crate::money::{Amount, Currency};
 use crate::oauth::{ClientKind, RedirectUri, Scope};
