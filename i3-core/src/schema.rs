@@ -87,6 +87,31 @@ schemas! {
         "description": "Where a user is sent back to, compared character by character",
         "type": "string", "format": "uri"
     };
+    crate::name::Term, "Term" = {
+        "description": "A word or short phrase", "type": "string", "minLength": 1, "maxLength": 480
+    };
+    crate::virtual_object::Protocol, "Protocol" = {
+        "description": "`coap`, `http`, `mqtt`, `websocket`, or another one by its name",
+        "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "minLength": 1, "maxLength": 48
+    };
+    crate::virtual_object::ResourceUri, "ResourceUri" = {
+        "description": "An absolute URI with a host", "type": "string", "format": "uri", "maxLength": 512
+    };
+    crate::virtual_object::Unit, "Unit" = {
+        "description": "`ucum:Cel`, `qudt:DEG_C`, or words", "type": "string", "minLength": 1
+    };
+    crate::virtual_object::FileName, "FileName" = {
+        "description": "The name of a file, not a path", "type": "string", "minLength": 1, "maxLength": 100
+    };
+    crate::virtual_object::MediaType, "MediaType" = {
+        "description": "What a file may be", "type": "string", "pattern": "^[a-z]+/[a-z-]+$"
+    };
+    crate::virtual_object::ContentHash, "ContentHash" = {
+        "description": "The SHA-256 of a content in the canonical form of RFC 8785",
+        "type": "string", "pattern": "^sha256:[0-9a-f]{64}$"
+    };
+    crate::virtual_object::Latitude, "Latitude" = { "type": "number", "minimum": -90, "maximum": 90 };
+    crate::virtual_object::Longitude, "Longitude" = { "type": "number", "minimum": -180, "maximum": 180 };
 }
 
 impl JsonSchema for crate::access::PermissionSet {

@@ -14,6 +14,7 @@ use crate::store::Digest;
 
 /// What kind of thing an object stands for (paper, section 5.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
     /// Something that measures.
@@ -40,6 +41,7 @@ impl ObjectKind {
 /// What is a set has no order, so that equal contents have equal texts and hashes. Each part is bounded by its
 /// type and by the constants below, and the whole by [`Content::MAX_BYTES`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Content {
     /// What kind of thing it stands for.

@@ -8,6 +8,7 @@ use crate::store::Digest;
 
 /// A file of an object, as its content names it. The bytes are kept apart from it, under their hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// What it is called, unique in the object.

@@ -9,6 +9,7 @@ use crate::name::{Prose, Term};
 
 /// The type of a value: the data schemas of a W3C Thing Description (TD 1.1, 5.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DataType {
@@ -107,6 +108,7 @@ impl<'de> Deserialize<'de> for Unit {
 
 /// A named value: a data attribute of an object, or an input of a method.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DataField {
     /// Its name, unique beside the others.
@@ -124,6 +126,7 @@ pub struct DataField {
 
 /// What a method answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// Its type.
@@ -139,6 +142,7 @@ pub struct Output {
 
 /// Something that an object can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Method {
     /// Its name, unique in the object: `BlueOn`.

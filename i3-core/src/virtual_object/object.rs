@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 
 /// What an object is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectState {
     /// Its newest content is being written. An earlier one may be public.
@@ -220,6 +221,7 @@ fn title_key(title: &Label) -> String {
 
 /// One content of an object. Never changes, but for when it became public.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ObjectVersion {
     /// The object.
     pub object: VirtualObjectId,

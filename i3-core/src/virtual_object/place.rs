@@ -6,6 +6,7 @@ use crate::name::Label;
 
 /// Where an object is: a named place, a point on the earth, or both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Location {
     /// The place by its name; slashes lead from the widest to the narrowest: `Jeju/Campus/Building 4`.
@@ -18,6 +19,7 @@ pub struct Location {
 
 /// A point on the earth (WGS 84).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// Degrees north of the equator.

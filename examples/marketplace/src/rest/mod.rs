@@ -35,6 +35,7 @@ mod html;
 mod hubs;
 mod inbox;
 mod invitations;
+mod node;
 pub(crate) mod oauth;
 mod operation;
 mod orders;
@@ -49,6 +50,7 @@ mod route;
 mod sessions;
 mod tokens;
 mod users;
+mod virtual_objects;
 
 use std::net::SocketAddr;
 
@@ -105,6 +107,7 @@ fn routes() -> Routes {
         .merge(explain::routes())
         .merge(products::routes())
         .merge(orders::routes())
+        .merge(virtual_objects::routes())
         .merge(accounts::routes())
         .merge(operation::routes())
 }
