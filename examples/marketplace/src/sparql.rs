@@ -243,13 +243,11 @@ async fn by_post(
             if let Some(wrong) = asked.wrong() {
                 return wrong;
             }
-            match asked.query {
-                Some(query) => query,
-                None => {
-                    let detail = "the parameter `query` is missing";
-                    return problem(StatusCode::BAD_REQUEST, "malformed_query", detail);
-                }
-            }
+            let Some(query) = asked.query else {
+                let detail = "the parameter `query` is missing";
+                return problem(StatusCode::BAD_REQUEST, "malformed_query", detail);
+            };
+            query
         }
         "application/sparql-update" => return refused(&QueryRefused::Update),
         _ => {

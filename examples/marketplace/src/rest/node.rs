@@ -86,56 +86,12 @@ fn protocol(text: &str) -> String {
     }
 }
 
-/// What an object in this form says, as the plain form has it.
+/// What an object in this form says.
 pub(super) fn read(members: &Map<String, Value>) -> Result<Content, InvalidNode> {
     let mut plain = Map::new();
     for (field, value) in members {
-        let mut put = |name: &str, value: Value| {
+        if let Some((name, value)) = member(field, value)? {
             plain.insert(name.to_owned(), value);
-        };
-        let mut put_one = |name: &str, key: &str| -> Result<(), InvalidNode> {
-            if let Some(text) = single(field, value, key)? {
-                plain.insert(name.to_owned(), text.into());
-            }
-            Ok(())
-        };
-        match field.as_str() {
-            "type" => match single(field, value, "target_id")? {
-                Some("virtual_object") => {}
-                _ => return refuse(field, "`virtual_object` is expected"),
-            },
-            "title" => put_one("title", "value")?,
-            "body" => put_one("body", "value")?,
-            "field_model" => put_one("model", "value")?,
-            "field_category" => put_one("category", "target_id")?,
-            "field_iot_domain" => put_one("domain", "target_id")?,
-            "field_vo_type" => {
-                if let Some(kind) = single(field, value, "target_id")? {
-                    put("kind", kind.to_ascii_lowercase().into());
-                }
-            }
-            "field_supported_protocol" => {
-                let protocols = texts(field, value, "target_id")?;
-                put("protocols", protocols.into_iter().map(protocol).collect());
-            }
-            "field_common_methods" => {
-                let mut methods = Vec::new();
-                for name in texts(field, value, "value")? {
-                    let name: Term = name.parse().or_else(|error| refuse(field, error))?;
-                    methods.push(Method::named(name));
-                }
-                put("methods", serde_json::to_value(methods).or_else(|error| refuse(field, error))?);
-            }
-            "field_resource_uri" => put("resources", texts(field, value, "value")?.into()),
-            "field_tags" => put("tags", texts(field, value, "target_id")?.into()),
-            "field_platform" => put("platforms", texts(field, value, "target_id")?.into()),
-            "field_parts" => put("parts", texts(field, value, "target_id")?.into()),
-            "field_data_attributes" => {
-                let attributes = items(field, value, "value")?;
-                put("attributes", attributes.into_iter().cloned().collect());
-            }
-            told if TOLD.contains(&told) => {}
-            _ => return refuse(field, "there is no such field"),
         }
     }
     for (name, field) in [("kind", "field_vo_type"), ("title", "title")] {
@@ -144,6 +100,50 @@ pub(super) fn read(members: &Map<String, Value>) -> Result<Content, InvalidNode>
         }
     }
     serde_json::from_value(Value::Object(plain)).or_else(|error| refuse("virtual_object", error))
+}
+
+/// A field as a member of the plain form; `None` if it says nothing there.
+fn member(field: &str, value: &Value) -> Result<Option<(&'static str, Value)>, InvalidNode> {
+    let one =
+        |name: &'static str, key: &str| Ok(single(field, value, key)?.map(|text| (name, Value::from(text))));
+    let many = |name: &'static str, key: &str| Ok(Some((name, Value::from(texts(field, value, key)?))));
+    match field {
+        "type" => match single(field, value, "target_id")? {
+            Some("virtual_object") => Ok(None),
+            _ => refuse(field, "`virtual_object` is expected"),
+        },
+        "title" => one("title", "value"),
+        "body" => one("body", "value"),
+        "field_model" => one("model", "value"),
+        "field_category" => one("category", "target_id"),
+        "field_iot_domain" => one("domain", "target_id"),
+        "field_vo_type" => {
+            Ok(single(field, value, "target_id")?.map(|kind| ("kind", kind.to_ascii_lowercase().into())))
+        }
+        "field_supported_protocol" => {
+            let protocols = texts(field, value, "target_id")?;
+            Ok(Some(("protocols", protocols.into_iter().map(protocol).collect())))
+        }
+        "field_common_methods" => {
+            let mut methods = Vec::new();
+            for name in texts(field, value, "value")? {
+                let name: Term = name.parse().or_else(|error| refuse(field, error))?;
+                methods.push(Method::named(name));
+            }
+            let methods = serde_json::to_value(methods).or_else(|error| refuse(field, error))?;
+            Ok(Some(("methods", methods)))
+        }
+        "field_resource_uri" => many("resources", "value"),
+        "field_tags" => many("tags", "target_id"),
+        "field_platform" => many("platforms", "target_id"),
+        "field_parts" => many("parts", "target_id"),
+        "field_data_attributes" => {
+            let attributes = items(field, value, "value")?;
+            Ok(Some(("attributes", attributes.into_iter().cloned().collect())))
+        }
+        told if TOLD.contains(&told) => Ok(None),
+        _ => refuse(field, "there is no such field"),
+    }
 }
 
 /// A content in this form.

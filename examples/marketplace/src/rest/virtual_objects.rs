@@ -212,7 +212,7 @@ impl Linked for ObjectAnswer {
 #[serde(untagged)]
 #[schemars(inline)]
 enum InForm {
-    Plain(ObjectAnswer),
+    Plain(Box<ObjectAnswer>),
     Node(NodeAnswer),
 }
 
@@ -228,12 +228,12 @@ struct NodeAnswer {
 
 impl InForm {
     fn new(view: ObjectView, node: bool) -> Answer<Self> {
-        let plain = ObjectAnswer::of(view)?;
+        let plain = Box::new(ObjectAnswer::of(view)?);
         if !node {
             return Ok(Self::Plain(plain));
         }
         let members = plain.node();
-        Ok(Self::Node(NodeAnswer { plain: Box::new(plain), members }))
+        Ok(Self::Node(NodeAnswer { plain, members }))
     }
 }
 

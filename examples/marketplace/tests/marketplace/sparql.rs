@@ -7,9 +7,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
-use i3_core::access::{Actor, Role};
+use i3_core::access::Actor;
 use i3_core::id::VirtualObjectId;
 use i3_core::market::{CreateObject, MoveObject, RegisterUser};
+use i3_core::role::RoleName;
 use i3_core::virtual_object::{Content, ObjectState};
 use i3_marketplace::{Assembly, AssemblyConfig, StoreUrl, sparql_pool, sparql_router};
 use i3_semantic::ontology::Ontology;
@@ -48,7 +49,7 @@ impl Server {
             name: "maker".parse().unwrap(),
             display: "Maker".parse().unwrap(),
             email: None,
-            roles: [Role::Administrator].into(),
+            roles: [RoleName::ADMINISTRATOR].into(),
             profile: i3_core::user::Profile::default(),
             invitation: None,
             password: None,

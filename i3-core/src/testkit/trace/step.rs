@@ -4,8 +4,6 @@ use proptest::prelude::*;
 
 use super::objects::ObjectAct;
 use crate::access::HubRole;
-
-use crate::access::{HubRole, Role};
 use crate::money::{Amount, UnitPrice};
 use crate::oauth::{ClientKind, ClientState};
 use crate::offer::Plan;
