@@ -315,7 +315,7 @@ async fn who_registers_does_the_work_that_is_asked_once() {
 #[tokio::test]
 async fn a_client_that_asks_too_much_is_told_when_to_come_back() {
     use i3_auth::failures::BudgetLimits;
-    let few = BudgetLimits { burst: 3, refill: std::time::Duration::from_secs(600), keys: 100 };
+    let few = BudgetLimits { burst: 3, refill: std::time::Duration::from_mins(10), keys: 100 };
     let mut config = config(StoreUrl::Memory);
     config.floods = i3_marketplace::FloodLimits {
         clients: few,
