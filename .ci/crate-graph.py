@@ -12,6 +12,7 @@ ALLOWED = {
     "i3-semantic": {"i3-core"},
     "i3-store-sql": {"i3-core"},
     "i3-store-sled": {"i3-core"},
+    "i3-client": {"i3-core"},
 }
 # What must never reach the core: a runtime, a database, a server.
 BANNED_IN_CORE = {"tokio", "sqlx", "axum", "hyper", "reqwest", "sled", "rumqttd"}

@@ -366,7 +366,7 @@ fn per_mille(part: u64, whole: u64) -> Option<u64> {
 }
 
 /// A [`Quality`] as people and programs read it. `None` where there is nothing to say it of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct QualitySummary {

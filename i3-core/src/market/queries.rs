@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::caller::memberships_of;
 use super::command::subject_of;
@@ -71,7 +71,7 @@ fn text<S: serde::Serializer>(cursor: &Option<Cursor>, serializer: S) -> Result<
 }
 
 /// What a catalogue shows of a product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ProductCard {
     /// The product.
@@ -81,7 +81,7 @@ pub struct ProductCard {
 }
 
 /// What an account holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Balance {
     /// Of what.
@@ -91,7 +91,7 @@ pub struct Balance {
 }
 
 /// An entry of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Numbered<T> {
     /// Its number.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ExpireGrant, MarketError, Marketplace, ReclaimLease, Refusal};
 use crate::access::{Action, Actor, HubRole, Resource};
@@ -24,7 +24,7 @@ use crate::store::{Entity, Row, Scan, StoreError, StoreExt, Value};
 use crate::usage::{Lease, Usage};
 
 /// What one grant was used for and what was paid for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct GrantLine {
     /// The order.

@@ -190,7 +190,7 @@ impl Streams for Marketplace {
 }
 
 /// A product's sample, as one person sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct SampleAnswer {
     /// The newest messages, in the order of their numbers; none if none was published since the terms last changed.

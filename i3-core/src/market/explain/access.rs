@@ -1,6 +1,6 @@
 //! Why a client may or may not publish or receive.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::metering::payable;
 use crate::device::{Device, DeviceState};
@@ -17,7 +17,7 @@ use crate::usage::{Lease, Usage};
 use crate::user::{User, UserState};
 
 /// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -30,7 +30,7 @@ pub enum Outcome {
 }
 
 /// What a failed check bars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Bars {

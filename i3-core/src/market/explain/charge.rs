@@ -1,6 +1,6 @@
 //! Why messages were or were not charged.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{LeaseId, OrderId, TransferId};
 use crate::ledger::{Account, Entry, Holder, Memo};
@@ -57,7 +57,7 @@ impl From<&Lease> for LeaseLine {
 }
 
 /// A movement on the buyer's side of the order: from or to what can be spent, or what is held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct LedgerLine {
     /// When.

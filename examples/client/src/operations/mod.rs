@@ -1,0 +1,31 @@
+//! The operations, by what they are about, with what they send and what they are answered.
+
+mod accounts;
+mod clients;
+mod devices;
+mod explain;
+mod hubs;
+mod invitations;
+mod operation;
+mod orders;
+mod passwords;
+mod products;
+mod sessions;
+mod tokens;
+mod users;
+
+pub use accounts::{Balances, InvalidHolder, LedgerHolder};
+pub use clients::{ClientDescription, ClientPatch, ClientRegistration, ClientWithSecret};
+pub use devices::{
+    AddedCredential, CredentialAddition, CredentialShown, Device, DeviceRegistration, NewCredential,
+};
+pub use explain::{AccessCheck, AccessExplanation, ChargeExplanation, Finding, LeaseLine};
+pub use hubs::HubRegistration;
+pub use invitations::{Invited, NewInvitation};
+pub use operation::{Health, Reconciliation};
+pub use orders::{Bought, MqttLogin, Opinion};
+pub use passwords::Forgotten;
+pub use products::{OfferPublication, ProductCreation, ProductPatch, ProductTexts, Stream, StreamChange};
+pub use sessions::{Begun, Session};
+pub use tokens::{ApiToken, SignIn, SignedIn};
+pub use users::{Credited, Payment, UserDescription, UserRegistration};

@@ -1,0 +1,295 @@
+//! Every operation that the interface declares is carried out through the client.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use i3_client::{
+    ClientDescription, ClientPatch, ClientRegistration, CredentialAddition, DeviceRegistration, Forgotten,
+    HubRegistration, LedgerHolder, NewCredential, NewInvitation, OfferPublication, Opinion, Payment,
+    ProductCreation, ProductPatch, ProductTexts, SignIn, StreamChange, UserDescription, UserRegistration,
+};
+use i3_core::access::HubRole;
+use i3_core::device::DeviceState;
+use i3_core::gate::Metering as _;
+use i3_core::hub::HubState;
+use i3_core::id::{GrantId, OrderId, ResetId, UserId};
+use i3_core::market::Registration;
+use i3_core::money::{Amount, Currency};
+use i3_core::oauth::{ClientKind, ClientState};
+use i3_core::offer::Plan;
+use i3_core::outbox::Event;
+use i3_core::product::ProductState;
+use i3_core::role::RoleName;
+use i3_core::stream::SampleTerms;
+use i3_core::user::UserState;
+use i3_marketplace::operations;
+use serde_json::json;
+
+use crate::support::{House, PASSWORD, password, sign_in};
+
+#[tokio::test]
+async fn the_client_carries_out_every_operation_that_the_interface_declares() {
+    let house = House::open(Registration::Approval).await;
+    let (seller, seller_id) = house.register("seller", RoleName::PROVIDER).await;
+    let (buyer, buyer_id) = house.register("buyer", RoleName::CONSUMER).await;
+    house.admin.approve_user(seller_id).await.unwrap();
+    house.admin.approve_user(buyer_id).await.unwrap();
+
+    people(&house, buyer_id).await;
+    logins(&house).await;
+    programs(&seller).await;
+    trade(&house, &seller, &buyer, buyer_id).await;
+    books(&house, &buyer, buyer_id).await;
+
+    let done = house.done.lock().unwrap().clone();
+    let missing: BTreeSet<&str> = operations()
+        .iter()
+        .filter(|operation| !done.contains(&(operation.method.clone(), format!("/api/v1{}", operation.path))))
+        .map(|operation| operation.id)
+        .collect();
+    assert!(missing.is_empty(), "no method of the client did this here: {missing:?}");
+}
+
+async fn people(house: &House, buyer: UserId) {
+    let (guest, guest_id) = house.register("guest", RoleName::CONSUMER).await;
+    assert_eq!(guest.show_me().await.unwrap().state, UserState::Pending);
+    assert_eq!(house.admin.reject_user(guest_id).await.unwrap().state, UserState::Rejected);
+    let description = UserDescription {
+        display: "A buyer".parse().unwrap(),
+        domain: Some("smart-home".parse().unwrap()),
+        time_zone: Some("Asia/Seoul".parse().unwrap()),
+        unobserved: true,
+        few_mails: false,
+    };
+    let described = house.admin.describe_user(buyer, &description).await.unwrap();
+    assert_eq!((described.display.as_str(), described.profile.unobserved), ("A buyer", true));
+    assert_eq!(house.admin.suspend_user(buyer).await.unwrap().state, UserState::Suspended);
+    assert_eq!(house.admin.reinstate_user(buyer).await.unwrap().state, UserState::Active);
+    let roles = BTreeSet::from([RoleName::CONSUMER]);
+    assert_eq!(house.admin.set_roles(buyer, &roles).await.unwrap().roles, roles);
+    assert_eq!(house.admin.show_user(buyer).await.unwrap().name.as_str(), "buyer");
+    assert_eq!(house.admin.list_users().all().await.unwrap().len(), 4);
+
+    let wanted = NewInvitation {
+        label: "The club".parse().unwrap(),
+        roles: [RoleName::PROVIDER].into(),
+        uses: Some(2),
+        lifetime_seconds: Some(60),
+    };
+    let invited = house.admin.invite(&wanted).await.unwrap();
+    let id = invited.invitation.id;
+    let member = UserRegistration {
+        invitation: Some(invited.token.clone()),
+        email: Some("member@example.org".parse().unwrap()),
+        ..UserRegistration::new("member".parse().unwrap(), [], password())
+    };
+    assert_eq!(house.client.register_user(&member).await.unwrap().state, UserState::Active);
+    assert_eq!(house.admin.show_invitation(id).await.unwrap().id, id);
+    assert_eq!(house.admin.list_invitations().await.unwrap().items.len(), 1);
+    house.admin.withdraw_invitation(id).await.unwrap();
+}
+
+async fn logins(house: &House) {
+    let name = || Forgotten::Name("member".parse().unwrap());
+    house.client.ask_password_reset(&name()).await.unwrap();
+    let (user, reset) = asked_reset(house).await;
+    let leave = i3_client::Secret::new(house.assembly.access().leaves.reset(user, reset).expose());
+    let second = i3_client::Secret::new("another horse");
+    house.client.reset_password(&leave, &second).await.unwrap();
+    let signed = house.client.sign_in(&SignIn::new("member", second.clone())).await.unwrap();
+    let member = house.client.with_token(&signed.token).unwrap();
+    member.change_password(user, &second, &password()).await.unwrap();
+
+    let other = house.client.sign_in(&SignIn::new("member", password())).await.unwrap();
+    assert_eq!(member.list_tokens().await.unwrap().items.len(), 2);
+    member.revoke_token(other.record.id).await.unwrap();
+    member.sign_out().await.unwrap();
+    assert_eq!(member.show_me().await.unwrap_err().code(), "invalid_token");
+    sign_in(&house.client, "member").await.end_logins().await.unwrap();
+
+    let begun = house.client.begin_session("member", &password()).await.unwrap();
+    let session = house.client.with_session(&begun.cookie, &begun.session.csrf).unwrap();
+    assert_eq!(session.show_session().await.unwrap().account.id, user);
+    session.end_session().await.unwrap();
+    assert_eq!(session.show_me().await.unwrap_err().code(), "authentication_required");
+}
+
+/// The leave to set a password that was asked for last.
+async fn asked_reset(house: &House) -> (UserId, ResetId) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let events = house.admin.list_events().limit(200).all().await.unwrap();
+        let found = events.iter().rev().find_map(|numbered| match numbered.entry.event {
+            Event::PasswordResetAsked { user, reset } => Some((user, reset)),
+            _ => None,
+        });
+        if let Some(found) = found {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "nobody asked for a password");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn programs(seller: &i3_client::Client) {
+    let registration = ClientRegistration {
+        label: "Dashboard".parse().unwrap(),
+        kind: ClientKind::Confidential,
+        scopes: ["api:read".parse().unwrap()].into(),
+        redirect_uris: ["https://dashboard.example/back".parse().unwrap()].into(),
+    };
+    let registered = seller.register_client(&registration).await.unwrap();
+    let (id, first) = (registered.client.id, registered.secret.clone().unwrap());
+    let replaced = seller.replace_client_secret(id).await.unwrap();
+    assert_ne!(replaced.secret.as_ref().unwrap(), &first);
+    let patch = ClientPatch { label: Some("Board".parse().unwrap()), ..ClientPatch::default() };
+    let edited = seller.edit_client(id, &patch).await.unwrap();
+    assert_eq!((edited.label.as_str(), edited.redirect_uris.len()), ("Board", 1));
+    let description = ClientDescription {
+        label: "Panel".parse().unwrap(),
+        scopes: registration.scopes.clone(),
+        redirect_uris: registration.redirect_uris.clone(),
+    };
+    seller.describe_client(id, &description).await.unwrap();
+    seller.set_client_state(id, ClientState::Disabled).await.unwrap();
+    assert_eq!(seller.show_client(id).await.unwrap().state, ClientState::Disabled);
+    assert_eq!(seller.list_clients().await.unwrap().items.len(), 1);
+    seller.remove_client(id).await.unwrap();
+}
+
+async fn trade(house: &House, seller: &i3_client::Client, buyer: &i3_client::Client, buyer_id: UserId) {
+    let hub = HubRegistration { slug: "acme".parse().unwrap(), title: "Acme".parse().unwrap() };
+    let hub = seller.register_hub(&hub).await.unwrap().id;
+    house.admin.set_hub_state(hub, HubState::Suspended).await.unwrap();
+    house.admin.set_hub_state(hub, HubState::Active).await.unwrap();
+    assert_eq!(house.client.show_hub(hub).await.unwrap().slug.as_str(), "acme");
+    let (_, helper) = house.register("helper", RoleName::PROVIDER).await;
+    house.admin.approve_user(helper).await.unwrap();
+    assert_eq!(seller.set_member(hub, helper, HubRole::Viewer).await.unwrap().role, HubRole::Viewer);
+    assert_eq!(seller.list_members(hub).all().await.unwrap().len(), 2);
+    assert_eq!(house.admin.list_memberships(helper).await.unwrap().items.len(), 1);
+    seller.remove_member(hub, helper).await.unwrap();
+
+    let device = DeviceRegistration {
+        name: "sensor".parse().unwrap(),
+        title: "A sensor".parse().unwrap(),
+        credential: NewCredential::Password { password: password() },
+    };
+    let device = seller.register_device(hub, &device).await.unwrap();
+    assert_eq!(device.auth_id.as_str(), "acme.sensor");
+    let device = device.id;
+    let key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    let addition = CredentialAddition {
+        credential: NewCredential::PublicKey { pem: key.to_owned(), algorithm: None },
+        not_before: None,
+        not_after: Some("2100-01-01T00:00:00Z".parse().unwrap()),
+    };
+    let added = seller.add_credential(device, &addition).await.unwrap().id;
+    let shown = seller.show_device(device).await.unwrap();
+    assert_eq!((shown.credentials.len(), shown.credentials[1].id), (2, added));
+    seller.remove_credential(device, added).await.unwrap();
+    seller.set_device_state(device, DeviceState::Disabled).await.unwrap();
+    seller.set_device_state(device, DeviceState::Active).await.unwrap();
+    assert_eq!(seller.list_devices(hub).await.unwrap().items.len(), 1);
+
+    let sample = SampleTerms { last: 3, redact: vec!["/position".to_owned()], per_person_per_day: 2 };
+    let schema = json!({"type": "object"}).as_object().unwrap().clone();
+    let product = ProductCreation {
+        slug: "air".parse().unwrap(),
+        title: "Air".parse().unwrap(),
+        description: "Air quality".parse().unwrap(),
+        tags: vec!["air".parse().unwrap()],
+        devices: vec![device],
+        schema: Some(schema.clone()),
+        sample: None,
+    };
+    let product = seller.create_product(hub, &product).await.unwrap().id;
+    let change = StreamChange { schema: Some(schema), sample: Some(sample.clone()) };
+    seller.describe_stream(product, &change).await.unwrap();
+    let stream = seller.show_stream(product).await.unwrap();
+    assert_eq!((&stream.sample, &stream.schema), (&Some(sample), &Some(json!({"type": "object"}))));
+    let texts = ProductTexts {
+        title: "Good air".parse().unwrap(),
+        description: "Air quality".parse().unwrap(),
+        tags: vec![],
+    };
+    seller.describe_product(product, &texts).await.unwrap();
+    let patch = ProductPatch { tags: Some(vec!["air".parse().unwrap()]), ..ProductPatch::default() };
+    let edited = seller.edit_product(product, &patch).await.unwrap();
+    assert_eq!((edited.title.as_str(), edited.tags.len()), ("Good air", 1));
+    let offer = |plan| OfferPublication { currency: euro(), plan, term_seconds: None };
+    let free = seller.publish_offer(product, &offer(Plan::Free { quota: None })).await.unwrap().id;
+    let paid = Plan::PerMessage { unit_price: 20_000_000.try_into().unwrap(), quota: Some(50) };
+    let paid = seller.publish_offer(product, &offer(paid)).await.unwrap().id;
+    seller.withdraw_offer(free).await.unwrap();
+    seller.set_product_state(product, ProductState::Listed).await.unwrap();
+    assert_eq!(seller.list_products(hub).await.unwrap().items.len(), 1);
+    assert_eq!(house.client.list_catalogue().await.unwrap().items[0].product.id, product);
+    assert_eq!(house.client.list_offers(product).await.unwrap().items.len(), 2);
+
+    let payment =
+        Payment { amount: Amount::new(1_000).unwrap(), currency: euro(), reference: "cash".to_owned() };
+    house.admin.top_up(buyer_id, &payment).await.unwrap();
+    let buyer = &signed_in_again(house, buyer).await;
+    let bought = buyer.purchase(paid).await.unwrap();
+    let order = bought.order.id;
+    assert_eq!(bought.mqtt.topic.as_str(), "i3/acme/air");
+    assert_eq!(buyer.show_order_password(order).await.unwrap().password, bought.mqtt.password);
+    assert_ne!(buyer.replace_order_password(order).await.unwrap().password, bought.mqtt.password);
+    deliver(house, order, 10).await;
+    let opinion = Opinion { stars: 4.try_into().unwrap(), comment: Some("Fresh.".parse().unwrap()) };
+    assert_eq!(buyer.rate(order, &opinion).await.unwrap().comment, opinion.comment);
+    assert_eq!(house.client.show_product(product).await.unwrap().score.stars, 4);
+    assert_eq!(house.client.list_ratings(product).await.unwrap().items.len(), 1);
+    assert_eq!(house.client.show_quality(product).await.unwrap().messages, 0);
+    assert!(buyer.show_sample(product).await.unwrap().samples.is_empty(), "nothing was published");
+    assert_eq!(buyer.show_order(order).await.unwrap().id, order);
+    assert_eq!(seller.show_grant(order).await.unwrap().order(), order);
+    assert_eq!(buyer.show_statement(order).await.unwrap().line.quantity, 10);
+    assert!(seller.explain_publish(device, "i3/acme/air").await.unwrap().allowed);
+    assert!(buyer.explain_receive(order, Some("i3/acme/air")).await.unwrap().allowed);
+    assert!(buyer.explain_charge(order).await.unwrap().balances);
+    buyer.cancel_order(order).await.unwrap();
+    let second = buyer.purchase(paid).await.unwrap().order.id;
+    seller.revoke_grant(second).await.unwrap();
+    assert_eq!(buyer.list_orders().await.unwrap().items.len(), 2);
+    assert_eq!(house.admin.list_user_orders(buyer_id).await.unwrap().items.len(), 2);
+    assert_eq!(seller.list_sales(hub).await.unwrap().items.len(), 2);
+    let earned = seller.list_balances(LedgerHolder::Hub(hub)).await.unwrap();
+    assert_eq!(earned.items[0].amount, Amount::new(18).unwrap());
+}
+
+/// Who was suspended signs in again.
+async fn signed_in_again(house: &House, before: &i3_client::Client) -> i3_client::Client {
+    assert_eq!(before.show_me().await.unwrap_err().code(), "invalid_token");
+    sign_in(&house.client, "buyer").await
+}
+
+/// Delivers as a gate does.
+async fn deliver(house: &House, order: OrderId, messages: u64) {
+    let grant = GrantId::of(order);
+    let lease = house.assembly.market().open(grant, "test", messages).await.unwrap();
+    house.assembly.market().close(lease.lease, messages).await.unwrap();
+}
+
+async fn books(house: &House, buyer: &i3_client::Client, buyer_id: UserId) {
+    let holder: LedgerHolder = buyer_id.to_string().parse().unwrap();
+    let buyer = &signed_in_again(house, buyer).await;
+    let entries = buyer.list_entries(holder, euro()).limit(2).all().await.unwrap();
+    let sum: Amount =
+        entries.iter().map(|entry| entry.amount).fold(Amount::ZERO, |sum, amount| sum.plus(amount).unwrap());
+    assert_eq!(buyer.list_balances(holder).await.unwrap().items[0].amount, sum);
+    assert_eq!(house.client.health().await.unwrap().status, "ok");
+    let chain = house.admin.verify_audit().await.unwrap();
+    assert_eq!(chain.broken_at, None);
+    let audit = house.admin.list_audit().limit(7).all().await.unwrap();
+    assert_eq!(u64::try_from(audit.len()).unwrap(), chain.entries);
+    assert!(audit.windows(2).all(|pair| pair[0].position + 1 == pair[1].position));
+    assert!(audit.iter().all(|numbered| !format!("{:?}", numbered.entry).contains(PASSWORD)));
+    let report = house.admin.reconcile().await.unwrap();
+    assert_eq!((report.differences.len(), report.grants[0].usage.delivered), (0, 10));
+}
+
+fn euro() -> Currency {
+    "EUR".parse().unwrap()
+}

@@ -1,0 +1,8 @@
+//! The client against a marketplace, over sockets.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod behaviour;
+mod every_operation;
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
