@@ -13,6 +13,7 @@ use hyper::{Method, StatusCode};
 use i3_core::market::IdempotencyKey;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::client::Client;
 use crate::request::{Received, Request, unexpected, with_query};
@@ -184,7 +185,7 @@ pub struct Page<T> {
 pub struct Pages<T> {
     client: Client,
     path: String,
-    parameters: Vec<(&'static str, String)>,
+    parameters: Vec<(String, String)>,
     after: Option<String>,
     of: PhantomData<fn() -> T>,
 }
@@ -195,15 +196,24 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 
     /// With a parameter of the list.
-    pub(crate) fn parameter(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.parameters.retain(|(other, _)| *other != name);
-        self.parameters.push((name, value.to_string()));
+    pub(crate) fn parameter(mut self, name: &str, value: &(impl ToString + ?Sized)) -> Self {
+        self.parameters.retain(|(other, _)| other != name);
+        self.parameters.push((name.to_owned(), value.to_string()));
         self
+    }
+
+    /// With a parameter for each member of this, texts all of them.
+    pub(crate) fn parameters(self, members: &impl Serialize) -> Self {
+        let Ok(Value::Object(members)) = serde_json::to_value(members) else { return self };
+        members.iter().fold(self, |pages, (name, value)| match value {
+            Value::String(text) => pages.parameter(name, text),
+            other => pages.parameter(name, other),
+        })
     }
 
     /// How many items a page has: 1 to 200; 50 if nothing is said.
     pub fn limit(self, limit: u16) -> Self {
-        self.parameter("limit", limit)
+        self.parameter("limit", &limit)
     }
 
     /// From the place where an earlier page ended: its `next`.
@@ -212,8 +222,9 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 
     async fn page(&self) -> Result<Answer<Page<T>>, Error> {
+        let parameters = self.parameters.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let after = self.after.iter().map(|after| ("after", after.clone()));
-        let path = with_query(&self.path, self.parameters.iter().cloned().chain(after));
+        let path = with_query(&self.path, parameters.chain(after));
         let answer = read(&Request::new(Method::GET, path).send(&self.client).await?, json::<Page<T>>)?;
         if answer.next.is_some() && answer.next == self.after {
             return Err(unexpected(StatusCode::OK, "the page after this one is this one"));

@@ -75,6 +75,6 @@ impl Client {
 
     /// How an account came to what it holds.
     pub fn list_entries(&self, holder: LedgerHolder, currency: Currency) -> Pages<Entry> {
-        self.list(format!("/accounts/{holder}/entries")).parameter("currency", currency)
+        self.list(format!("/accounts/{holder}/entries")).parameter("currency", &currency)
     }
 }

@@ -38,6 +38,9 @@ pub struct UserRegistration {
     /// The text that was given with the invitation, where one is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invitation: Option<Secret>,
+    /// The [solution](crate::Challenge::solve) of what the marketplace asks of strangers, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
 }
 
 impl UserRegistration {
@@ -53,6 +56,7 @@ impl UserRegistration {
             domain: None,
             time_zone: None,
             invitation: None,
+            challenge: None,
         }
     }
 }

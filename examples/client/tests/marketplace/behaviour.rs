@@ -129,7 +129,10 @@ async fn a_problem_says_what_is_wrong_and_where() {
     let problem = error.problem().unwrap();
     assert_eq!((problem.status, problem.code.as_str()), (401, "invalid_credentials"));
     assert!(problem.instance.as_deref().unwrap().starts_with("urn:i3:request:"));
-    let short = i3_client::UserRegistration::new("carl".parse().unwrap(), [], Secret::new("short"));
+    let short = i3_client::UserRegistration {
+        challenge: house.client.ask_challenge().await.unwrap().solve(),
+        ..i3_client::UserRegistration::new("carl".parse().unwrap(), [], Secret::new("short"))
+    };
     let error = house.client.register_user(&short).await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("invalid_request", Class::Refusal));
     assert!(error.to_string().contains("at least 8 characters"), "{error}");
@@ -146,9 +149,9 @@ async fn a_secret_is_in_no_debug_text_and_no_error() {
     let client = house.client.with_token(&signed.token).unwrap();
     let begun = house.client.begin_session("seller", &password()).await.unwrap();
     let session = house.client.with_session(&begun.cookie, &begun.session.csrf).unwrap();
-    let mut texts = format!("{who:?} {client:?} {signed:?} {begun:?} {session:?} {:?}", client.show_me());
-    texts.push_str(&format!("{:?}", house.client.sign_in(&who).await.unwrap_err()));
-    texts.push_str(&format!("{asked:?}"));
+    let error = house.client.sign_in(&who).await.unwrap_err();
+    let me = client.show_me();
+    let texts = format!("{who:?} {client:?} {signed:?} {begun:?} {session:?} {me:?} {error:?} {asked:?}");
     let hidden = [secret, signed.token.expose(), begun.cookie.expose(), begun.session.csrf.expose()];
     for hidden in hidden {
         assert!(!texts.contains(hidden), "{texts}");

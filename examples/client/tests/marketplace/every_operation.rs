@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use i3_client::{
     ClientDescription, ClientPatch, ClientRegistration, CredentialAddition, DeviceRegistration, Forgotten,
-    HubRegistration, LedgerHolder, NewCredential, NewInvitation, OfferPublication, Opinion, Payment,
-    ProductCreation, ProductPatch, ProductTexts, SignIn, StreamChange, UserDescription, UserRegistration,
+    HubRegistration, LedgerHolder, NewCredential, NewInvitation, NewRole, NewVirtualObject, ObjectQuery,
+    ObjectSort, OfferPublication, Opinion, Payment, ProductCreation, ProductPatch, ProductTexts,
+    RoleDescription, SignIn, StreamChange, UserDescription, UserRegistration,
 };
 use i3_core::access::HubRole;
 use i3_core::device::DeviceState;
 use i3_core::gate::Metering as _;
 use i3_core::hub::HubState;
 use i3_core::id::{GrantId, OrderId, ResetId, UserId};
-use i3_core::market::Registration;
+use i3_core::market::{Registration, WhichVersion};
 use i3_core::money::{Amount, Currency};
 use i3_core::oauth::{ClientKind, ClientState};
 use i3_core::offer::Plan;
@@ -22,6 +23,7 @@ use i3_core::product::ProductState;
 use i3_core::role::RoleName;
 use i3_core::stream::SampleTerms;
 use i3_core::user::UserState;
+use i3_core::virtual_object::{Content, ObjectState};
 use i3_marketplace::operations;
 use serde_json::json;
 
@@ -30,6 +32,8 @@ use crate::support::{House, PASSWORD, password, sign_in};
 #[tokio::test]
 async fn the_client_carries_out_every_operation_that_the_interface_declares() {
     let house = House::open(Registration::Approval).await;
+    let asked = house.client.ask_challenge().await.unwrap();
+    assert_eq!(asked.maxnumber, 50);
     let (seller, seller_id) = house.register("seller", RoleName::PROVIDER).await;
     let (buyer, buyer_id) = house.register("buyer", RoleName::CONSUMER).await;
     house.admin.approve_user(seller_id).await.unwrap();
@@ -39,6 +43,9 @@ async fn the_client_carries_out_every_operation_that_the_interface_declares() {
     logins(&house).await;
     programs(&seller).await;
     trade(&house, &seller, &buyer, buyer_id).await;
+    objects(&seller).await;
+    roles(&house).await;
+    boxes(&house, &seller).await;
     books(&house, &buyer, buyer_id).await;
 
     let done = house.done.lock().unwrap().clone();
@@ -81,6 +88,7 @@ async fn people(house: &House, buyer: UserId) {
     let member = UserRegistration {
         invitation: Some(invited.token.clone()),
         email: Some("member@example.org".parse().unwrap()),
+        challenge: house.client.ask_challenge().await.unwrap().solve(),
         ..UserRegistration::new("member".parse().unwrap(), [], password())
     };
     assert_eq!(house.client.register_user(&member).await.unwrap().state, UserState::Active);
@@ -270,6 +278,77 @@ async fn deliver(house: &House, order: OrderId, messages: u64) {
     let grant = GrantId::of(order);
     let lease = house.assembly.market().open(grant, "test", messages).await.unwrap();
     house.assembly.market().close(lease.lease, messages).await.unwrap();
+}
+
+async fn objects(seller: &i3_client::Client) {
+    let content: Content = serde_json::from_value(json!({
+        "kind": "sensor", "title": "Air on the roof", "protocols": ["mqtt"],
+        "resources": ["mqtt://broker.example/i3/acme/air"],
+    }))
+    .unwrap();
+    let new = NewVirtualObject { content: content.clone(), hub: None, submit: false };
+    let made = seller.create_virtual_object(&new).await.unwrap();
+    let id = made.id;
+    assert_eq!((made.state, &made.content), (ObjectState::Draft, &content));
+    let patch = json!({"tags": ["air"]}).as_object().unwrap().clone();
+    let amended = seller.amend_virtual_object(id, &patch).await.unwrap();
+    assert_eq!((amended.version, amended.content.tags.len()), (2, 1));
+    let replaced = seller.replace_virtual_object(id, &content).await.unwrap();
+    assert_eq!((replaced.version, replaced.hash), (3, made.hash));
+    assert_eq!(seller.list_virtual_object_versions(id).limit(1).all().await.unwrap().len(), 3);
+    let second = seller.show_virtual_object_version(id, WhichVersion::Number(2)).await.unwrap();
+    assert_eq!(second.content.tags.len(), 1);
+    let by_hash = seller.show_virtual_object_version(id, WhichVersion::Hash(made.hash)).await.unwrap();
+    assert_eq!(by_hash.content, content);
+    let product = seller.list_catalogue().await.unwrap().items[0].product.id;
+    assert_eq!(seller.link_virtual_object(id, Some(product)).await.unwrap().product, Some(product));
+    assert_eq!(seller.link_virtual_object(id, None).await.unwrap().product, None);
+    let published = seller.set_virtual_object_state(id, ObjectState::Submitted, None).await.unwrap();
+    assert_eq!(seller.show_virtual_object(id).await.unwrap().state, published.state);
+    let query = ObjectQuery {
+        owner: Some(made.owner),
+        state: Some(published.state),
+        protocol: Some("mqtt".parse().unwrap()),
+        sort: Some(ObjectSort::Oldest),
+        ..ObjectQuery::default()
+    };
+    assert_eq!(seller.list_virtual_objects(&query).all().await.unwrap(), [published.into_value()]);
+    let elsewhere = ObjectQuery { domain: Some("smart-home".parse().unwrap()), ..query };
+    assert!(seller.list_virtual_objects(&elsewhere).all().await.unwrap().is_empty());
+    seller.remove_virtual_object(id).await.unwrap();
+}
+
+async fn roles(house: &House) {
+    let all = house.client.list_permissions().await.unwrap();
+    let permissions = [all.items[0].permission].into_iter().collect();
+    let role = NewRole {
+        name: "auditor".parse().unwrap(),
+        label: "Auditor".parse().unwrap(),
+        about: "Looks".parse().unwrap(),
+        permissions,
+    };
+    let made = house.admin.create_role(&role).await.unwrap();
+    assert_eq!((&made.name, made.permissions), (&role.name, permissions));
+    let description =
+        RoleDescription { label: "Looker".parse().unwrap(), about: role.about.clone(), permissions };
+    let edited = house.admin.edit_role(&role.name, &description).if_match(made.tag.as_ref().unwrap()).await;
+    assert_eq!(edited.unwrap().label.as_str(), "Looker");
+    assert_eq!(house.admin.show_role(&role.name).await.unwrap().label.as_str(), "Looker");
+    assert!(house.admin.list_roles().await.unwrap().items.iter().any(|one| one.name == role.name));
+    house.admin.remove_role(&role.name).await.unwrap();
+}
+
+async fn boxes(house: &House, seller: &i3_client::Client) {
+    let own = seller.list_notices().all().await.unwrap();
+    let state = seller.inbox_state().await.unwrap();
+    assert_eq!(usize::try_from(state.held).unwrap(), own.len());
+    let last = own.first().map_or(0, |notice| notice.position);
+    assert_eq!(seller.read_notices(last).await.unwrap().unread, 0);
+    let shared = house.admin.list_administration_notices().all().await.unwrap();
+    let state = house.admin.administration_inbox_state().await.unwrap();
+    assert_eq!(usize::try_from(state.held).unwrap(), shared.len());
+    let last = shared.first().map_or(0, |notice| notice.position);
+    assert_eq!(house.admin.read_administration_notices(last).await.unwrap().unread, 0);
 }
 
 async fn books(house: &House, buyer: &i3_client::Client, buyer_id: UserId) {

@@ -1,5 +1,5 @@
 //! The client against a marketplace, over sockets.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod behaviour;
 mod every_operation;

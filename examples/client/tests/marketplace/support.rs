@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use i3_auth::challenge::WorkSettings;
 use i3_auth::password::{Cost, PasswordSettings};
 use i3_client::{Client, Secret, Settings, SignIn, UserRegistration};
 use i3_core::access::Actor;
@@ -65,6 +66,7 @@ impl House {
         let cost = Cost::new(8, 1, 1).unwrap();
         config.passwords = PasswordSettings { cost, ..PasswordSettings::default() };
         config.settings = config.settings.with_registration(registration).with_fee_points(1_000);
+        config.captcha = Some(WorkSettings { max_number: 50, ..WorkSettings::default() });
         let assembly = Assembly::open(config).await.unwrap();
         let command = RegisterUser {
             name: "admin".parse().unwrap(),
@@ -85,7 +87,10 @@ impl House {
 
     /// A user with this role, as whom to ask.
     pub(crate) async fn register(&self, name: &str, role: RoleName) -> (Client, UserId) {
-        let user = UserRegistration::new(name.parse().unwrap(), [role], password());
+        let user = UserRegistration {
+            challenge: self.client.ask_challenge().await.unwrap().solve(),
+            ..UserRegistration::new(name.parse().unwrap(), [role], password())
+        };
         let user = self.client.register_user(&user).await.unwrap().id;
         (sign_in(&self.client, name).await, user)
     }
