@@ -127,6 +127,11 @@ impl<T> Change<T> {
         Change { client, request, key, reader }
     }
 
+    /// Whether the key means something to this operation: whether it is done once.
+    pub fn is_keyed(&self) -> bool {
+        self.request.repeatable
+    }
+
     /// Under this key instead of its own.
     pub fn key(self, key: IdempotencyKey) -> Self {
         Self { key: Some(key), ..self }

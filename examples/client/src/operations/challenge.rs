@@ -22,6 +22,9 @@ pub struct Challenge {
     pub signature: String,
 }
 
+/// More work than this is not done for any server: some seconds.
+const MOST: u64 = 20_000_000;
+
 #[derive(Serialize)]
 struct Solution<'a> {
     algorithm: &'a str,
@@ -34,9 +37,9 @@ struct Solution<'a> {
 impl Challenge {
     /// The answer, for [`UserRegistration::challenge`](crate::UserRegistration::challenge). Takes a hash for each number
     /// up to the one that is looked for: off the threads that others wait for, if `maxnumber` is large. `None` if there is
-    /// no such number, or if it is hashed in a way that is not known here.
+    /// no such number, if it is hashed in a way that is not known here, or if more than 20 million hashes are asked for.
     pub fn solve(&self) -> Option<String> {
-        if !self.algorithm.eq_ignore_ascii_case("SHA-256") {
+        if !self.algorithm.eq_ignore_ascii_case("SHA-256") || self.maxnumber > MOST {
             return None;
         }
         let wanted = HEXLOWER.decode(self.challenge.as_bytes()).ok()?;

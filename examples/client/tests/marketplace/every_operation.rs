@@ -123,7 +123,7 @@ async fn logins(house: &House) {
 }
 
 /// The leave to set a password that was asked for last.
-async fn asked_reset(house: &House) -> (UserId, ResetId) {
+pub(crate) async fn asked_reset(house: &House) -> (UserId, ResetId) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
         let events = house.admin.list_events().limit(200).all().await.unwrap();
