@@ -4,17 +4,16 @@
 mod assembly;
 mod brokers;
 mod demo;
-mod discover;
 mod explain;
 mod failure;
 mod floods;
+mod knowledge;
 mod listeners;
 mod mail;
 mod metrics;
 mod reconcile;
 mod rest;
 mod serve;
-mod sparql;
 mod store;
 mod store_url;
 mod telling;
@@ -23,10 +22,10 @@ mod upstream;
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
 pub use brokers::{BrokerOptions, PlainHttp, broker_router};
 pub use demo::{DemoError, DemoOptions, demo};
-pub use discover::discovery_router;
 pub use explain::{ExplainAccess, ExplainCharge, ExplainTask, explain};
 pub use failure::Failure;
 pub use floods::{FloodLimits, Floods, ProtectionOptions};
+pub use knowledge::{Knowledge, KnowledgeError, SPARQL_WORKER, sparql_worker};
 pub use listeners::{ClientCertificateOption, MqttOptions};
 pub use mail::{FolderNotifier, MailOptions, Mailer, PublicLinks, SmtpNotifier};
 pub use metrics::{MetricsOptions, metrics_router};
@@ -40,7 +39,6 @@ pub fn problems() -> String {
     rest::problems()
 }
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
-pub use sparql::{SPARQL_WORKER, sparql_pool, sparql_router, sparql_worker};
 pub use store::{StoreTask, store, store_contents};
 pub use store_url::{InvalidStoreUrl, ServerUrl, StoreUrl};
 pub use upstream::UpstreamOptions;

@@ -19,19 +19,15 @@ use i3_core::market::{
 };
 use i3_core::name::Slug;
 use i3_core::role::RoleName;
-use i3_semantic::ontology::Ontology;
-use i3_semantic::projection::Projection;
 use i3_semantic::sparql::PoolOptions;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::discover::{discovery_router, keep_up};
 use crate::listeners::{MqttOptions, spoken};
-use crate::sparql::{sparql_pool, sparql_router};
 use crate::{
-    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, MailOptions, MetricsOptions,
+    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, Knowledge, MailOptions, MetricsOptions,
     ProtectionOptions, PublicLinks, RestConfig, StoreUrl, UpstreamOptions, router_with,
 };
 
@@ -214,17 +210,15 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     if let Some(follower) = follower {
         upkeep.spawn(follow(follower));
     }
-    let index = Projection::open(assembly.market().clone(), Ontology::core()).await;
-    let index =
-        index.map_err(|error| Failure::new("index", format!("the index cannot be built: {error}")))?;
-    upkeep.spawn(keep_up(index.clone(), store.is_shared()));
-    let mut app = router_with(AppState::from(&assembly), &rest);
-    app = app.merge(discovery_router(assembly.market().clone(), index.clone()));
     let program = std::env::current_exe();
     let program =
         program.map_err(|error| Failure::new("program", format!("this program is not found: {error}")))?;
-    let pool = sparql_pool(index.clone(), program, PoolOptions::default());
-    app = app.merge(sparql_router(index, pool, assembly.access().oauth.settings().issuer()));
+    let knowledge = Knowledge::open(assembly.market().clone(), program, PoolOptions::default()).await;
+    let knowledge =
+        knowledge.map_err(|error| Failure::new("index", format!("the index cannot be built: {error}")))?;
+    let knowledge = knowledge.until(ended.clone());
+    upkeep.spawn(knowledge.clone().keep_up(store.is_shared()));
+    let mut app = router_with(AppState::from(&assembly).with_knowledge(knowledge), &rest);
     if let Some(brokers) = brokers {
         app = app.merge(brokers);
     }

@@ -74,12 +74,12 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Patch<T> {
 }
 
 /// A body's media type, without its parameters.
-fn media_type(headers: &HeaderMap) -> String {
+pub(super) fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-async fn received(request: Request, state: &AppState) -> Answer<Bytes> {
+pub(super) async fn received(request: Request, state: &AppState) -> Answer<Bytes> {
     // Nothing is unpacked: what is small when it arrives stays small.
     let packed = request.headers().get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity");
     if packed {

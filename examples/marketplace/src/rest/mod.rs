@@ -30,6 +30,7 @@ mod body;
 mod challenge;
 mod clients;
 mod devices;
+mod discovery;
 mod explain;
 mod html;
 mod hubs;
@@ -48,9 +49,11 @@ mod request;
 mod roles;
 mod route;
 mod sessions;
+mod sparql;
 mod tokens;
 mod users;
 mod virtual_objects;
+mod wot;
 
 use std::net::SocketAddr;
 
@@ -66,10 +69,10 @@ pub use protection::{InvalidOrigin, RestConfig};
 pub use route::{Operation, Who};
 
 use crate::floods::Flood;
-use crate::{Access, Assembly};
+use crate::{Access, Assembly, Knowledge};
 use problem::Problem;
 use protection::protected;
-use representation::represent;
+use representation::{deliver, represent};
 use route::{Routes, described};
 
 /// The longest body of a request, in bytes.
@@ -82,11 +85,21 @@ pub struct AppState {
     pub market: Marketplace,
     /// Passwords and tokens.
     pub access: Access,
+    /// What answers questions by meaning. Without it they are answered with 503.
+    pub knowledge: Option<Knowledge>,
+}
+
+impl AppState {
+    /// With answers to questions by meaning.
+    pub fn with_knowledge(self, knowledge: Knowledge) -> Self {
+        Self { knowledge: Some(knowledge), ..self }
+    }
 }
 
 impl From<&Assembly> for AppState {
     fn from(assembly: &Assembly) -> Self {
-        Self { market: assembly.market().clone(), access: assembly.access().clone() }
+        let (market, access) = (assembly.market().clone(), assembly.access().clone());
+        Self { market, access, knowledge: None }
     }
 }
 
@@ -108,6 +121,8 @@ fn routes() -> Routes {
         .merge(products::routes())
         .merge(orders::routes())
         .merge(virtual_objects::routes())
+        .merge(discovery::routes())
+        .merge(sparql::routes())
         .merge(accounts::routes())
         .merge(operation::routes())
 }
@@ -136,15 +151,16 @@ pub fn router_with(state: AppState, config: &RestConfig) -> Router {
     let https = state.access.oauth.settings().issuer().starts_with("https://");
     let routes = routes();
     let pages = described(&routes);
-    let api = routes
-        .into_router()
-        .fallback(no_such_route)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn(represent));
+    let (api, with_own_formats) = routes.into_routers();
+    let api =
+        api.fallback(no_such_route).method_not_allowed_fallback(method_not_allowed).layer(from_fn(represent));
+    let with_own_formats =
+        with_own_formats.method_not_allowed_fallback(method_not_allowed).layer(from_fn(deliver));
     let all = Router::new()
-        .nest("/api/v1", pages.merge(api))
+        .nest("/api/v1", pages.merge(api).merge(with_own_formats))
         .merge(oauth::routes())
         .merge(passwords::page_routes())
+        .merge(wot::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

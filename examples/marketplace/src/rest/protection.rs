@@ -61,10 +61,11 @@ fn cors(config: &RestConfig) -> CorsLayer {
     let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let key = HeaderName::from_static("idempotency-key");
     let number = HeaderName::from_static("x-request-id");
+    let last = HeaderName::from_static("last-event-id");
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(config.origins.iter().cloned()))
         .allow_methods(methods)
-        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, key])
+        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, key, last])
         .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, number])
 }
 

@@ -1,12 +1,14 @@
 //! What every request is read with: the caller, the path, the query and the body.
 
+use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Path, Query};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use i3_auth::api_token::ApiToken;
 use i3_core::access::Actor;
 use i3_core::id::{ClientId, UserId};
@@ -21,10 +23,10 @@ use serde::de::DeserializeOwned;
 
 pub(super) use super::body::{Body, Edit, Patch};
 use super::problem::Problem;
-use super::representation::{Asked, Created, Format, Linked, Listed, Shown};
-use super::{AppState, oauth, sessions};
-use crate::Access;
+use super::representation::{Asked, Created, Format, IfMatch, Linked, Listed, Shown};
+use super::{AppState, oauth, representation, sessions};
 use crate::floods::Flood;
+use crate::{Access, Knowledge};
 
 /// What a handler answers.
 pub(super) type Answer<T> = Result<T, Problem>;
@@ -77,10 +79,38 @@ impl Api {
         self.key.as_ref().map(IdempotencyKey::as_str)
     }
 
+    /// What answers questions by meaning.
+    pub(super) fn knowledge(&self) -> Answer<&Knowledge> {
+        self.state.knowledge.as_ref().ok_or_else(|| {
+            let detail = "this server keeps no index: questions by meaning are not answered here";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        })
+    }
+
     /// Refuses if where the request comes from has had this done too often.
     pub(super) fn hold_off(&self, flood: impl FnOnce(IpAddr) -> Flood<'static>) -> Answer<()> {
         let flood = self.peer.map(flood);
         flood.map_or(Ok(()), |flood| self.access().floods.admit(flood)).map_err(Problem::flood)
+    }
+
+    /// The request's idempotency key, for what is not a command of its own.
+    pub(super) fn idempotency_key(&self) -> Option<IdempotencyKey> {
+        self.key.clone()
+    }
+
+    /// What `If-Match` says.
+    pub(super) fn if_match(&self) -> Option<&IfMatch> {
+        self.asked.if_match.as_ref()
+    }
+
+    /// Refuses a condition on something that is not there yet.
+    pub(super) fn no_condition(&self) -> Answer<()> {
+        if self.asked.if_match.is_some() { Err(Problem::no_version()) } else { Ok(()) }
+    }
+
+    /// A path of the interface as the client sees it.
+    pub(super) fn place(&self, path: &str) -> String {
+        self.asked.at(path)
     }
 
     /// What the marketplace's no means to who asks.
@@ -98,9 +128,7 @@ impl Api {
         C::Done: 'static,
     {
         // A condition that nobody looks at is not taken for one that holds.
-        if self.asked.if_match.is_some() {
-            return Err(Problem::no_version());
-        }
+        self.no_condition()?;
         self.carry_out(command, None).await
     }
 
@@ -176,6 +204,12 @@ impl Api {
     /// A page of a list.
     pub(super) async fn list<T: Linked>(&self, page: Paged<T>) -> Answer<Shown<Listed<T>>> {
         self.items(page.items, page.next.map(|next| next.to_string())).await
+    }
+
+    /// A page that says more than its items.
+    pub(super) async fn paged<T: representation::Paged>(&self, value: &T) -> Answer<Shown<T>> {
+        let caller = self.linking().await?;
+        Shown::paged(value, &self.asked, caller.as_ref())
     }
 
     /// As [`list`](Self::list), with the `after` of the next page, if there is one.
@@ -270,6 +304,18 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for InQuery<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
         Ok(Self(Query::from_request_parts(parts, state).await?.0))
+    }
+}
+
+/// The query string as it was sent, for what reads it itself. `T` says which parameters there are.
+#[derive(Debug)]
+pub(super) struct QueryText<T>(pub(super) String, PhantomData<fn() -> T>);
+
+impl<T> FromRequestParts<AppState> for QueryText<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Infallible> {
+        Ok(Self(parts.uri.query().unwrap_or_default().to_owned(), PhantomData))
     }
 }
 

@@ -1,15 +1,11 @@
 //! Discovery over REST: the paper's query string in, the objects themselves out.
 
-use std::sync::Arc;
-
 use i3_core::access::Actor;
 use i3_core::market::{CreateObject, MoveObject, RegisterUser};
 use i3_core::role::RoleName;
 use i3_core::virtual_object::{Content, ObjectState};
-use i3_marketplace::{AppState, Assembly, AssemblyConfig, StoreUrl, discovery_router, router};
-use i3_semantic::discovery::Discovery;
-use i3_semantic::ontology::Ontology;
-use i3_semantic::projection::Projection;
+use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, StoreUrl, router};
+use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, Rest};
@@ -41,14 +37,15 @@ async fn open() -> (Assembly, Actor, Rest) {
         password: Some(assembly.access().passwords.hash(PASSWORD.as_bytes()).await.unwrap()),
     };
     let maker = market.execute(Actor::System, None, &register).await.unwrap().id;
-    let index: Arc<dyn Discovery> = Projection::open(market.clone(), Ontology::core()).await.unwrap();
-    let app = router(AppState::from(&assembly)).merge(discovery_router(market.clone(), index));
-    let rest = Rest::Router(app);
+    let program = env!("CARGO_BIN_EXE_i3-marketplace");
+    let knowledge = Knowledge::open(market.clone(), program, PoolOptions::default()).await.unwrap();
+    let rest = Rest::Router(router(AppState::from(&assembly).with_knowledge(knowledge)));
     (assembly, Actor::User(maker), rest)
 }
 
 async fn found(rest: &Rest, query: &str) -> Value {
-    let reply = rest.ask("GET", format!("/discover?{query}")).send().await;
+    let asked = rest.ask("GET", format!("/discover?{query}")).header("accept", "application/hal+json");
+    let reply = asked.send().await;
     assert_eq!(reply.headers["content-type"], "application/hal+json");
     reply.ok()
 }
@@ -64,7 +61,13 @@ async fn the_query_string_of_the_paper_is_answered_with_the_object_itself() {
     let things = page["_embedded"]["things"].as_array().unwrap();
     assert_eq!((things.len(), &page["total"]), (1, &json!(1)));
     assert_eq!((&things[0]["id"], &things[0]["listing"]), (&json!(object.to_string()), &json!("object")));
-    assert_eq!(things[0]["document"]["content"]["resources"][0], "coap://129.21.121.1");
+    assert_eq!(things[0]["document"]["resources"][0], "coap://129.21.121.1");
+    assert_eq!(things[0]["_links"]["self"]["href"], format!("/api/v1/virtual_objects/{object}"));
+    let plain = rest.ask("GET", format!("/discover?{paper}")).send().await.ok();
+    assert_eq!((&plain["things"][0]["document"], &plain["next"]), (&things[0]["document"], &Value::Null));
+    let xml =
+        rest.ask("GET", format!("/discover?{paper}")).header("accept", "application/xml").send_raw().await;
+    assert!(xml.text.contains("<title>LED from external app</title>"), "{}", xml.text);
     let protocol = json!({"field": "protocol", "value": "coap"});
     assert!(things[0]["why"].as_array().unwrap().contains(&protocol), "{page}");
     assert_eq!(
@@ -93,7 +96,7 @@ async fn pages_are_of_twenty_and_lead_to_one_another() {
         assert_eq!(page["total"], 45);
         let things = page["_embedded"]["things"].as_array().unwrap();
         pages.push(things.len());
-        titles.extend(things.iter().map(|thing| thing["document"]["content"]["title"].to_string()));
+        titles.extend(things.iter().map(|thing| thing["document"]["title"].to_string()));
         let Some(next) = page["_links"]["next"]["href"].as_str() else { break };
         query = next.strip_prefix("/api/v1/discover?").unwrap().to_owned();
     }
@@ -114,4 +117,13 @@ async fn a_question_that_makes_no_sense_is_told_what_is_wrong_with_each_field() 
     assert_eq!(errors[1], json!({"parameter": "colour", "detail": "there is no such parameter"}));
     rest.ask("GET", "/discover?kind=Toaster").send().await.is(400, "invalid_query");
     rest.ask("GET", "/discover?cursor=nonsense").send().await.is(400, "invalid_query");
+}
+
+#[tokio::test]
+async fn a_server_without_an_index_says_so() {
+    let assembly = Assembly::open(AssemblyConfig::new(StoreUrl::Memory)).await.unwrap();
+    let rest = Rest::Router(router(AppState::from(&assembly)));
+    for path in ["/discover", "/sparql?query=ASK%20%7B%7D", "/ontology"] {
+        rest.ask("GET", path).send().await.is(503, "unavailable");
+    }
 }

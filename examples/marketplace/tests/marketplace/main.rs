@@ -27,3 +27,4 @@ mod support;
 #[cfg(unix)]
 mod tls;
 mod upstream;
+mod wot;

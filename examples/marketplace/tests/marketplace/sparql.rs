@@ -1,6 +1,5 @@
 //! SPARQL over HTTP, with the program itself as the worker process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,9 +11,7 @@ use i3_core::id::VirtualObjectId;
 use i3_core::market::{CreateObject, MoveObject, RegisterUser};
 use i3_core::role::RoleName;
 use i3_core::virtual_object::{Content, ObjectState};
-use i3_marketplace::{Assembly, AssemblyConfig, StoreUrl, sparql_pool, sparql_router};
-use i3_semantic::ontology::Ontology;
-use i3_semantic::projection::Projection;
+use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, StoreUrl, router};
 use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -44,7 +41,7 @@ impl Reply {
 
 impl Server {
     async fn open(options: PoolOptions) -> Self {
-        let assembly = Assembly::open(AssemblyConfig::new(StoreUrl::Memory)).await.unwrap();
+        let assembly = Assembly::open(market()).await.unwrap();
         let register = RegisterUser {
             name: "maker".parse().unwrap(),
             display: "Maker".parse().unwrap(),
@@ -55,9 +52,9 @@ impl Server {
             password: None,
         };
         let maker = assembly.market().execute(Actor::System, None, &register).await.unwrap().id;
-        let index = Projection::open(assembly.market().clone(), Ontology::core()).await.unwrap();
-        let pool = sparql_pool(index.clone(), env!("CARGO_BIN_EXE_i3-marketplace"), options);
-        let app = sparql_router(Arc::clone(&index), pool, "http://market.example");
+        let program = env!("CARGO_BIN_EXE_i3-marketplace");
+        let knowledge = Knowledge::open(assembly.market().clone(), program, options).await.unwrap();
+        let app = router(AppState::from(&assembly).with_knowledge(knowledge));
         Self { assembly, maker: Actor::User(maker), app }
     }
 
@@ -95,7 +92,7 @@ impl Server {
             if reply.status != 503 {
                 return reply;
             }
-            assert_eq!(reply.headers["retry-after"], "2");
+            assert_eq!(reply.headers["retry-after"], "1");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -107,6 +104,12 @@ impl Server {
         assert_eq!(reply.status, 200, "{}", reply.text);
         reply.text.replace("\r\n", "\n")
     }
+}
+
+fn market() -> AssemblyConfig {
+    let mut config = AssemblyConfig::new(StoreUrl::Memory);
+    config.issuer = "https://market.example".to_owned();
+    config
 }
 
 fn options() -> PoolOptions {
@@ -156,14 +159,16 @@ async fn without_a_query_the_endpoint_describes_itself_and_the_ontology_is_there
     let server = Server::open(options()).await;
     let described = server.get("", "*/*").await;
     assert_eq!(described.status, 200);
-    assert!(described.text.contains("http://market.example/api/v1/sparql"), "{}", described.text);
+    assert!(described.text.contains("https://market.example/api/v1/sparql"), "{}", described.text);
     let json = server.get("", "application/ld+json").await;
     assert!(json.text.contains("SPARQL11Query"), "{}", json.text);
     let request = Request::get("/api/v1/ontology").body(Body::empty()).unwrap();
     let ontology = server.send(request).await;
     assert_eq!(ontology.headers["content-type"], "text/turtle; charset=utf-8");
     assert!(ontology.text.contains("i3:VirtualObject"), "{}", ontology.text);
-    assert!(ontology.headers.contains_key("etag"));
+    let known = ontology.headers["etag"].clone();
+    let request = Request::get("/api/v1/ontology").header("if-none-match", known).body(Body::empty());
+    assert_eq!(server.send(request.unwrap()).await.status, 304);
 }
 
 #[tokio::test]
@@ -208,4 +213,22 @@ async fn a_query_that_takes_all_memory_or_time_ends_its_process_and_others_are_a
     let () = answered;
     failed.is(422, "query_too_large");
     assert_eq!(server.titles().await, "title\nA lamp\n");
+}
+
+#[tokio::test]
+async fn the_program_answers_sparql_and_discovery_with_its_own_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = crate::process::Server::start(folder.path(), "memory:", &[]);
+    let rest = server.rest();
+    let query = encoded("ASK { <urn:i3:ns:Actuator> ?p ?o }");
+    loop {
+        let reply = rest.ask("GET", format!("/sparql?{query}")).send().await;
+        if reply.status != 503 {
+            assert_eq!(reply.headers["x-content-type-options"], "nosniff");
+            assert_eq!(reply.ok()["boolean"], true);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(rest.ask("GET", "/discover?kind=Actuator").send().await.ok()["total"], 0);
 }

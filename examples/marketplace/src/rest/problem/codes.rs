@@ -12,6 +12,14 @@ const CODES: &[Explained] = &[
         400,
         "a part of the request makes no sense: `detail` says which, `errors` points at it",
     ),
+    (
+        "invalid_query",
+        400,
+        "the question makes no sense: `errors` says which of its parameters are wrong, and why",
+    ),
+    ("invalid_description", 400, "the Thing Description is not valid: `validationErrors` says where and why"),
+    ("malformed_query", 400, "the query does not follow the syntax of its language"),
+    ("query_refused", 400, "the query asks for what is not offered: `detail` says what"),
     ("invalid_json", 400, "the body is not JSON"),
     (
         "invalid_xml",
@@ -79,6 +87,9 @@ const CODES: &[Explained] = &[
     ),
     ("unsupported_content_encoding", 415, "bodies are taken as they are, not packed"),
     ("unprocessable", 422, "the request can be read and makes no sense"),
+    ("query_too_slow", 422, "the query took longer than queries may: ask for less"),
+    ("query_too_large", 422, "the query took more memory than queries may: ask for less"),
+    ("answer_too_large", 422, "the answer is longer than answers may be: ask for less"),
     ("precondition_required", 428, "the request has to say what it depends on, by `If-Match`"),
     ("busy", 429, "too many passwords are being checked or were wrong: try again later"),
     ("too_soon", 429, "the same was asked for a moment ago: try again later"),
@@ -103,6 +114,12 @@ const CODES: &[Explained] = &[
         "the store cannot be reached: send the request again, with its idempotency key",
     ),
     ("store_busy", 503, "the store has too much to do: send the request again"),
+    ("unavailable", 503, "what answers such questions does not work at the moment, or not on this server"),
+    (
+        "too_many_queries",
+        503,
+        "as many queries are carried out, or streams of events open, as may be at a time: come back later",
+    ),
     (
         "overdue",
         503,
@@ -146,7 +163,8 @@ pub(crate) fn table() -> String {
         | `status`, `title` | the status |\n\
         | `detail` | what is wrong this time, for people; may change |\n\
         | `instance` | this very request: `urn:i3:request:` and the number that `X-Request-Id` has too; the log has failures under it |\n\
-        | `errors` | what is wrong with parts of the body: `pointer` (RFC 6901) and `detail` |\n\n\
+        | `errors` | what is wrong with parts of the request: `pointer` (RFC 6901) into the body or the `parameter`, and `detail` |\n\n\
+        What is wrong with a Thing Description is in `validationErrors`, as WoT Discovery has it: `field` and `description`.\n\n\
         `Retry-After` is there when it is worth to try again. A running server explains each code at `/api/v1/problems/{code}`.\n\n\
         | code | status | |\n|---|---|---|\n"
         .to_owned();

@@ -14,6 +14,7 @@ use i3_core::access::Actor;
 use i3_core::gate::LoginError;
 use i3_core::market::{MarketError, Refusal, RefusalKind};
 use i3_core::store::{Applied, StoreError, StoreErrorKind};
+use i3_semantic::wot::td::ValidationError;
 use serde::Serialize;
 
 pub(crate) use codes::table;
@@ -24,17 +25,24 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    /// The part of the body that is at fault, a JSON pointer.
-    pointer: Option<String>,
+    /// The parts of the request that are at fault.
+    faults: Vec<Fault>,
+    /// What is wrong with a Thing Description.
+    validation: Vec<ValidationError>,
     /// After how many seconds the same may work.
     retry_after: Option<u64>,
 }
 
-/// What is wrong with one part of the body.
-#[derive(Serialize)]
-struct Fault<'a> {
-    pointer: &'a str,
-    detail: &'a str,
+/// What is wrong with one part of the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Fault {
+    /// A part of the body: a JSON pointer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    /// A parameter of the query string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    detail: String,
 }
 
 #[derive(Serialize)]
@@ -46,14 +54,17 @@ struct Details<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Fault<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Fault],
+    #[serde(rename = "validationErrors", skip_serializing_if = "<[_]>::is_empty")]
+    validation: &'a [ValidationError],
 }
 
 impl Problem {
     /// A problem of this status with this stable code; the detail is for people.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), pointer: None, retry_after: None }
+        let (faults, validation) = (Vec::new(), Vec::new());
+        Self { status, code, detail: detail.into(), faults, validation, retry_after: None }
     }
 
     /// What a status means that something else than the interface answered with.
@@ -79,7 +90,6 @@ impl Problem {
 
     /// As JSON, of the request with this number.
     pub(super) fn json(&self, request: Option<&str>) -> serde_json::Result<String> {
-        let fault = |pointer| Fault { pointer, detail: &self.detail };
         serde_json::to_string(&Details {
             r#type: format!("urn:i3:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -87,14 +97,34 @@ impl Problem {
             detail: &self.detail,
             code: self.code,
             instance: request.map(|request| format!("urn:i3:request:{request}")),
-            errors: self.pointer.as_deref().map(fault).into_iter().collect(),
+            errors: &self.faults,
+            validation: &self.validation,
         })
     }
 
     /// As it is, about this part of the body: a JSON pointer.
     pub(super) fn at(mut self, pointer: &str) -> Self {
-        self.pointer = Some(format!("#{pointer}"));
+        let (pointer, detail) = (Some(format!("#{pointer}")), self.detail.clone());
+        self.faults.push(Fault { pointer, parameter: None, detail });
         self
+    }
+
+    /// As it is, with what is wrong with this parameter of the query string.
+    pub(super) fn parameter(mut self, parameter: &str, detail: impl std::fmt::Display) -> Self {
+        let (parameter, detail) = (Some(parameter.to_owned()), detail.to_string());
+        self.faults.push(Fault { pointer: None, parameter, detail });
+        self
+    }
+
+    /// As it is, with something that is wrong with a Thing Description (WoT Discovery, section 7.3.2.1.6).
+    pub(super) fn validation(mut self, error: ValidationError) -> Self {
+        self.validation.push(error);
+        self
+    }
+
+    /// Whether something else is there than the request is based on.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.code == "outdated"
     }
 
     /// The status.
@@ -110,7 +140,7 @@ impl Problem {
     /// The part of the body that is at fault.
     #[cfg(test)]
     pub(super) fn pointer(&self) -> Option<&str> {
-        self.pointer.as_deref()
+        self.faults.iter().find_map(|fault| fault.pointer.as_deref())
     }
 
     /// The body is of a kind that is not taken here.

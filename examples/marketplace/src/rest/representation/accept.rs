@@ -27,6 +27,12 @@ impl Range<'_> {
 /// The format that the client likes best of those that it takes; the first one if it likes several the same.
 /// `None`: it takes none of them.
 pub(super) fn best(headers: &HeaderMap) -> Option<Format> {
+    let kind = best_kind(headers, &Format::ALL.map(Format::media_type))?;
+    Format::ALL.into_iter().find(|format| format.media_type() == kind)
+}
+
+/// As [`best`], of these media types.
+pub(in crate::rest) fn best_kind(headers: &HeaderMap, kinds: &[&'static str]) -> Option<&'static str> {
     let mut ranges = Vec::new();
     let mut said = false;
     for value in headers.get_all(ACCEPT) {
@@ -35,11 +41,11 @@ pub(super) fn best(headers: &HeaderMap) -> Option<Format> {
         ranges.extend(text.split(',').filter_map(range));
     }
     if !said {
-        return Some(Format::Json);
+        return kinds.first().copied();
     }
     let mut best = None;
-    for format in Format::ALL {
-        let Some((kind, subtype)) = format.media_type().split_once('/') else { continue };
+    for &media_type in kinds {
+        let Some((kind, subtype)) = media_type.split_once('/') else { continue };
         let weight = ranges
             .iter()
             .map(|range| (range.closeness(kind, subtype), range.weight))
@@ -47,10 +53,10 @@ pub(super) fn best(headers: &HeaderMap) -> Option<Format> {
             .max_by_key(|(closeness, _)| *closeness)
             .map_or(0, |(_, weight)| weight);
         if weight > best.map_or(0, |(_, found)| found) {
-            best = Some((format, weight));
+            best = Some((media_type, weight));
         }
     }
-    best.map(|(format, _)| format)
+    best.map(|(media_type, _)| media_type)
 }
 
 /// Reads one range. What is no range is left out, as is one with a weight that is none: nobody is refused for

@@ -35,6 +35,7 @@ use i3_core::store::Digest;
 use serde::Serialize;
 use serde_json::Value;
 
+pub(super) use accept::best_kind;
 pub(super) use links::{Linked, Links};
 
 use super::problem::Problem;
@@ -94,9 +95,14 @@ pub(super) enum IfMatch {
 impl IfMatch {
     /// The records that the client saw; `None`: any.
     pub(super) fn records(&self) -> Option<Vec<RecordTag>> {
+        let seen = self.prefixes()?;
+        Some(seen.into_iter().filter_map(|record| record.parse().ok()).collect())
+    }
+
+    /// As [`records`](Self::records), as they stand in the tags.
+    pub(super) fn prefixes(&self) -> Option<Vec<&str>> {
         let Self::Tags(tags) = self else { return None };
-        let record = |tag: &String| tag.split_once('.')?.0.parse().ok();
-        Some(tags.iter().filter_map(record).collect())
+        Some(tags.iter().filter_map(|tag| Some(tag.split_once('.')?.0)).collect())
     }
 }
 
@@ -122,15 +128,16 @@ impl Asked {
         format!("{}{path}", self.base)
     }
 
-    /// The same list from another place on; from its beginning if there is none.
-    fn page(&self, after: Option<&str>) -> String {
+    /// The same list from another place on; from its beginning if there is none. `cursor` is the parameter that says
+    /// the place.
+    fn page(&self, cursor: &str, after: Option<&str>) -> String {
         let (path, query) = self.address.split_once('?').unwrap_or((&self.address, ""));
         let mut again = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "after") {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != cursor) {
             again.append_pair(&name, &value);
         }
         if let Some(after) = after {
-            again.append_pair("after", after);
+            again.append_pair(cursor, after);
         }
         let query = again.finish();
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
@@ -201,6 +208,64 @@ impl<T: Linked> Shown<T> {
     }
 }
 
+/// A page with more to say than its items: where they are, what of them is embedded in HAL, where the next page is.
+pub(super) trait Paged: Serialize {
+    /// What the page is a list of.
+    type Item: Linked;
+    /// The member that has the items.
+    const ITEMS: &'static str;
+    /// The parameter that says where a page begins.
+    const CURSOR: &'static str;
+
+    /// The items.
+    fn items(&self) -> &[Self::Item];
+    /// Where the next page begins: its member `next`, which HAL has as a link instead.
+    fn next(&self) -> Option<&str>;
+}
+
+impl<T: Paged> Shown<T> {
+    /// A page that says more than its items; `caller` is there if links are wanted.
+    pub(super) fn paged(
+        value: &T,
+        asked: &Asked,
+        caller: Option<&i3_core::market::Caller>,
+    ) -> Result<Self, Problem> {
+        let next = value.next().map(|next| asked.page(T::CURSOR, Some(next)));
+        let Some(caller) = caller else {
+            let media_type = Format::Json.media_type();
+            return Ok(Self { body: written(value)?, media_type, tag: None, next, of: PhantomData });
+        };
+        let mut embedded = Vec::with_capacity(value.items().len());
+        for item in value.items() {
+            let mut links = Links::below(&asked.base);
+            item.links(caller, &mut links);
+            embedded.push(spliced(&written(item)?, &links)?);
+        }
+        let mut links = Links::below(&asked.base);
+        links.address("self", asked.address.clone());
+        links.address("first", asked.page(T::CURSOR, None));
+        if let Some(next) = &next {
+            links.address("next", next.clone());
+        }
+        let mut rest = serde_json::to_value(value).map_err(|error| unwritable(&error))?;
+        if let Some(members) = rest.as_object_mut() {
+            members.remove(T::ITEMS);
+            members.remove("next");
+        }
+        let rest = rest.to_string();
+        let rest = rest.strip_prefix('{').filter(|rest| *rest != "}");
+        let comma = if rest.is_some() { "," } else { "" };
+        let body = format!(
+            "{{\"_embedded\":{{\"{}\":[{}]}}{comma}{}",
+            T::ITEMS,
+            embedded.join(","),
+            rest.unwrap_or("}")
+        );
+        let media_type = Format::Hal.media_type();
+        Ok(Self { body: spliced(&body, &links)?, media_type, tag: None, next, of: PhantomData })
+    }
+}
+
 impl<T: Linked> Shown<Listed<T>> {
     /// A page of a list.
     pub(super) fn page(
@@ -209,7 +274,7 @@ impl<T: Linked> Shown<Listed<T>> {
         asked: &Asked,
         caller: Option<&i3_core::market::Caller>,
     ) -> Result<Self, Problem> {
-        let further = next.as_deref().map(|next| asked.page(Some(next)));
+        let further = next.as_deref().map(|next| asked.page("after", Some(next)));
         let Some(caller) = caller else {
             let body = written(&Listed { items, next })?;
             let media_type = Format::Json.media_type();
@@ -223,7 +288,7 @@ impl<T: Linked> Shown<Listed<T>> {
         }
         let mut links = Links::below(&asked.base);
         links.address("self", asked.address.clone());
-        links.address("first", asked.page(None));
+        links.address("first", asked.page("after", None));
         if let Some(further) = &further {
             links.address("next", further.clone());
         }
@@ -298,6 +363,22 @@ pub(super) async fn represent(mut request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     };
+    let response = if method.is_safe() { unless_known(response, &asked, &known) } else { response };
+    varied(numbered(response, &asked))
+}
+
+/// The layer around routes whose answers have formats of their own: problems are JSON, answers have the request's number
+/// and, where they have an entity tag that the client knows, no body.
+pub(super) async fn deliver(mut request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let asked = Arc::new(Asked::of(&request, Format::Json));
+    let known = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect::<Vec<_>>();
+    request.extensions_mut().insert(asked.clone());
+    let answered = tokio::time::timeout(PATIENCE, next.run(request)).await;
+    let response = answered.unwrap_or_else(|_| Problem::overdue().into_response());
+    if method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let response = if method.is_safe() { unless_known(response, &asked, &known) } else { response };
     varied(numbered(response, &asked))
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Accepted, Done, Headed};
 use crate::rest::body::{BODIES, MERGE_PATCH};
 use crate::rest::representation::{Created, Format, Listed, Shown};
-use crate::rest::request::{Answer, Api, Body, InPath, InQuery, Patch};
+use crate::rest::request::{Answer, Api, Body, InPath, InQuery, Patch, QueryText};
 
 /// An operation's description while it is being made.
 pub(in crate::rest) struct Doc<'g> {
@@ -30,6 +30,21 @@ impl Doc<'_> {
 
     fn header(&mut self, name: &str, about: &str, schema: &Value) {
         self.parameters.push(json!({"name": name, "in": "header", "description": about, "schema": schema}));
+    }
+
+    /// An answer with media types of its own.
+    pub(in crate::rest) fn formats(&mut self, about: &str, kinds: impl IntoIterator<Item = &'static str>) {
+        let kinds = kinds.into_iter().map(|kind| (kind.to_owned(), json!({})));
+        let content: serde_json::Map<String, Value> = kinds.collect();
+        self.answers.insert(200, json!({"description": about, "content": content}));
+    }
+
+    /// A body with media types of its own.
+    pub(in crate::rest) fn takes(&mut self, kinds: impl IntoIterator<Item = &'static str>) {
+        self.problems.extend([400, 408, 413, 415]);
+        let kinds = kinds.into_iter().map(|kind| (kind.to_owned(), json!({})));
+        let content: serde_json::Map<String, Value> = kinds.collect();
+        self.body = Some(json!({"required": true, "content": content}));
     }
 
     fn answer(&mut self, status: u16, about: &str, plain: &Value, hal: &Value, headers: &Value) {
@@ -116,6 +131,12 @@ impl<T: JsonSchema> Input for InPath<T> {
             let parameter = json!({"name": name, "in": "path", "required": true, "schema": schema});
             doc.parameters.push(parameter);
         }
+    }
+}
+
+impl<T: JsonSchema> Input for QueryText<T> {
+    fn describe(doc: &mut Doc<'_>) {
+        InQuery::<T>::describe(doc);
     }
 }
 

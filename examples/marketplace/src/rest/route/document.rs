@@ -24,16 +24,18 @@ struct Problem {
     code: String,
     /// This very request, as the log knows it.
     instance: String,
-    /// The parts of the body that are at fault.
+    /// The parts of the request that are at fault.
     errors: Option<Vec<Fault>>,
 }
 
-/// What is wrong with a part of the body.
+/// What is wrong with a part of the request.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only described")]
 struct Fault {
-    /// A JSON pointer as a URI fragment.
-    pointer: String,
+    /// A part of the body: a JSON pointer as a URI fragment.
+    pointer: Option<String>,
+    /// A parameter of the query string.
+    parameter: Option<String>,
     /// What is wrong with it.
     detail: String,
 }

@@ -29,7 +29,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use i3_core::access::Action;
 
-pub(super) use describe::{Described, Doc};
+pub(super) use describe::{Described, Doc, Input, Output};
 pub(super) use document::document;
 pub(super) use page::described;
 
@@ -67,6 +67,8 @@ pub struct Operation {
     pub relation: Option<&'static str>,
     /// Statuses of refusals that are its own.
     refusals: Vec<u16>,
+    /// Whether its answers have media types of their own.
+    own_formats: bool,
 }
 
 /// What is said of a route; see [`about`].
@@ -78,11 +80,20 @@ pub(super) struct About {
     permissions: Vec<Action>,
     relation: Option<&'static str>,
     refusals: Vec<u16>,
+    own_formats: bool,
 }
 
 /// An operation's name and what it does, in one line. For users, unless something else is said.
 pub(super) const fn about(id: &'static str, summary: &'static str) -> About {
-    About { id, summary, who: Who::User, permissions: Vec::new(), relation: None, refusals: Vec::new() }
+    About {
+        id,
+        summary,
+        who: Who::User,
+        permissions: Vec::new(),
+        relation: None,
+        refusals: Vec::new(),
+        own_formats: false,
+    }
 }
 
 impl About {
@@ -107,6 +118,11 @@ impl About {
         Self { relation: Some(relation), ..self }
     }
 
+    /// Its answers have media types of their own, which it settles itself: they are neither HAL nor XML.
+    pub(super) fn own_formats(self) -> Self {
+        Self { own_formats: true, ..self }
+    }
+
     /// It has refusals with this status, besides those that all requests of its shape have.
     pub(super) fn refusal(mut self, status: StatusCode) -> Self {
         self.refusals.push(status.as_u16());
@@ -124,11 +140,12 @@ struct Declared {
 pub(super) struct Routes {
     declared: Vec<Declared>,
     router: Router<AppState>,
+    with_own_formats: Router<AppState>,
 }
 
 impl Routes {
     pub(super) fn new() -> Self {
-        Self { declared: Vec::new(), router: Router::new() }
+        Self { declared: Vec::new(), router: Router::new(), with_own_formats: Router::new() }
     }
 
     /// `GET`, and `HEAD` with it.
@@ -184,16 +201,19 @@ impl Routes {
         H: Handler<T, AppState> + Described<D>,
         T: 'static,
     {
-        let About { id, summary, who, permissions, relation, refusals } = about;
-        let operation = Operation { id, method, path, summary, who, permissions, relation, refusals };
+        let About { id, summary, who, permissions, relation, refusals, own_formats } = about;
+        let operation =
+            Operation { id, method, path, summary, who, permissions, relation, refusals, own_formats };
         self.declared.push(Declared { operation, describe: H::describe });
-        self.router = self.router.route(path, on(filter, handler));
+        let router = if own_formats { &mut self.with_own_formats } else { &mut self.router };
+        *router = std::mem::take(router).route(path, on(filter, handler));
         self
     }
 
     pub(super) fn merge(mut self, other: Self) -> Self {
         self.declared.extend(other.declared);
         self.router = self.router.merge(other.router);
+        self.with_own_formats = self.with_own_formats.merge(other.with_own_formats);
         self
     }
 
@@ -202,9 +222,10 @@ impl Routes {
         self.declared.iter().map(|declared| declared.operation.clone()).collect()
     }
 
-    /// The routes as axum has them.
-    pub(super) fn into_router(self) -> Router<AppState> {
-        self.router
+    /// The routes as axum has them: those whose answers are represented as everywhere, and those with formats of their
+    /// own.
+    pub(super) fn into_routers(self) -> (Router<AppState>, Router<AppState>) {
+        (self.router, self.with_own_formats)
     }
 }
 
