@@ -108,7 +108,7 @@ impl Server {
 
 fn market() -> AssemblyConfig {
     let mut config = AssemblyConfig::new(StoreUrl::Memory);
-    config.issuer = "https://market.example".to_owned();
+    "https://market.example".clone_into(&mut config.issuer);
     config
 }
 
