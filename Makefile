@@ -33,7 +33,7 @@ golden:
 	I3_GOLDEN=write cargo test -p i3-store-sql --all-features --test golden -- --test-threads=1
 	I3_GOLDEN=write cargo test -p i3-store-sled --test golden
 
-# Writes docs/openapi.json and docs/problems.md anew: when the REST interface changed on purpose.
+# Writes docs/openapi.json, docs/problems.md and docs/configuration.md anew: when they changed on purpose.
 openapi:
 	I3_GOLDEN=write cargo test -p i3-marketplace --test marketplace in_the_repository_is_todays
 

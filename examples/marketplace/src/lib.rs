@@ -3,6 +3,7 @@
 
 mod assembly;
 mod brokers;
+mod configuration;
 mod demo;
 mod explain;
 mod failure;
@@ -21,6 +22,7 @@ mod upstream;
 
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
 pub use brokers::{BrokerOptions, PlainHttp, broker_router};
+pub use configuration::{configuration, configured};
 pub use demo::{DemoError, DemoOptions, demo};
 pub use explain::{ExplainAccess, ExplainCharge, ExplainTask, explain};
 pub use failure::Failure;

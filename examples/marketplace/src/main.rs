@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use i3_auth::Secret;
 use i3_marketplace::{
-    DemoOptions, ExplainTask, Failure, SPARQL_WORKER, ServeOptions, StoreOptions, StoreTask, demo, explain,
-    reconcile, serve, sparql_worker, store,
+    DemoOptions, ExplainTask, Failure, SPARQL_WORKER, ServeOptions, StoreOptions, StoreTask, configured,
+    demo, explain, reconcile, serve, sparql_worker, store,
 };
 use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
@@ -45,7 +45,11 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let arguments = match configured(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(failure) => return failed(&failure),
+    };
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
@@ -66,10 +70,12 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(run(cli.command)),
         Err(error) => Err(Failure::new("runtime", format!("the runtime cannot be started: {error}"))),
     };
-    done.unwrap_or_else(|failure| {
-        let _ = writeln!(std::io::stderr(), "i3-marketplace: {failure}");
-        ExitCode::from(failure.exit_status())
-    })
+    done.unwrap_or_else(|failure| failed(&failure))
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "i3-marketplace: {failure}");
+    ExitCode::from(failure.exit_status())
 }
 
 async fn run(task: Task) -> Result<ExitCode, Failure> {

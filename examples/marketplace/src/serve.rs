@@ -67,6 +67,9 @@ pub enum RegistrationOption {
 /// What `serve` can be told.
 #[derive(Debug, Clone, Args)]
 pub struct ServeOptions {
+    /// A file of TOML with any of these options as keys, for what is said neither here nor in the environment
+    #[arg(long, env = "I3_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text in its help")]
     pub store: StoreOptions,

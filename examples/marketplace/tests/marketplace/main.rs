@@ -3,6 +3,7 @@
 
 mod accounts;
 mod brokers;
+mod configuration;
 mod crash;
 mod delivery;
 mod discover;

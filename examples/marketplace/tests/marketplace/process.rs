@@ -9,7 +9,8 @@ use crate::support::{PASSWORD, Rest};
 
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_i3-marketplace"));
-    for name in ["I3_STORE", "I3_DATA_DIR", "I3_HTTP", "I3_MQTT", "I3_REGISTRATION", "RUST_LOG"] {
+    for name in ["I3_CONFIG", "I3_STORE", "I3_DATA_DIR", "I3_HTTP", "I3_MQTT", "I3_REGISTRATION", "RUST_LOG"]
+    {
         command.env_remove(name);
     }
     command.env("I3_ADMIN_PASSWORD", PASSWORD);
