@@ -3,6 +3,7 @@
 //! machine. See the package's README for how to run them and how to read them.
 
 pub mod callers;
+pub mod discovery;
 pub mod disk;
 pub mod durable;
 pub mod gate;

@@ -178,7 +178,7 @@ impl Shop {
     }
 }
 
-async fn user(market: &Marketplace, name: &str, role: RoleName) -> Result<UserId, ShopError> {
+pub(crate) async fn user(market: &Marketplace, name: &str, role: RoleName) -> Result<UserId, ShopError> {
     let register = RegisterUser {
         name: name.parse()?,
         display: name.parse()?,

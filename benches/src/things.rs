@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use i3_core::time::Timestamp;
+use i3_core::virtual_object::Content;
 use i3_semantic::description::{Description, Facet, Listing, Rating};
 use i3_semantic::ontology::Ontology;
 
@@ -185,4 +186,26 @@ pub fn document(thing: &Description) -> String {
         );
     }
     json.to_string()
+}
+
+/// The object of this number as its owner publishes it: the same facts, but for the class, which is one of three, and
+/// the rating.
+pub fn content(number: u64) -> Option<Content> {
+    let thing = thing(number);
+    let said = |facet| thing.said(facet).map(ToString::to_string).collect::<Vec<_>>();
+    let methods: Vec<_> =
+        said(Facet::Method).into_iter().map(|name| serde_json::json!({"name": name})).collect();
+    let kind = if number.is_multiple_of(2) { "sensor" } else { "actuator" };
+    let content = serde_json::json!({
+        "kind": kind,
+        "title": thing.title,
+        "body": "What this object is for, and how it is put to use.",
+        "model": said(Facet::Model).first()?,
+        "tags": said(Facet::Tag),
+        "platforms": said(Facet::Platform),
+        "protocols": said(Facet::Protocol),
+        "methods": methods,
+        "location": {"place": said(Facet::Place).first()?},
+    });
+    serde_json::from_value(content).ok()
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use i3_core::time::{Clock as _, SystemClock};
 
 /// The machine, the time and the program, in lines of a name and what it is.
-pub(super) fn describe() -> Vec<(&'static str, String)> {
+pub(crate) fn describe() -> Vec<(&'static str, String)> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let about_cpu = read("/proc/cpuinfo");
     let model = about_cpu.lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1));
@@ -26,7 +26,7 @@ pub(super) fn describe() -> Vec<(&'static str, String)> {
 }
 
 /// The load of the machine now, in waiting tasks on average over a minute.
-pub(super) fn load() -> Option<String> {
+pub(crate) fn load() -> Option<String> {
     Some(std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.to_owned())
 }
 

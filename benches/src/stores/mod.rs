@@ -40,6 +40,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub use backend::{Backend, InFolder, Place};
+pub(crate) use machine::{describe, load};
 pub use sync_floor::FLOOR_VARIABLE;
 pub use yardsticks::Yardstick;
 
