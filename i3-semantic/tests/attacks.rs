@@ -55,7 +55,7 @@ fn lamp(at: usize) -> (NamedNode, Vec<Triple>) {
 
 impl Server {
     fn with(objects: usize, options: PoolOptions) -> Self {
-        let mut graph = Graph::new(Ontology::core()).unwrap();
+        let mut graph = Graph::new(Ontology::core());
         for at in 0..objects {
             let (lamp, facts) = lamp(at);
             graph.apply(&lamp, &facts).unwrap();
@@ -389,7 +389,7 @@ fn who_comes_when_all_are_busy_and_enough_wait_is_told_so_at_once() {
 
 #[test]
 fn without_a_worker_program_the_endpoint_says_so() {
-    let graph = Arc::new(RwLock::new(Graph::new(Ontology::core()).unwrap()));
+    let graph = Arc::new(RwLock::new(Graph::new(Ontology::core())));
     let mut options = options();
     options.patience = Duration::from_millis(500);
     let pool = WorkerPool::new(|| Command::new("/nowhere/at/all"), Shared(graph), options);

@@ -86,7 +86,7 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// Does it 200 times more: random reads of 8 MiB, a fifth of a millisecond each or so.
+    /// Does it 200 times more: ten thousand random reads of 8 MiB each.
     pub(super) fn sample(&mut self) {
         let table: Vec<u64> = (0..1 << 20).collect();
         let began = Instant::now();

@@ -62,7 +62,7 @@ impl Held {
         }
         let facets = in_memory().saturating_sub(before);
         let before = in_memory();
-        let mut graph = Graph::new(ontology.clone())?;
+        let mut graph = Graph::new(ontology.clone());
         for number in 0..objects {
             let thing = thing(number);
             let (done, time) = timed(|| graph.apply(&thing.iri(), &thing.facts()));
@@ -92,7 +92,7 @@ impl Held {
     }
 
     pub(super) fn triples(&self) -> usize {
-        self.graph.len().unwrap_or(0)
+        self.graph.len()
     }
 
     pub(super) fn memory(&self) -> Memory {

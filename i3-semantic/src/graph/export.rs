@@ -3,7 +3,7 @@
 use super::Graph;
 use crate::ontology::serializer;
 use oxigraph::io::{JsonLdProfileSet, RdfFormat};
-use oxigraph::model::{GraphNameRef, NamedNode, Triple};
+use oxigraph::model::NamedNode;
 use std::io::{self, Write};
 
 /// A format that the graph is written in.
@@ -46,8 +46,7 @@ impl Graph {
     /// Those of `to`.
     pub fn export(&self, format: Format, to: impl Write) -> io::Result<()> {
         let mut writer = serializer(format.rdf())?.for_writer(to);
-        for quad in &self.store {
-            let quad = quad.map_err(io::Error::other)?;
+        for quad in self.quads() {
             if format == Format::NQuads {
                 writer.serialize_quad(&quad)?;
             } else {
@@ -64,13 +63,10 @@ impl Graph {
     /// Those of `to`.
     pub fn export_object(&self, object: &NamedNode, format: Format, to: impl Write) -> io::Result<()> {
         let mut writer = serializer(format.rdf())?.for_writer(to);
-        let shared = GraphNameRef::DefaultGraph;
-        let from_others = self
-            .store
-            .quads_for_pattern(Some(object.as_ref().into()), None, None, Some(shared))
-            .map(|quad| quad.map(Triple::from));
+        let name = self.terms.find(object);
+        let from_others = name.into_iter().flat_map(|name| self.shared.about(name)).map(|fact| fact.triple());
         for triple in self.own(object).chain(from_others) {
-            writer.serialize_triple(&triple.map_err(io::Error::other)?)?;
+            writer.serialize_triple(&triple)?;
         }
         writer.finish()?.flush()
     }

@@ -1,7 +1,8 @@
 //! The RDF graph of everything public: what was said of each object, and what follows.
 //!
-//! Kept in an oxigraph store in memory. Every triple is in it exactly once, so the union of all graphs, which is what
-//! queries see, is a set:
+//! Kept in memory, each term once and a triple as three references; SPARQL is answered by workers that have copies of it
+//! ([`crate::sparql`]). Every triple is in it exactly once, so the union of all graphs, which is what queries see, is a
+//! set:
 //!
 //! * each object has a graph named after it, with the triples about the object and its parts (IRIs that begin with
 //!   the object's and `#`), asserted and inferred;
@@ -17,30 +18,29 @@
 
 mod chains;
 mod export;
-mod query;
+mod shared;
 mod snapshot;
+mod terms;
 #[cfg(test)]
 mod tests;
 
 pub use chains::MAX_REACHED;
 pub use export::Format;
-pub use query::{Conjunction, Wanted};
 pub use snapshot::{Revision, Snapshot};
 
 use crate::inference::{Contradiction, FactRefused, Inferred, implied_by_chain, infer};
 use crate::ontology::{Axiom, Ontology};
 use crate::vocabulary;
-use chains::Chains;
+use chains::{Chains, Reached};
 use oxigraph::model::vocab::rdf;
-use oxigraph::model::{
-    GraphName, GraphNameRef, NamedNode, NamedOrBlankNode, NamedOrBlankNodeRef, Quad, Triple,
-};
-use oxigraph::store::{StorageError, Store};
+use oxigraph::model::{GraphName, NamedNode, NamedOrBlankNode, Quad, Triple};
 use sha2::{Digest as _, Sha256};
+use shared::{Shared, Touched};
 use snapshot::Log;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use terms::{Fact, Iri, Terms};
 
 /// Why facts are not taken into the graph. Nothing changed.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +58,6 @@ pub enum GraphRefused {
     /// A transitive property would reach too far: more than [`MAX_REACHED`] pairs.
     #[error("chains of transitive properties through {0} are too long")]
     ChainTooLong(NamedNode),
-    /// The store failed. In memory it does not.
-    #[error(transparent)]
-    Store(#[from] StorageError),
 }
 
 /// What a change did to what queries see, for those who keep a copy.
@@ -74,17 +71,22 @@ pub struct Change {
 
 /// The graph. See the [module](self).
 pub struct Graph {
-    store: Store,
     ontology: Ontology,
-    /// How many contributions the triples have that are not in their subject's own graph.
-    shared: HashMap<[u8; 16], u32>,
+    /// The ontology's own graph.
+    stated: Arc<[Quad]>,
+    /// What the ontology says something about.
+    defined: HashSet<NamedNode>,
+    terms: Terms,
+    /// The graphs of the objects.
+    objects: HashMap<Iri, Arc<[Fact]>>,
+    shared: Shared,
     chains: Chains,
-    /// Quads in the store, without the ontology's.
+    /// Triples that queries see, without the ontology's.
     living: usize,
-    /// Quads that the store has removed but, as it collects no garbage, not forgotten.
+    /// Triples that were taken out since terms without a triple were last forgotten.
     dead: usize,
-    /// From this many dead quads on, the store is copied when they outnumber the living.
-    compact_from: usize,
+    /// From this many dead triples on, terms are forgotten when they outnumber the living.
+    sweep_from: usize,
     /// How far chains may reach in one change.
     max_reached: usize,
     log: Log,
@@ -94,32 +96,31 @@ impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Graph")
             .field("ontology", self.ontology.version())
+            .field("objects", &self.objects.len())
             .field("living", &self.living)
-            .field("dead", &self.dead)
             .finish_non_exhaustive()
     }
 }
 
 impl Graph {
     /// A graph without objects.
-    ///
-    /// # Errors
-    ///
-    /// Only if the store fails; in memory it does not.
-    pub fn new(ontology: Ontology) -> Result<Self, GraphRefused> {
+    pub fn new(ontology: Ontology) -> Self {
         let mut graph = Self {
-            store: Store::new()?,
             ontology,
-            shared: HashMap::new(),
+            stated: Arc::default(),
+            defined: HashSet::new(),
+            terms: Terms::default(),
+            objects: HashMap::new(),
+            shared: Shared::default(),
             chains: Chains::default(),
             living: 0,
             dead: 0,
-            compact_from: 50_000,
+            sweep_from: 50_000,
             max_reached: MAX_REACHED,
             log: Log::new(),
         };
-        graph.put_ontology()?;
-        Ok(graph)
+        graph.put_ontology();
+        graph
     }
 
     /// This graph under an extension of its ontology, derived anew beside it. What was inferred before still follows, so
@@ -129,11 +130,10 @@ impl Graph {
     ///
     /// Which object is impossible under the new ontology; this graph goes on as it was.
     pub fn extended(&self, ontology: Ontology) -> Result<Self, GraphRefused> {
-        let mut next = Self::new(ontology)?;
+        let mut next = Self::new(ontology);
         for object in self.objects() {
-            let object = object?;
-            let facts = self.own(&object).collect::<Result<Vec<_>, _>>()?;
-            next.apply(&object, &facts)?;
+            let facts: Vec<Triple> = self.own(object).collect();
+            next.apply(object, &facts)?;
         }
         Ok(next)
     }
@@ -144,43 +144,32 @@ impl Graph {
     }
 
     /// The objects that have a graph.
-    pub fn objects(&self) -> impl Iterator<Item = Result<NamedNode, StorageError>> + use<> {
-        self.store.named_graphs().filter_map(|name| match name {
-            Ok(NamedOrBlankNode::NamedNode(name)) if name.as_ref() == vocabulary::ONTOLOGY => None,
-            Ok(NamedOrBlankNode::NamedNode(name)) => Some(Ok(name)),
-            Ok(NamedOrBlankNode::BlankNode(_)) => None,
-            Err(error) => Some(Err(error)),
-        })
+    pub fn objects(&self) -> impl Iterator<Item = &NamedNode> {
+        self.objects.keys().map(Iri::get)
+    }
+
+    fn held(&self, object: &NamedNode) -> Option<&Arc<[Fact]>> {
+        self.objects.get(self.terms.find(object)?)
     }
 
     /// Whether the object has a graph.
-    ///
-    /// # Errors
-    ///
-    /// Only if the store fails.
-    pub fn contains(&self, object: &NamedNode) -> Result<bool, StorageError> {
-        self.store.contains_named_graph(object)
+    pub fn contains(&self, object: &NamedNode) -> bool {
+        self.held(object).is_some()
     }
 
     /// How many triples queries see.
-    ///
-    /// # Errors
-    ///
-    /// Only if the store fails.
-    pub fn len(&self) -> Result<usize, StorageError> {
-        self.store.len()
+    pub fn len(&self) -> usize {
+        self.stated.len().saturating_add(self.living)
     }
 
     /// Whether there is no object.
     pub fn is_empty(&self) -> bool {
-        self.objects().next().is_none()
+        self.objects.is_empty()
     }
 
     /// The triples of the object's own graph, asserted and inferred.
-    pub fn own(&self, object: &NamedNode) -> impl Iterator<Item = Result<Triple, StorageError>> + use<> {
-        self.store
-            .quads_for_pattern(None, None, None, Some(object.as_ref().into()))
-            .map(|quad| quad.map(Triple::from))
+    pub fn own(&self, object: &NamedNode) -> impl Iterator<Item = Triple> {
+        self.held(object).into_iter().flat_map(|facts| facts.iter().map(Fact::triple))
     }
 
     /// Makes `facts` all that is said of `object`, in place of what was said before. All facts must be about the object
@@ -207,130 +196,113 @@ impl Graph {
         if let Some(contradiction) = new.contradictions.first() {
             return Err(contradiction.clone().into());
         }
-        self.replace(object, &new, Some(self.max_reached))
+        self.replace(object, new, Some(self.max_reached))
     }
 
     /// Takes the object out, with all that only it said.
     ///
     /// # Errors
     ///
-    /// Only if the store fails.
+    /// None that comes of what the object said; a graph whose own facts are refused is not possible.
     pub fn remove(&mut self, object: &NamedNode) -> Result<Arc<Change>, GraphRefused> {
-        self.replace(object, &Inferred::default(), None)
+        self.replace(object, Inferred::default(), None)
     }
 
     fn replace(
         &mut self,
         object: &NamedNode,
-        new: &Inferred,
+        new: Inferred,
         limit: Option<usize>,
     ) -> Result<Arc<Change>, GraphRefused> {
-        let before = self.own(object).collect::<Result<Vec<_>, _>>()?;
+        let before: Vec<Triple> = self.own(object).collect();
         let old = infer(self.ontology.closure(), &before)?;
         let reached = self
             .chains
             .change(&old.edges, &new.edges, limit)
             .map_err(|_| GraphRefused::ChainTooLong(object.clone()))?;
-        let mut touched: HashSet<Triple> = HashSet::new();
-        for (these, those, more) in [(new, &old, true), (&old, new, false)] {
-            for fact in these.facts.difference(&those.facts) {
-                if !is_own(fact, object) {
-                    self.count(fact, more);
-                }
-                touched.insert(fact.clone());
-            }
-        }
-        for (pairs, more) in [(&reached.lost, false), (&reached.won, true)] {
-            for (property, from, to) in pairs {
-                for fact in implied_by_chain(self.ontology.closure(), property, from, to) {
-                    self.count(&fact, more);
-                    touched.insert(fact);
-                }
-            }
-        }
-        self.place(object, &new.facts, touched)
-    }
-
-    fn count(&mut self, fact: &Triple, more: bool) {
-        let count = self.shared.entry(key(fact)).or_default();
-        *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
-    }
-
-    /// Puts each touched triple where it belongs: into its subject's graph if it is said there, else into the default
-    /// graph if it is counted, else nowhere. `said` is all that is now said for `object`.
-    fn place(
-        &mut self,
-        object: &NamedNode,
-        said: &HashSet<Triple>,
-        touched: HashSet<Triple>,
-    ) -> Result<Arc<Change>, GraphRefused> {
+        let name = self.terms.iri(object.clone());
+        let (own, others) = self.facts(object, new);
+        let (_, others_before) = self.facts(object, old);
         let mut change = Change::default();
-        for fact in touched {
-            let key = key(&fact);
-            let counted = self.shared.get(&key).is_some_and(|count| *count > 0);
-            if !counted {
-                self.shared.remove(&key);
-            }
-            let at_home = if is_own(&fact, object) {
-                let wanted = said.contains(&fact);
-                self.settle(fact.clone().in_graph(object.clone()), wanted, &mut change)?;
-                wanted
-            } else {
-                match home(&fact) {
-                    Some(home) => self.store.contains(&fact.clone().in_graph(home))?,
-                    None => false,
-                }
-            };
-            self.settle(fact.in_graph(GraphName::DefaultGraph), counted && !at_home, &mut change)?;
+        let mut touched = Touched::default();
+        self.move_home(&name, own, &mut change, &mut touched);
+        for fact in others_before.difference(&others) {
+            self.shared.less(fact.clone(), &mut touched);
         }
-        let mut transaction = self.store.start_transaction()?;
-        for quad in &change.removed {
-            transaction.remove(quad);
+        for fact in others.difference(&others_before) {
+            self.more(fact.clone(), &mut touched);
         }
-        for quad in &change.added {
-            transaction.insert(quad);
+        self.move_chains(&reached, &mut touched);
+        for (fact, came) in touched.changed(&self.shared) {
+            let list = if came { &mut change.added } else { &mut change.removed };
+            list.push(fact.quad(GraphName::DefaultGraph));
         }
-        if said.is_empty() {
-            transaction.remove_named_graph(object)?;
-        }
-        transaction.commit()?;
         self.living = self.living.saturating_add(change.added.len()).saturating_sub(change.removed.len());
         self.dead = self.dead.saturating_add(change.removed.len());
-        if self.dead >= self.compact_from.max(self.living) {
-            self.compact()?;
+        if self.dead >= self.sweep_from.max(self.living) {
+            self.terms.sweep();
+            self.dead = 0;
         }
         let change = Arc::new(change);
         self.log.put(change.clone());
         Ok(change)
     }
 
-    fn settle(&self, quad: Quad, wanted: bool, change: &mut Change) -> Result<(), StorageError> {
-        match (self.store.contains(&quad)?, wanted) {
-            (false, true) => change.added.push(quad),
-            (true, false) => change.removed.push(quad),
-            _ => {}
-        }
-        Ok(())
+    /// The facts of an object's own graph, and those about others.
+    fn facts(&mut self, object: &NamedNode, inferred: Inferred) -> (HashSet<Fact>, HashSet<Fact>) {
+        let facts = inferred.facts.into_iter().filter_map(|fact| self.terms.fact(fact));
+        facts.partition(|fact| owner(fact.subject.get()) == object.as_str())
     }
 
-    /// Copies the store: oxigraph's memory store keeps what was removed, and walks over it.
-    fn compact(&mut self) -> Result<(), StorageError> {
-        let fresh = Store::new()?;
-        fresh.extend(self.store.iter().collect::<Result<Vec<_>, _>>()?)?;
-        self.store = fresh;
-        self.dead = 0;
-        Ok(())
+    /// Makes these the facts of an object's own graph.
+    fn move_home(&mut self, name: &Iri, own: HashSet<Fact>, change: &mut Change, touched: &mut Touched) {
+        let had = self.objects.remove(name).unwrap_or_default();
+        for fact in had.iter().filter(|fact| !own.contains(fact)) {
+            change.removed.push(fact.quad(name.get().clone()));
+            self.shared.settle(fact, false, touched);
+        }
+        let had: HashSet<&Fact> = had.iter().collect();
+        for fact in own.iter().filter(|fact| !had.contains(fact)) {
+            change.added.push(fact.quad(name.get().clone()));
+            self.shared.settle(fact, true, touched);
+        }
+        if !own.is_empty() {
+            self.objects.insert(name.clone(), own.into_iter().collect());
+        }
+    }
+
+    fn move_chains(&mut self, reached: &Reached, touched: &mut Touched) {
+        for (pairs, more) in [(&reached.lost, false), (&reached.won, true)] {
+            for (property, from, to) in pairs {
+                for fact in implied_by_chain(self.ontology.closure(), property, from, to) {
+                    let Some(fact) = self.terms.fact(fact) else { continue };
+                    if more {
+                        self.more(fact, touched);
+                    } else {
+                        self.shared.less(fact, touched);
+                    }
+                }
+            }
+        }
+    }
+
+    /// That somebody says a fact about somebody else, or that a chain does.
+    fn more(&mut self, fact: Fact, touched: &mut Touched) {
+        let (terms, objects) = (&self.terms, &self.objects);
+        self.shared.more(fact, touched, |fact| {
+            let subject = fact.subject.get();
+            let home = NamedNode::new(owner(subject)).ok();
+            let home = home.and_then(|home| objects.get(terms.find(&home)?));
+            home.is_some_and(|facts| facts.contains(fact))
+        });
     }
 
     fn in_ontology(&self, term: &NamedNode) -> bool {
-        let about = NamedOrBlankNodeRef::from(term.as_ref());
-        let graph = GraphNameRef::from(vocabulary::ONTOLOGY);
-        *term == vocabulary::ONTOLOGY
-            || self.store.quads_for_pattern(Some(about), None, None, Some(graph)).next().is_some()
+        *term == vocabulary::ONTOLOGY || self.defined.contains(term)
     }
 
-    fn put_ontology(&mut self) -> Result<(), GraphRefused> {
-        let mut quads = Vec::new();
+    fn put_ontology(&mut self) {
+        let mut stated = HashSet::new();
         let mut types = BTreeSet::new();
         for axiom in self.ontology.axioms() {
             match axiom {
@@ -339,29 +311,32 @@ impl Graph {
                     let above = self.ontology.closure().supers(class).iter();
                     types.extend(above.map(|class| (individual.clone(), class.clone())));
                 }
-                axiom => quads.push(axiom.triple().in_graph(vocabulary::ONTOLOGY)),
+                axiom => {
+                    let triple = axiom.triple();
+                    if let NamedOrBlankNode::NamedNode(subject) = &triple.subject {
+                        self.defined.insert(subject.clone());
+                    }
+                    stated.insert(triple.in_graph(vocabulary::ONTOLOGY));
+                }
             }
         }
+        self.stated = stated.into_iter().collect();
+        let mut touched = Touched::default();
         for (individual, class) in types {
-            let fact = Triple::new(individual, rdf::TYPE, class);
-            self.count(&fact, true);
-            quads.push(fact.in_graph(GraphName::DefaultGraph));
+            if let Some(fact) = self.terms.fact(Triple::new(individual, rdf::TYPE, class)) {
+                self.more(fact, &mut touched);
+            }
         }
-        self.store.extend(quads)?;
-        Ok(())
+        self.living = touched.changed(&self.shared).count();
     }
 
     /// A digest of everything in the graph, the same in whatever order it came in: the sum of the SHA-256 of all
     /// quads. It shows that two graphs agree; it does not resist somebody who makes up data to fool it.
-    ///
-    /// # Errors
-    ///
-    /// Only if the store fails.
-    pub fn digest(&self) -> Result<String, StorageError> {
+    pub fn digest(&self) -> String {
         let mut sum = [0_u8; 32];
-        for quad in &self.store {
+        for quad in self.quads() {
             let mut carry = 0_u16;
-            let hash = Sha256::digest(quad?.to_string());
+            let hash = Sha256::digest(quad.to_string());
             for (digit, more) in sum.iter_mut().zip(hash) {
                 let total = u16::from(*digit) + u16::from(more) + carry;
                 let [low, high] = total.to_le_bytes();
@@ -369,32 +344,11 @@ impl Graph {
                 carry = u16::from(high);
             }
         }
-        Ok(data_encoding::HEXLOWER.encode(&sum))
+        data_encoding::HEXLOWER.encode(&sum)
     }
 }
 
 /// The object that an IRI belongs to: itself, without what comes after `#`.
 fn owner(iri: &NamedNode) -> &str {
     iri.as_str().split_once('#').map_or(iri.as_str(), |(object, _)| object)
-}
-
-fn is_own(fact: &Triple, object: &NamedNode) -> bool {
-    matches!(&fact.subject, NamedOrBlankNode::NamedNode(subject) if owner(subject) == object.as_str())
-}
-
-/// The graph that a fact would be in if its subject's object said it.
-fn home(fact: &Triple) -> Option<NamedNode> {
-    match &fact.subject {
-        NamedOrBlankNode::NamedNode(subject) => NamedNode::new(owner(subject)).ok(),
-        NamedOrBlankNode::BlankNode(_) => None,
-    }
-}
-
-/// A triple's name in the table of counts. Chance makes no two alike.
-fn key(fact: &Triple) -> [u8; 16] {
-    let mut key = [0; 16];
-    for (byte, digit) in key.iter_mut().zip(Sha256::digest(fact.to_string())) {
-        *byte = digit;
-    }
-    key
 }

@@ -1,9 +1,10 @@
 //! What others need who keep a copy of the graph: how it was at one moment, and what changed since.
 
+use super::terms::Fact;
 use super::{Change, Graph};
-use oxigraph::model::Quad;
-use oxigraph::store::{QuadIter, StorageError};
+use oxigraph::model::{GraphName, Quad};
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,7 +69,7 @@ impl Log {
 /// All quads as they were when the snapshot was taken.
 pub struct Snapshot {
     revision: Revision,
-    quads: QuadIter<'static>,
+    quads: Box<dyn Iterator<Item = Quad> + Send>,
 }
 
 impl fmt::Debug for Snapshot {
@@ -85,17 +86,36 @@ impl Snapshot {
 }
 
 impl Iterator for Snapshot {
-    type Item = Result<Quad, StorageError>;
+    type Item = Result<Quad, Infallible>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.quads.next()
+        self.quads.next().map(Ok)
     }
 }
 
 impl Graph {
-    /// The graph as it is now. Taking it costs nothing; reading it does not hold up changes.
+    /// The graph as it is now. Taking it costs a reference for each object and for each triple of the default graph;
+    /// reading it does not hold up changes.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { revision: self.log.now, quads: self.store.iter() }
+        let stated = self.stated.clone();
+        let stated = (0..stated.len()).filter_map(move |at| stated.get(at).cloned());
+        let objects: Vec<_> =
+            self.objects.iter().map(|(name, facts)| (name.clone(), facts.clone())).collect();
+        let objects = objects.into_iter().flat_map(|(name, facts)| {
+            (0..facts.len()).filter_map(move |at| Some(facts.get(at)?.quad(name.get().clone())))
+        });
+        let shared: Vec<Fact> = self.shared.seen().collect();
+        let shared = shared.into_iter().map(|fact| fact.quad(GraphName::DefaultGraph));
+        Snapshot { revision: self.log.now, quads: Box::new(stated.chain(objects).chain(shared)) }
+    }
+
+    /// Everything that is in the graph.
+    pub(super) fn quads(&self) -> impl Iterator<Item = Quad> {
+        let objects = self.objects.iter();
+        let objects =
+            objects.flat_map(|(name, facts)| facts.iter().map(|fact| fact.quad(name.get().clone())));
+        let shared = self.shared.seen().map(|fact| fact.quad(GraphName::DefaultGraph));
+        self.stated.iter().cloned().chain(objects).chain(shared)
     }
 
     /// Which state this is.

@@ -131,7 +131,7 @@ impl Projection {
     /// Reads everything public into an index and a graph and follows the marketplace from then on.
     pub async fn open(market: Marketplace, ontology: Ontology) -> Result<Arc<Self>, ProjectionError> {
         let live = Live::new(Arc::new(OntologyClasses::new(ontology.clone())));
-        let graph = RwLock::new(Graph::new(ontology.clone())?);
+        let graph = RwLock::new(Graph::new(ontology.clone()));
         let projection = Arc::new(Self {
             market,
             live,
@@ -160,7 +160,7 @@ impl Projection {
         // What is committed while everything is read is after this position, and read again.
         let position = self.market.outbox_position().await?;
         let live = Live::new(Arc::new(OntologyClasses::new(ontology.clone())));
-        let mut graph = Graph::new(ontology)?;
+        let mut graph = Graph::new(ontology);
         self.each(|description| put(&live, &mut graph, &description)).await?;
         live.followed(position);
         Ok((live, graph))
@@ -334,11 +334,8 @@ impl Projection {
         let position = self.follow(u64::MAX).await?;
         let ontology = self.graph().ontology().clone();
         let (live, graph) = self.built(ontology).await?;
-        let of = |live: &Live, graph: &Graph| {
-            let graph = graph.digest().map_err(GraphRefused::from)?;
-            Ok::<_, ProjectionError>(Digests { index: live.digest(), graph })
-        };
-        Ok(Verified { held: of(&self.live, &self.graph())?, stored: of(&live, &graph)?, position })
+        let of = |live: &Live, graph: &Graph| Digests { index: live.digest(), graph: graph.digest() };
+        Ok(Verified { held: of(&self.live, &self.graph()), stored: of(&live, &graph), position })
     }
 }
 
