@@ -1,4 +1,4 @@
-//! An index of made-up things, their graph and their documents.
+//! An index of made-up things, with their graph and their documents.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,19 +9,12 @@ use i3_semantic::discovery::{Live, Query, Size};
 use i3_semantic::facets::OntologyClasses;
 use i3_semantic::graph::Graph;
 use i3_semantic::ontology::Ontology;
+use i3_semantic::oxigraph::model::NamedNode;
 use serde_json::value::RawValue;
 
 use super::clock::{Times, timed};
-use crate::memory::resident;
 use crate::shop::ShopError;
 use crate::things::{document, thing};
-
-/// Bytes that came to be in memory.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Memory {
-    pub(super) facets: u64,
-    pub(super) graph: u64,
-}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -29,58 +22,39 @@ pub(super) struct Held {
     live: Live,
     graph: Graph,
     documents: HashMap<Arc<str>, Box<RawValue>>,
-    memory: Memory,
-    /// The processor time of all objects into the index, and into the graph.
-    filled: [Duration; 2],
+    /// The processor time of all objects into both.
+    filled: Duration,
     /// Of one of the last tenth of the objects into both.
     inserted: Times,
 }
 
-fn in_memory() -> u64 {
-    resident(std::process::id()).unwrap_or(0)
+/// As the projection does.
+fn put(live: &Live, graph: &mut Graph, thing: &Description) -> Result<(), ShopError> {
+    let iri = thing.iri();
+    graph.apply(&iri, &thing.facts())?;
+    live.insert_as(thing, graph.types(&iri).map(NamedNode::as_str));
+    Ok(())
 }
 
 impl Held {
     pub(super) fn fill(ontology: &Ontology, objects: u64) -> Result<Self, ShopError> {
         let last = objects - objects / 10;
-        let mut inserted = vec![Duration::ZERO; usize::try_from(objects - last)?];
-        let mut insert = |number: u64, time: Duration| {
-            let at = number.checked_sub(last).and_then(|at| usize::try_from(at).ok());
-            if let Some(sum) = at.and_then(|at| inserted.get_mut(at)) {
-                *sum = sum.saturating_add(time);
-            }
-        };
-        let [mut index, mut graph_time] = [Duration::ZERO; 2];
-        let before = in_memory();
+        let mut inserted = Vec::new();
+        let mut filled = Duration::ZERO;
         let live = Live::new(Arc::new(OntologyClasses::new(ontology.clone())));
-        for number in 0..objects {
-            let thing = thing(number);
-            let (done, time) = timed(|| live.insert(&thing));
-            done?;
-            index = index.saturating_add(time);
-            insert(number, time);
-        }
-        let facets = in_memory().saturating_sub(before);
-        let before = in_memory();
         let mut graph = Graph::new(ontology.clone());
         for number in 0..objects {
             let thing = thing(number);
-            let (done, time) = timed(|| graph.apply(&thing.iri(), &thing.facts()));
+            let (done, time) = timed(|| put(&live, &mut graph, &thing));
             done?;
-            graph_time = graph_time.saturating_add(time);
-            insert(number, time);
+            filled = filled.saturating_add(time);
+            if number >= last {
+                inserted.push(time);
+            }
         }
-        let memory = Memory { facets, graph: in_memory().saturating_sub(before) };
         let stored = |thing: Description| Ok((thing.id.clone(), RawValue::from_string(document(&thing))?));
         let documents = (0..objects).map(thing).map(stored).collect::<Result<_, serde_json::Error>>()?;
-        Ok(Self {
-            live,
-            graph,
-            documents,
-            memory,
-            filled: [index, graph_time],
-            inserted: Times::new(inserted),
-        })
+        Ok(Self { live, graph, documents, filled, inserted: Times::new(inserted) })
     }
 
     pub(super) fn live(&self) -> &Live {
@@ -95,12 +69,8 @@ impl Held {
         self.graph.len()
     }
 
-    pub(super) fn memory(&self) -> Memory {
-        self.memory
-    }
-
-    /// The processor time of all objects into the index, and into the graph.
-    pub(super) fn filled(&self) -> [Duration; 2] {
+    /// The processor time of all objects into both.
+    pub(super) fn filled(&self) -> Duration {
         self.filled
     }
 
@@ -136,10 +106,7 @@ impl Held {
         for number in 0..objects {
             let mut thing = thing(number);
             thing.title.push_str(" renamed");
-            let (done, time) = timed(|| {
-                self.graph.apply(&thing.iri(), &thing.facts())?;
-                Ok::<_, ShopError>(self.live.insert(&thing)?)
-            });
+            let (done, time) = timed(|| put(&self.live, &mut self.graph, &thing));
             done?;
             times.push(time);
         }

@@ -7,6 +7,7 @@ mod peer;
 mod questions;
 mod report;
 mod stored;
+mod weight;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -22,8 +23,9 @@ use crate::shop::ShopError;
 use crate::things::ontology;
 use clock::{Asked, Noise, asked};
 use held::Held;
-use questions::{Texts, Typed, typed_questions};
+use questions::{Texts, Typed, typed_questions, wide_questions};
 use report::Report;
+use weight::{Part, weigh};
 
 /// Measures discovery.
 #[derive(Debug, Clone, Parser)]
@@ -41,6 +43,9 @@ struct Settings {
     /// Also writes the facts as N-Triples and the questions as SPARQL into this folder, for other engines.
     #[arg(long, value_name = "FOLDER")]
     export: Option<PathBuf>,
+    /// For the bench's own child processes.
+    #[arg(long, hide = true)]
+    weigh: Option<weight::Part>,
     /// Cargo says it.
     #[arg(long, hide = true)]
     bench: bool,
@@ -67,19 +72,26 @@ struct Answered {
 
 fn run(settings: &Settings) -> Result<(), ShopError> {
     let ontology = ontology().ok_or("the ontology of the bench is refused")?;
+    if let Some(part) = settings.weigh {
+        return weight::child(part, &ontology, settings.objects);
+    }
     let rounds = usize::from(settings.rounds);
     let objects = settings.objects;
     let mut noise = Noise::default();
     let report = Report::begin(objects, rounds);
     noise.sample();
 
+    let memory = Memory { facets: weigh(Part::Facets, objects)?, graph: weigh(Part::Graph, objects)? };
     let small = Held::fill(&ontology, 1_000)?;
-    let of_few = answered(&small, &typed_questions(small.live(), 1_000), rounds);
+    let of_few = typed_questions(small.live(), 1_000);
+    let wide = wide_questions(small.live(), &of_few);
+    let wide_of_few = asked(&wide, rounds, |query| small.page(query));
+    let of_few = asked(&of_few, rounds, |asked| small.page(&asked.query));
     drop(small);
 
     let mut held = Held::fill(&ontology, objects)?;
     noise.sample();
-    report.kept(&held);
+    report.kept(&held, memory);
     let typed = typed_questions(held.live(), objects);
     let ours = answered(&held, &typed, rounds);
     noise.sample();
@@ -100,16 +112,18 @@ fn run(settings: &Settings) -> Result<(), ShopError> {
     report.row("text: one frequent word, with documents", &frequent);
     let counted: Vec<Query> = typed.iter().filter_map(counting).collect();
     report.row("class alone, with counts of protocols and methods", &asked(&counted, rounds, page));
-    report.row(&format!("typed, with documents, among 1,000 of {objects}"), &of_few.pages);
+    report.row("typed, with documents, among 1,000 objects: fewer are found", &of_few);
+    let wide = asked(&wide, rounds, page);
+    report.row("full pages (class + protocol), with documents", &wide);
+    report.row("full pages, among 1,000 objects", &wide_of_few);
     noise.sample();
 
     let again = held.insert_again(2_000.min(objects))?;
     let sparql = settings.export.as_deref().map(|folder| export(folder, &ontology, objects, &typed));
     sparql.transpose()?;
     let total: Vec<u64> = typed.iter().map(|asked| held.total(&asked.query)).collect();
-    let memory = held.memory();
     let inserted = held.inserted().clone();
-    let filled = held.filled().iter().map(Duration::as_secs_f64).sum();
+    let filled = held.filled().as_secs_f64();
     drop(held);
 
     let store = peer::filled(&ontology, objects)?;
@@ -141,7 +155,7 @@ fn run(settings: &Settings) -> Result<(), ShopError> {
         texts: [&rare, &two],
         theirs: &theirs,
         theirs_sorted: &best,
-        of_few: &of_few.pages,
+        wide: [&wide_of_few, &wide],
         memory,
         inserted: inserted.mean(),
         filled,
@@ -183,6 +197,13 @@ fn export(folder: &Path, ontology: &Ontology, objects: u64, typed: &[Typed]) -> 
         std::fs::write(folder.join(format!("{name}.rq")), queries.join("\n"))?;
     }
     Ok(())
+}
+
+/// Bytes that came to be in memory.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    facets: u64,
+    graph: u64,
 }
 
 /// So many objects were read from a store, described and put in, in so much processor time.

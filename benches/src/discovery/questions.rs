@@ -68,6 +68,15 @@ impl Typed {
     }
 }
 
+/// Of typed questions the class and the protocol alone, where that fills a page among a thousand things already.
+pub(super) fn wide_questions(live: &Live, typed: &[Typed]) -> Vec<Query> {
+    let wide = typed.iter().map(|asked| Query {
+        clauses: asked.query.clauses.iter().take(2).cloned().collect(),
+        ..Query::default()
+    });
+    wide.filter(|query| live.find(query).is_ok_and(|answer| answer.next.is_some())).collect()
+}
+
 /// Typed questions over so many things.
 pub(super) fn typed_questions(live: &Live, objects: u64) -> Vec<Typed> {
     let mut numbers = Numbers::new(7);

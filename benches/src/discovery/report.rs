@@ -1,8 +1,8 @@
 //! What is printed.
 
-use super::Rebuilt;
 use super::clock::{Asked, Noise, Times, milliseconds};
-use super::held::{Held, Memory};
+use super::held::Held;
+use super::{Memory, Rebuilt};
 use crate::stores::{describe, load};
 
 /// Prints as the run goes on.
@@ -18,7 +18,8 @@ pub(super) struct Figures<'a> {
     pub(super) texts: [&'a Asked; 2],
     pub(super) theirs: &'a Asked,
     pub(super) theirs_sorted: &'a Asked,
-    pub(super) of_few: &'a Asked,
+    /// Full pages among a thousand, and among all.
+    pub(super) wide: [&'a Asked; 2],
     pub(super) memory: Memory,
     pub(super) inserted: f64,
     pub(super) filled: f64,
@@ -46,9 +47,8 @@ impl Report {
         Self { objects }
     }
 
-    pub(super) fn kept(&self, held: &Held) {
+    pub(super) fn kept(&self, held: &Held, memory: Memory) {
         let (size, triples) = (held.size(), held.triples());
-        let memory = held.memory();
         println!("- {} terms, {} words; {triples} triples with what follows", size.terms, size.words);
         println!(
             "- in memory: facet side {:.0} MB, graph {:.0} MB ({:.0} bytes a triple)",
@@ -117,8 +117,12 @@ impl Report {
         most("facet side for 100,000, MB", 50.0, megabytes(figures.memory.facets) * scale);
         let whole = megabytes(figures.memory.facets.saturating_add(figures.memory.graph));
         most("whole index for 100,000, MB", 1_000.0, whole * scale);
-        let growth = share(figures.page, 50) / share(figures.of_few, 50).max(1e-6);
-        most(&format!("p50 of a page from 1,000 to {} objects, times", self.objects), 3.0, growth);
+        let [few, all] = figures.wide.map(|asked| share(asked, 50));
+        most(
+            &format!("p50 of a full page from 1,000 to {} objects, times", self.objects),
+            3.0,
+            all / few.max(1e-6),
+        );
     }
 
     pub(super) fn end(&self, noise: &Noise) {

@@ -69,6 +69,13 @@ impl Live {
         Ok(())
     }
 
+    /// Puts a thing in of which is known to which classes it belongs: all of them, by IRI, as
+    /// [`Graph::types`](crate::graph::Graph::types) has them under the ontology of this index.
+    pub fn insert_as<'a>(&self, description: &Description, types: impl IntoIterator<Item = &'a str>) {
+        let analysed = Analysed::as_member(description, types.into_iter().map(Arc::from));
+        self.write().index.insert(analysed);
+    }
+
     /// Takes a thing out, and says whether it was there.
     pub fn remove(&self, id: &str) -> bool {
         self.write().index.remove(id)

@@ -98,6 +98,11 @@ pub(crate) fn words_of(description: &Description) -> Words {
 
 impl Analysed {
     pub(crate) fn of(description: &Description, classes: &dyn Classes) -> Result<Self, Impossible> {
+        Ok(Self::as_member(description, classes.types(description)?))
+    }
+
+    /// Of a thing whose classes are known.
+    pub(crate) fn as_member(description: &Description, types: impl IntoIterator<Item = Arc<str>>) -> Self {
         let mut terms: BTreeSet<(Dimension, Arc<str>)> = BTreeSet::new();
         for facet in Facet::ALL {
             for said in description.said(facet) {
@@ -110,7 +115,6 @@ impl Analysed {
                 }
             }
         }
-        let types = classes.types(description)?;
         terms.extend(types.into_iter().map(|class| (Dimension::Facet(Facet::Kind), class)));
         for attribute in description.attributes() {
             terms.insert((Dimension::Facet(Facet::Attribute), attribute.name.clone()));
@@ -121,7 +125,7 @@ impl Analysed {
         }
         terms.insert((Dimension::Facet(Facet::Listing), description.listing.as_str().into()));
 
-        Ok(Self {
+        Self {
             id: description.id.clone(),
             terms,
             kinds: description.said(Facet::Kind).cloned().collect(),
@@ -138,7 +142,7 @@ impl Analysed {
                     .collect(),
             },
             title: normal(&description.title).into(),
-        })
+        }
     }
 
     /// A digest of all of it.

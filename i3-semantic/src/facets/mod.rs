@@ -10,6 +10,7 @@ mod columns;
 mod count;
 mod geo;
 mod ontology;
+mod orders;
 mod rank;
 mod search;
 mod terms;
@@ -28,6 +29,7 @@ pub use ontology::OntologyClasses;
 
 use crate::text::{TextIndex, Weighted};
 use columns::Columns;
+use orders::Orders;
 use terms::Terms;
 
 /// What a term is a value of.
@@ -75,6 +77,7 @@ pub(crate) struct FacetIndex {
     terms: Terms,
     text: TextIndex,
     columns: Columns,
+    orders: Orders,
 }
 
 fn place(slot: u32) -> usize {
@@ -113,6 +116,7 @@ impl FacetIndex {
         let kind = Dimension::Facet(crate::description::Facet::Kind);
         let kinds = analysed.kinds.iter().filter_map(|class| self.terms.find(kind, class)).collect();
         let words = self.text.insert(slot, &analysed.words);
+        self.orders.insert(slot, &analysed.id, &analysed.numbers);
         self.columns.set(slot, &analysed.numbers, analysed.title);
         let thing = Some(Thing { id: analysed.id.clone(), terms, kinds, words });
         match self.things.get_mut(place(slot)) {
@@ -132,6 +136,9 @@ impl FacetIndex {
                 self.terms.remove(*term, slot);
             }
             self.text.remove(slot, &thing.words);
+            if let Some((numbers, _)) = self.columns.get(slot) {
+                self.orders.remove(slot, &thing.id, &numbers);
+            }
         }
         self.columns.clear(slot);
         self.free.push(slot);

@@ -51,11 +51,6 @@ impl<'a, K: Ord + Copy> First<'a, K> {
         }
     }
 
-    /// Whether it has as many as it keeps.
-    pub(super) fn is_full(&self) -> bool {
-        self.heap.len() >= self.limit
-    }
-
     /// Their slots, first first.
     pub(super) fn slots(self) -> Vec<u32> {
         self.heap.into_sorted_vec().into_iter().map(|entry| entry.slot).collect()

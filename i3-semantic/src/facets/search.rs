@@ -1,6 +1,7 @@
 //! A question answered from the sets.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -9,7 +10,7 @@ use super::rank::First;
 use super::{Classes, Dimension, FacetIndex, distance, measured};
 use crate::description::Facet;
 use crate::discovery::{Cursor, FacetCounts, Hit, Key, Query, Reason, Sort};
-use crate::text::query_words;
+use crate::text::{TextIndex, query_words};
 
 /// What was found.
 #[derive(Debug)]
@@ -22,6 +23,9 @@ pub(crate) struct Found {
 
 /// A set that is in the index, or was put together for a question.
 type Set<'a> = Cow<'a, RoaringBitmap>;
+
+/// The sort key, time and id of the last thing of the page before.
+pub(super) type After<'a> = Option<(i64, i64, &'a Arc<str>)>;
 
 /// The words of a question with how much they weigh; none if there is no text.
 #[derive(Debug, Default)]
@@ -46,6 +50,45 @@ fn intersection(mut sets: Vec<Set<'_>>) -> Option<Set<'_>> {
         }
     }
     Some(all)
+}
+
+/// For each word of a question one of its levels: what holds them all scores alike.
+struct Combined<'a>(BTreeMap<u32, Vec<Vec<&'a RoaringBitmap>>>);
+
+impl<'a> Combined<'a> {
+    /// From so few on it costs less to score each thing.
+    const FEW: u64 = 100;
+    const MOST: usize = 64;
+
+    /// Nothing if it costs less to score each thing.
+    fn of(text: &'a TextIndex, words: &Words, found: &RoaringBitmap) -> Option<Self> {
+        if found.len() < Self::FEW {
+            return None;
+        }
+        let mut all: Vec<(u32, Vec<&RoaringBitmap>)> = vec![(0, Vec::new())];
+        for (word, weight) in words.numbers.iter().zip(&words.weights) {
+            let levels = text.levels(*word);
+            if all.len().saturating_mul(levels.len()) > Self::MOST {
+                return None;
+            }
+            let longer = |(score, sets): &(u32, Vec<&'a RoaringBitmap>),
+                          (level, slots): &'a (u8, RoaringBitmap)| {
+                let score = score.saturating_add(weight.saturating_mul(u32::from(*level)));
+                (score, sets.iter().copied().chain([slots]).collect())
+            };
+            all = all.iter().flat_map(|some| levels.iter().map(|level| longer(some, level))).collect();
+        }
+        let mut by_score: BTreeMap<u32, Vec<Vec<&RoaringBitmap>>> = BTreeMap::new();
+        for (score, sets) in all {
+            by_score.entry(score).or_default().push(sets);
+        }
+        Some(Self(by_score))
+    }
+
+    /// The highest first.
+    fn by_score(self) -> impl Iterator<Item = (u32, Vec<Vec<&'a RoaringBitmap>>)> {
+        self.0.into_iter().rev()
+    }
 }
 
 impl FacetIndex {
@@ -119,13 +162,8 @@ impl FacetIndex {
         if let Some(near) = query.near {
             sets.push(Cow::Owned(self.columns.around(near.centre, near.metres)));
         }
-        let mut found = intersection(sets);
-        let mut words = words.to_vec();
-        words.sort_by_key(|word| self.text.frequency(*word));
-        for word in words {
-            found = Some(Cow::Owned(self.text.holding(word, found.as_deref())));
-        }
-        let found = found.unwrap_or(Cow::Borrowed(&self.live));
+        sets.extend(words.iter().map(|word| self.text.holding(*word).map(Cow::Borrowed).unwrap_or_default()));
+        let found = intersection(sets).unwrap_or(Cow::Borrowed(&self.live));
         self.filtered(query, found)
     }
 
@@ -162,13 +200,12 @@ impl FacetIndex {
     }
 
     /// The first of what was found, in the order that was asked for.
-    fn first<'a>(&'a self, query: &'a Query, words: &Words, found: &RoaringBitmap, limit: usize) -> Vec<u32> {
+    fn first(&self, query: &Query, words: &Words, found: &RoaringBitmap, limit: usize) -> Vec<u32> {
         let after = query.after.as_ref();
         let number = after.and_then(|cursor| match &cursor.key {
-            Key::Number(number) => Some((*number, cursor.created, &*cursor.id)),
+            Key::Number(number) => Some((*number, cursor.created, &cursor.id)),
             Key::Text(_) => None,
         });
-        let mut first = First::new(limit, number);
         match query.order() {
             Sort::Title => {
                 let text = after.and_then(|cursor| match &cursor.key {
@@ -180,39 +217,78 @@ impl FacetIndex {
                     let title = self.columns.title(slot);
                     first.offer(title, self.columns.created(slot), slot, || self.id(slot));
                 }
-                return first.slots();
+                first.slots()
             }
-            Sort::Relevance => self.most_relevant(words, found, &mut first),
-            Sort::Newest => self.all_by(found, &mut first, |_| 0),
-            Sort::Rating => self.all_by(found, &mut first, |slot| self.columns.rating(slot).saturating_neg()),
+            Sort::Relevance => self.most_relevant(words, found, number, limit),
+            Sort::Newest => self.newest(found, number, limit),
+            Sort::Rating => self.orders.best_rated(found, number, limit).unwrap_or_else(|| {
+                self.all_by(found, number, limit, |slot| self.columns.rating(slot).saturating_neg())
+            }),
             Sort::Price => {
                 let prices = query.sold_for().and_then(|currency| self.columns.prices(currency));
-                self.all_by(found, &mut first, |slot| price_key(prices.and_then(|prices| prices.get(&slot))));
+                let price = |slot| price_key(prices.and_then(|prices| prices.get(&slot)));
+                self.all_by(found, number, limit, price)
             }
+        }
+    }
+
+    fn newest(&self, found: &RoaringBitmap, after: After<'_>, limit: usize) -> Vec<u32> {
+        let walked = self.orders.newest(found, after, limit);
+        walked.unwrap_or_else(|| self.all_by(found, after, limit, |_| 0))
+    }
+
+    /// The first by this number, by a look at each.
+    fn all_by(
+        &self,
+        found: &RoaringBitmap,
+        after: After<'_>,
+        limit: usize,
+        key: impl Fn(u32) -> i64,
+    ) -> Vec<u32> {
+        let mut first = First::new(limit, after.map(|(key, created, id)| (key, created, &**id)));
+        // What came last is often the newest: then the rest is passed over at a glance.
+        for slot in found.iter().rev() {
+            first.offer(key(slot), self.columns.created(slot), slot, || self.id(slot));
         }
         first.slots()
     }
 
-    fn all_by<'a>(&'a self, found: &RoaringBitmap, first: &mut First<'a, i64>, key: impl Fn(u32) -> i64) {
-        for slot in found {
-            first.offer(key(slot), self.columns.created(slot), slot, || self.id(slot));
-        }
-    }
-
-    fn most_relevant<'a>(&'a self, words: &Words, found: &RoaringBitmap, first: &mut First<'a, i64>) {
-        let ([word], [weight]) = (words.numbers.as_slice(), words.weights.as_slice()) else {
-            for (slot, score) in self.text.scores(found, &words.numbers, &words.weights) {
+    fn most_relevant(
+        &self,
+        words: &Words,
+        found: &RoaringBitmap,
+        after: After<'_>,
+        limit: usize,
+    ) -> Vec<u32> {
+        let combined = Combined::of(&self.text, words, found);
+        let Some(combined) = combined else {
+            let scores = self.text.scores(found, &words.numbers, &words.weights);
+            let mut first = First::new(limit, after.map(|(key, created, id)| (key, created, &**id)));
+            for (slot, score) in scores {
                 first.offer(relevance(score), self.columns.created(slot), slot, || self.id(slot));
             }
-            return;
+            return first.slots();
         };
-        for (level, slots) in self.text.by_level(*word, found) {
-            self.all_by(&slots, first, |_| relevance(weight.saturating_mul(u32::from(level))));
-            // What is on a lower level comes after all of a higher one.
-            if first.is_full() {
+        let mut slots = Vec::with_capacity(limit);
+        for (score, parts) in combined.by_score() {
+            let key = relevance(score);
+            let after = match after {
+                Some((last, ..)) if key < last => continue,
+                Some((last, created, id)) if key == last => Some((0, created, id)),
+                _ => None,
+            };
+            let mut alike = RoaringBitmap::new();
+            for part in parts {
+                let sets = part.iter().map(|set| Cow::Borrowed(*set)).chain([Cow::Borrowed(found)]);
+                alike |= &*intersection(sets.collect()).unwrap_or_default();
+            }
+            // What scores less comes after all of these.
+            slots.extend(self.newest(&alike, after, limit.saturating_sub(slots.len())));
+            if slots.len() >= limit {
                 break;
             }
         }
+        slots
     }
 
     /// How much the words of the question say of a thing.

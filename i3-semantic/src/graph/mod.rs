@@ -31,7 +31,7 @@ pub use snapshot::{Revision, Snapshot};
 use crate::inference::{Contradiction, FactRefused, Inferred, implied_by_chain, infer};
 use crate::ontology::{Axiom, Ontology};
 use crate::vocabulary;
-use chains::{Chains, Reached};
+use chains::{Chains, Edge, Reached};
 use oxigraph::model::vocab::rdf;
 use oxigraph::model::{GraphName, NamedNode, NamedOrBlankNode, Quad, Triple};
 use sha2::{Digest as _, Sha256};
@@ -40,7 +40,7 @@ use snapshot::Log;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
-use terms::{Fact, Iri, Terms};
+use terms::{Fact, Iri, Terms, Value};
 
 /// Why facts are not taken into the graph. Nothing changed.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,7 @@ pub struct Graph {
     /// The graphs of the objects.
     objects: HashMap<Iri, Arc<[Fact]>>,
     shared: Shared,
-    chains: Chains,
+    chains: Chains<Iri>,
     /// Triples that queries see, without the ontology's.
     living: usize,
     /// Triples that were taken out since terms without a triple were last forgotten.
@@ -172,6 +172,17 @@ impl Graph {
         self.held(object).into_iter().flat_map(|facts| facts.iter().map(Fact::triple))
     }
 
+    /// The classes that the object belongs to, said and inferred.
+    pub fn types(&self, object: &NamedNode) -> impl Iterator<Item = &NamedNode> {
+        let (name, is_a) = (self.terms.find(object), self.terms.find(&rdf::TYPE.into_owned()));
+        let facts = name.and_then(|name| self.objects.get(name)).into_iter().flat_map(|facts| facts.iter());
+        let types = facts.filter(move |fact| Some(&fact.subject) == name && Some(&fact.predicate) == is_a);
+        types.filter_map(|fact| match &fact.object {
+            Value::Iri(class) => Some(class.get()),
+            Value::Literal(_) => None,
+        })
+    }
+
     /// Makes `facts` all that is said of `object`, in place of what was said before. All facts must be about the object
     /// or its parts. Without facts the object is taken out.
     ///
@@ -216,9 +227,10 @@ impl Graph {
     ) -> Result<Arc<Change>, GraphRefused> {
         let before: Vec<Triple> = self.own(object).collect();
         let old = infer(self.ontology.closure(), &before)?;
+        let (edges, edges_before) = (self.edges(&new), self.edges(&old));
         let reached = self
             .chains
-            .change(&old.edges, &new.edges, limit)
+            .change(&edges_before, &edges, limit)
             .map_err(|_| GraphRefused::ChainTooLong(object.clone()))?;
         let name = self.terms.iri(object.clone());
         let (own, others) = self.facts(object, new);
@@ -227,10 +239,10 @@ impl Graph {
         let mut touched = Touched::default();
         self.move_home(&name, own, &mut change, &mut touched);
         for fact in others_before.difference(&others) {
-            self.shared.less(fact.clone(), &mut touched);
+            self.shared.less(fact, &mut touched);
         }
         for fact in others.difference(&others_before) {
-            self.more(fact.clone(), &mut touched);
+            self.more(fact, &mut touched);
         }
         self.move_chains(&reached, &mut touched);
         for (fact, came) in touched.changed(&self.shared) {
@@ -246,6 +258,12 @@ impl Graph {
         let change = Arc::new(change);
         self.log.put(change.clone());
         Ok(change)
+    }
+
+    fn edges(&mut self, inferred: &Inferred) -> HashSet<Edge<Iri>> {
+        let edges = inferred.edges.iter();
+        let mut once = |iri: &NamedNode| self.terms.iri(iri.clone());
+        edges.map(|(property, from, to)| (once(property), once(from), once(to))).collect()
     }
 
     /// The facts of an object's own graph, and those about others.
@@ -271,15 +289,16 @@ impl Graph {
         }
     }
 
-    fn move_chains(&mut self, reached: &Reached, touched: &mut Touched) {
+    fn move_chains(&mut self, reached: &Reached<Iri>, touched: &mut Touched) {
         for (pairs, more) in [(&reached.lost, false), (&reached.won, true)] {
             for (property, from, to) in pairs {
-                for fact in implied_by_chain(self.ontology.closure(), property, from, to) {
+                let closure = self.ontology.closure();
+                for fact in implied_by_chain(closure, property.get(), from.get(), to.get()) {
                     let Some(fact) = self.terms.fact(fact) else { continue };
                     if more {
-                        self.more(fact, touched);
+                        self.more(&fact, touched);
                     } else {
-                        self.shared.less(fact, touched);
+                        self.shared.less(&fact, touched);
                     }
                 }
             }
@@ -287,7 +306,7 @@ impl Graph {
     }
 
     /// That somebody says a fact about somebody else, or that a chain does.
-    fn more(&mut self, fact: Fact, touched: &mut Touched) {
+    fn more(&mut self, fact: &Fact, touched: &mut Touched) {
         let (terms, objects) = (&self.terms, &self.objects);
         self.shared.more(fact, touched, |fact| {
             let subject = fact.subject.get();
@@ -324,7 +343,7 @@ impl Graph {
         let mut touched = Touched::default();
         for (individual, class) in types {
             if let Some(fact) = self.terms.fact(Triple::new(individual, rdf::TYPE, class)) {
-                self.more(fact, &mut touched);
+                self.more(&fact, &mut touched);
             }
         }
         self.living = touched.changed(&self.shared).count();

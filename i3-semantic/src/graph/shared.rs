@@ -31,20 +31,20 @@ impl Shared {
     }
 
     /// That somebody says a fact. Whether who it is about says it too is asked only if it is not known.
-    pub(super) fn more(&mut self, fact: Fact, touched: &mut Touched, at_home: impl FnOnce(&Fact) -> bool) {
-        touched.before(&fact, self);
+    pub(super) fn more(&mut self, fact: &Fact, touched: &mut Touched, at_home: impl FnOnce(&Fact) -> bool) {
+        touched.before(fact, self);
         let values = self.0.entry(fact.subject.clone()).or_default();
         match values.entry((fact.predicate.clone(), fact.object.clone())) {
             Entry::Occupied(mut known) => known.get_mut().count = known.get().count.saturating_add(1),
-            Entry::Vacant(new) => drop(new.insert(Count { count: 1, at_home: at_home(&fact) })),
+            Entry::Vacant(new) => drop(new.insert(Count { count: 1, at_home: at_home(fact) })),
         }
     }
 
     /// That somebody says a fact no more.
-    pub(super) fn less(&mut self, fact: Fact, touched: &mut Touched) {
-        touched.before(&fact, self);
+    pub(super) fn less(&mut self, fact: &Fact, touched: &mut Touched) {
+        touched.before(fact, self);
         let Some(values) = self.0.get_mut(&fact.subject) else { return };
-        if let Entry::Occupied(mut known) = values.entry((fact.predicate, fact.object)) {
+        if let Entry::Occupied(mut known) = values.entry((fact.predicate.clone(), fact.object.clone())) {
             known.get_mut().count = known.get().count.saturating_sub(1);
             if known.get().count == 0 {
                 known.remove();

@@ -22,6 +22,7 @@ use i3_core::market::{MarketError, Marketplace, PageRequest, Paged};
 use i3_core::outbox::{Event, EventListener};
 use i3_core::product::Product;
 use i3_core::store::limits;
+use oxigraph::model::NamedNode;
 use tokio::sync::Mutex;
 
 pub use describe::{Beside, of_object, of_product, quality_of};
@@ -86,8 +87,11 @@ pub enum ProjectionError {
 /// Puts a thing into both or, if it is impossible under the ontology, takes it out of both.
 fn put(live: &Live, graph: &mut Graph, description: &Description) {
     let thing = description.iri();
-    if graph.apply(&thing, &description.facts()).is_err() || live.insert(description).is_err() {
-        // In memory it does not fail.
+    if graph.apply(&thing, &description.facts()).is_ok() {
+        // Both have the same ontology, so what was inferred for the one holds for the other.
+        live.insert_as(description, graph.types(&thing).map(NamedNode::as_str));
+    } else {
+        // What an object said can always be taken out.
         let _ = graph.remove(&thing);
         live.remove(&description.id);
     }
@@ -287,7 +291,7 @@ impl Projection {
     fn take_out(&self, id: &str) {
         self.live.remove(id);
         let mut graph = self.graph.write().unwrap_or_else(PoisonError::into_inner);
-        // In memory it does not fail.
+        // What an object said can always be taken out.
         let _ = graph.remove(&thing_iri(id));
     }
 

@@ -22,7 +22,9 @@ pub(crate) struct Weighted {
 #[derive(Debug, Default)]
 struct Posting {
     word: Arc<str>,
-    /// Who holds it, by level, highest first. Nobody is in two levels of a word.
+    /// Who holds it.
+    all: RoaringBitmap,
+    /// The same by level, highest first. Nobody is in two levels of a word.
     levels: Vec<(u8, RoaringBitmap)>,
 }
 
@@ -58,6 +60,7 @@ impl TextIndex {
         for (text, level) in words {
             let (level, word) = (*level, self.word(text));
             let Some(posting) = self.postings.get_mut(place(word)) else { continue };
+            posting.all.insert(slot);
             match posting.levels.binary_search_by(|(known, _)| level.cmp(known)) {
                 Ok(at) => {
                     if let Some((_, slots)) = posting.levels.get_mut(at) {
@@ -75,7 +78,7 @@ impl TextIndex {
         if let Some(word) = self.known.get(text) {
             return *word;
         }
-        let posting = Posting { word: text.clone(), levels: Vec::with_capacity(1) };
+        let posting = Posting { word: text.clone(), levels: Vec::with_capacity(1), ..Posting::default() };
         let word = match self.free.pop() {
             Some(word) => word,
             None => u32::try_from(self.postings.len()).unwrap_or(u32::MAX),
@@ -91,6 +94,7 @@ impl TextIndex {
     pub(crate) fn remove(&mut self, slot: u32, words: &[Weighted]) {
         for held in words {
             let Some(posting) = self.postings.get_mut(place(held.word)) else { continue };
+            posting.all.remove(slot);
             if let Some((_, slots)) = posting.levels.iter_mut().find(|(level, _)| *level == held.level) {
                 slots.remove(slot);
             }
@@ -120,7 +124,7 @@ impl TextIndex {
 
     /// How many hold a word.
     pub(crate) fn frequency(&self, word: u32) -> u64 {
-        self.posting(word).map_or(0, |posting| posting.levels.iter().map(|(_, slots)| slots.len()).sum())
+        self.posting(word).map_or(0, |posting| posting.all.len())
     }
 
     /// How much words weigh among so many things.
@@ -130,36 +134,24 @@ impl TextIndex {
         words.iter().map(|word| all.saturating_sub(log2(2 * self.frequency(*word) + 1)).max(1)).collect()
     }
 
-    /// Those of the slots that hold a word; of all, if no slots are given.
-    pub(crate) fn holding(&self, word: u32, among: Option<&RoaringBitmap>) -> RoaringBitmap {
-        let mut holding = RoaringBitmap::new();
-        for (_, slots) in self.posting(word).into_iter().flat_map(|posting| &posting.levels) {
-            match among {
-                Some(among) => holding |= slots & among,
-                None => holding |= slots,
-            }
-        }
-        holding
+    /// What holds a word.
+    pub(crate) fn holding(&self, word: u32) -> Option<&RoaringBitmap> {
+        self.posting(word).map(|posting| &posting.all)
     }
 
-    /// Those of the slots that hold a word, by level from the highest on.
-    pub(crate) fn by_level(
-        &self,
-        word: u32,
-        among: &RoaringBitmap,
-    ) -> impl Iterator<Item = (u8, RoaringBitmap)> {
-        let levels = self.posting(word).into_iter().flat_map(|posting| &posting.levels);
-        levels.map(move |(level, slots)| (*level, slots & among))
+    /// What holds a word, by level from the highest on.
+    pub(crate) fn levels(&self, word: u32) -> &[(u8, RoaringBitmap)] {
+        self.posting(word).map_or(&[], |posting| &posting.levels)
     }
 
     /// The scores of slots, in their order: of each word its weight times its level, in all.
     pub(crate) fn scores(&self, slots: &RoaringBitmap, words: &[u32], weights: &[u32]) -> Vec<(u32, u32)> {
         let mut scores: Vec<(u32, u32)> = slots.iter().map(|slot| (slot, 0)).collect();
         for (word, weight) in words.iter().zip(weights) {
-            for (level, holding) in self.by_level(*word, slots) {
-                let more = weight.saturating_mul(u32::from(level));
+            for (level, holding) in self.levels(*word) {
+                let more = weight.saturating_mul(u32::from(*level));
                 let mut rest = scores.iter_mut();
-                for slot in holding {
+                for slot in holding & slots {
                     if let Some((_, score)) = rest.find(|(at, _)| *at == slot) {
                         *score = score.saturating_add(more);
                     }
@@ -222,7 +214,7 @@ mod tests {
         let two = index.insert(2, &words("red fan", ""));
         index.remove(1, &one);
         assert_eq!(index.find("blue"), None);
-        assert_eq!(index.holding(index.find("fan").unwrap(), None), RoaringBitmap::from([2]));
+        assert_eq!(index.holding(index.find("fan").unwrap()), Some(&RoaringBitmap::from([2])));
         index.remove(2, &two);
         assert_eq!((index.len(), index.all().len()), (0, 0));
         let held = index.insert(3, &words("green lamp", ""));
