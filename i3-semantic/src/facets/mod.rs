@@ -187,4 +187,6 @@ pub(crate) fn digest_of(mut things: Vec<(Arc<str>, [u8; 32])>) -> [u8; 32] {
 #[cfg(test)]
 mod against_sparql;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod tests;
