@@ -51,7 +51,7 @@ pub(super) fn kept(held: &Held, memory: Memory) {
 }
 
 pub(super) fn questions(objects: u64) {
-    println!("\nMilliseconds of processor time among {} objects:\n", objects);
+    println!("\nMilliseconds of processor time among {objects} objects:\n");
     println!("| question | p50 | p90 | p99 | p99 of single answers |");
     println!("| --- | ---: | ---: | ---: | ---: |");
 }
@@ -109,7 +109,7 @@ pub(super) fn bars(objects: u64, figures: &Figures<'_>) {
     let whole = megabytes(figures.memory.facets.saturating_add(figures.memory.graph));
     most("whole index for 100,000, MB", 1_000.0, whole * scale);
     let [few, all] = figures.wide.map(|asked| share(asked, 50));
-    most(&format!("p50 of a full page from 1,000 to {} objects, times", objects), 3.0, all / few.max(1e-6));
+    most(&format!("p50 of a full page from 1,000 to {objects} objects, times"), 3.0, all / few.max(1e-6));
 }
 
 pub(super) fn end(noise: &Noise) {
