@@ -239,6 +239,18 @@ async fn an_index_that_begins_later_is_the_one_that_followed_from_the_start() {
 }
 
 #[tokio::test]
+async fn a_projection_that_nobody_holds_any_more_is_gone_with_its_marketplace() {
+    let shop = Shop::new().await;
+    let projection = shop.follow().await;
+    let (store, gone) = (Arc::downgrade(&shop.store), Arc::downgrade(&projection));
+    drop(projection);
+    assert!(gone.upgrade().is_none());
+    shop.publish("Lamp").await;
+    drop(shop);
+    assert!(store.upgrade().is_none());
+}
+
+#[tokio::test]
 async fn what_another_process_commits_is_found_by_who_names_its_position() {
     let shop = Shop::new().await;
     let here = shop.follow().await;

@@ -12,7 +12,7 @@
 mod describe;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use async_trait::async_trait;
 use i3_core::access::Actor;
@@ -132,7 +132,8 @@ fn whole_page() -> PageRequest {
 }
 
 impl Projection {
-    /// Reads everything public into an index and a graph and follows the marketplace from then on.
+    /// Reads everything public into an index and a graph and follows the marketplace from then on, for as long as
+    /// somebody holds it.
     pub async fn open(market: Marketplace, ontology: Ontology) -> Result<Arc<Self>, ProjectionError> {
         let live = Live::new(Arc::new(OntologyClasses::new(ontology.clone())));
         let graph = RwLock::new(Graph::new(ontology.clone()));
@@ -143,7 +144,7 @@ impl Projection {
             links: std::sync::Mutex::default(),
             following: Mutex::new(()),
         });
-        projection.market.listen_to_events(projection.clone());
+        projection.market.listen_to_events(Arc::new(Follower(Arc::downgrade(&projection))));
         projection.adopt(ontology).await?;
         Ok(projection)
     }
@@ -343,14 +344,20 @@ impl Projection {
     }
 }
 
+/// What the marketplace tells. It does not keep the projection, which keeps the marketplace.
+#[derive(Debug)]
+struct Follower(Weak<Projection>);
+
 #[async_trait]
-impl EventListener for Projection {
+impl EventListener for Follower {
     async fn happened(&self, last: u64, events: &[Event]) {
-        if events.iter().any(|event| Touched::by(event).is_some()) {
-            let _alone = self.following.lock().await;
+        if events.iter().any(|event| Touched::by(event).is_some())
+            && let Some(projection) = self.0.upgrade()
+        {
+            let _alone = projection.following.lock().await;
             // The command is committed and cannot be told. The index goes on from the same place with the next event or
             // question, and documents are read from the store, which has nothing that was withdrawn.
-            let _ = self.follow(last).await;
+            let _ = projection.follow(last).await;
         }
     }
 }
