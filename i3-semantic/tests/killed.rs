@@ -1,6 +1,6 @@
 //! A process that is killed at any point, also between the store and the index, leaves nothing that the next one does not
 //! put right: what it finds is what the store says.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
