@@ -40,7 +40,7 @@ use snapshot::Log;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
-use terms::{Fact, Iri, Terms, Value};
+use terms::{Fact, Iri, Places, Terms, Value};
 
 /// Why facts are not taken into the graph. Nothing changed.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,8 @@ pub struct Change {
     pub added: Vec<Quad>,
 }
 
+type Facts = HashSet<Fact, Places>;
+
 /// The graph. See the [module](self).
 pub struct Graph {
     ontology: Ontology,
@@ -78,7 +80,7 @@ pub struct Graph {
     defined: HashSet<NamedNode>,
     terms: Terms,
     /// The graphs of the objects.
-    objects: HashMap<Iri, Arc<[Fact]>>,
+    objects: HashMap<Iri, Arc<[Fact]>, Places>,
     shared: Shared,
     chains: Chains<Iri>,
     /// Triples that queries see, without the ontology's.
@@ -110,7 +112,7 @@ impl Graph {
             stated: Arc::default(),
             defined: HashSet::new(),
             terms: Terms::default(),
-            objects: HashMap::new(),
+            objects: HashMap::default(),
             shared: Shared::default(),
             chains: Chains::default(),
             living: 0,
@@ -267,19 +269,19 @@ impl Graph {
     }
 
     /// The facts of an object's own graph, and those about others.
-    fn facts(&mut self, object: &NamedNode, inferred: Inferred) -> (HashSet<Fact>, HashSet<Fact>) {
+    fn facts(&mut self, object: &NamedNode, inferred: Inferred) -> (Facts, Facts) {
         let facts = inferred.facts.into_iter().filter_map(|fact| self.terms.fact(fact));
         facts.partition(|fact| owner(fact.subject.get()) == object.as_str())
     }
 
     /// Makes these the facts of an object's own graph.
-    fn move_home(&mut self, name: &Iri, own: HashSet<Fact>, change: &mut Change, touched: &mut Touched) {
+    fn move_home(&mut self, name: &Iri, own: Facts, change: &mut Change, touched: &mut Touched) {
         let had = self.objects.remove(name).unwrap_or_default();
         for fact in had.iter().filter(|fact| !own.contains(fact)) {
             change.removed.push(fact.quad(name.get().clone()));
             self.shared.settle(fact, false, touched);
         }
-        let had: HashSet<&Fact> = had.iter().collect();
+        let had: HashSet<&Fact, Places> = had.iter().collect();
         for fact in own.iter().filter(|fact| !had.contains(fact)) {
             change.added.push(fact.quad(name.get().clone()));
             self.shared.settle(fact, true, touched);

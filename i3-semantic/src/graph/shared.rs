@@ -1,6 +1,6 @@
 //! What follows from objects about others, and over chains: counted by how many say so.
 
-use super::terms::{Fact, Iri, Value};
+use super::terms::{Fact, Iri, Places, Value};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -14,11 +14,11 @@ struct Count {
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct Shared(HashMap<Iri, HashMap<(Iri, Value), Count>>);
+pub(super) struct Shared(HashMap<Iri, HashMap<(Iri, Value), Count, Places>, Places>);
 
 /// Facts that a change touched, with whether they were in the default graph before.
 #[derive(Debug, Default)]
-pub(super) struct Touched(HashMap<Fact, bool>);
+pub(super) struct Touched(HashMap<Fact, bool, Places>);
 
 impl Shared {
     fn get(&self, fact: &Fact) -> Option<&Count> {
