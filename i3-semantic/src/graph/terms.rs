@@ -38,7 +38,7 @@ impl<T> Hash for Once<T> {
     }
 }
 
-/// Hashes what is kept once, by where that is: a few steps where SipHash takes tens. Nobody outside chooses addresses.
+/// Hashes what is kept once, by where that is: a few steps where `SipHash` takes tens. Nobody outside chooses addresses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ByPlace(u64);
 
