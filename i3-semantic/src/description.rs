@@ -13,7 +13,6 @@ use i3_core::money::{Currency, UnitPrice};
 use i3_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-#[cfg(test)]
 pub(crate) use facts::decimal_literal;
 pub use facts::{facet_fact, thing_iri};
 

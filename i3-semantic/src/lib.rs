@@ -1,5 +1,6 @@
 //! Meaning: virtual objects and data products described in an ontology, and found by what they are and do.
 
+pub mod catalogue;
 pub mod description;
 pub mod discovery;
 pub mod facets;

@@ -27,6 +27,7 @@ Errors are problem details (RFC 9457) with a stable `code`.";
 
 mod accounts;
 mod body;
+mod catalogue;
 mod challenge;
 mod clients;
 mod devices;
@@ -122,6 +123,7 @@ fn routes() -> Routes {
         .merge(orders::routes())
         .merge(virtual_objects::routes())
         .merge(discovery::routes())
+        .merge(catalogue::routes())
         .merge(sparql::routes())
         .merge(accounts::routes())
         .merge(operation::routes())

@@ -108,6 +108,11 @@ impl Api {
         if self.asked.if_match.is_some() { Err(Problem::no_version()) } else { Ok(()) }
     }
 
+    /// The same list from another place on.
+    pub(super) fn further(&self, after: &str) -> String {
+        self.asked.page("after", Some(after))
+    }
+
     /// A path of the interface as the client sees it.
     pub(super) fn place(&self, path: &str) -> String {
         self.asked.at(path)

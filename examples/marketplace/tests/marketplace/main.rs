@@ -3,6 +3,7 @@
 
 mod accounts;
 mod brokers;
+mod catalogue;
 mod configuration;
 mod crash;
 mod delivery;

@@ -130,7 +130,7 @@ impl Asked {
 
     /// The same list from another place on; from its beginning if there is none. `cursor` is the parameter that says
     /// the place.
-    fn page(&self, cursor: &str, after: Option<&str>) -> String {
+    pub(super) fn page(&self, cursor: &str, after: Option<&str>) -> String {
         let (path, query) = self.address.split_once('?').unwrap_or((&self.address, ""));
         let mut again = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != cursor) {
