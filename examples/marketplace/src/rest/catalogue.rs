@@ -54,7 +54,7 @@ async fn show(api: Api, headers: HeaderMap, InQuery(query): InQuery<PageQuery>) 
         Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
     })?;
     let refused = |error| api.refused(error);
-    let catalogue = Catalogue::new(&api.access().oauth.settings().issuer().to_string());
+    let catalogue = Catalogue::new(api.access().oauth.settings().issuer());
     let catalogue = catalogue.map_err(|error| unwritable(&error))?;
     let mut triples = catalogue.head().map_err(|error| unwritable(&error))?;
     let Paged { items, next } = api.market().catalogue(&query.request()?).await.map_err(refused)?;
