@@ -13,7 +13,7 @@ use i3_core::money::{Currency, UnitPrice};
 use i3_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use facts::decimal_literal;
+pub(crate) use facts::{decimal_literal, iri_part};
 pub use facts::{facet_fact, thing_iri};
 
 use crate::text::normal;

@@ -10,7 +10,7 @@ use crate::vocabulary as i3;
 
 /// A text as a part of an IRI: letters, digits, `-`, `.`, `_` and `~` as they are, all other bytes as `%` and two digits
 /// (RFC 3986, 2.1).
-fn part(text: &str) -> String {
+pub(crate) fn iri_part(text: &str) -> String {
     let mut part = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -25,7 +25,7 @@ fn part(text: &str) -> String {
 
 /// The IRI of something of ours. Made of what an IRI may hold only, so it is always one.
 fn iri(kind: &str, text: &str) -> NamedNode {
-    NamedNode::new(format!("urn:i3:{kind}:{}", part(text))).unwrap_or_else(|_| i3::ONTOLOGY.into_owned())
+    NamedNode::new(format!("urn:i3:{kind}:{}", iri_part(text))).unwrap_or_else(|_| i3::ONTOLOGY.into_owned())
 }
 
 /// The IRI of what has this id.
@@ -38,7 +38,7 @@ pub fn thing_iri(id: &str) -> NamedNode {
 /// Methods, attributes and units are values of parts of a thing and not of the thing itself: see [`Description::facts`].
 pub fn facet_fact(facet: Facet, value: &str) -> Option<(NamedNodeRef<'static>, Term)> {
     let place = || {
-        let parts: Vec<String> = value.split('/').map(part).collect();
+        let parts: Vec<String> = value.split('/').map(iri_part).collect();
         NamedNode::new(format!("urn:i3:place:{}", parts.join("/"))).ok()
     };
     Some(match facet {
@@ -88,7 +88,7 @@ impl Description {
             for value in values {
                 match facet {
                     Facet::Method => {
-                        let Some(method) = of(&format!("method-{}", part(value))) else { continue };
+                        let Some(method) = of(&format!("method-{}", iri_part(value))) else { continue };
                         say(&thing, i3::PERFORMS, method.clone().into());
                         say(&method, i3::NAME, Literal::from(&**value).into());
                     }
@@ -111,8 +111,9 @@ impl Description {
             say(&thing, property, class);
         }
         for Attribute { name, unit } in &self.attributes {
-            let unit_part = unit.as_deref().map_or_else(String::new, |unit| format!("-in-{}", part(unit)));
-            let Some(attribute) = of(&format!("attribute-{}{unit_part}", part(name))) else { continue };
+            let unit_part =
+                unit.as_deref().map_or_else(String::new, |unit| format!("-in-{}", iri_part(unit)));
+            let Some(attribute) = of(&format!("attribute-{}{unit_part}", iri_part(name))) else { continue };
             say(&thing, i3::HAS_ATTRIBUTE, attribute.clone().into());
             say(&attribute, i3::NAME, Literal::from(&**name).into());
             if let Some(unit) = unit {
@@ -121,7 +122,7 @@ impl Description {
         }
         for price in &self.prices {
             let currency = price.currency.to_string();
-            let Some(offer) = of(&format!("offer-{}", part(&currency))) else { continue };
+            let Some(offer) = of(&format!("offer-{}", iri_part(&currency))) else { continue };
             let nanos = i64::try_from(price.per_message.nanos()).unwrap_or(i64::MAX);
             say(&thing, i3::HAS_OFFER, offer.clone().into());
             say(&offer, i3::PRICE, decimal_literal(nanos, 9).into());

@@ -7,6 +7,7 @@
 pub mod blocks;
 pub mod directory;
 pub mod json;
+pub mod object;
 pub mod patch;
 pub mod registration;
 pub mod td;

@@ -39,6 +39,7 @@ mod inbox;
 mod invitations;
 mod node;
 pub(crate) mod oauth;
+mod object_things;
 mod operation;
 mod orders;
 mod passwords;
@@ -122,6 +123,7 @@ fn routes() -> Routes {
         .merge(products::routes())
         .merge(orders::routes())
         .merge(virtual_objects::routes())
+        .merge(object_things::routes())
         .merge(discovery::routes())
         .merge(catalogue::routes())
         .merge(sparql::routes())

@@ -14,6 +14,7 @@ mod mail;
 mod metrics;
 mod mqtt;
 mod oauth;
+mod object_things;
 mod process;
 mod protection;
 mod purchase;
