@@ -34,7 +34,7 @@ async fn read(shop: &Shop, accept: &str, format: RdfFormat, limit: usize) -> Sto
         let parser = RdfParser::from_format(format).rename_blank_nodes();
         store.load_from_slice(parser, page.text.as_bytes()).unwrap();
         let Some(next) = page.headers.get("link") else { return store };
-        path = next.to_str().unwrap().trim_start_matches('<').split('>').next().unwrap().to_owned();
+        path = String::from(next.to_str().unwrap().trim_start_matches('<').split('>').next().unwrap());
     }
 }
 
