@@ -30,7 +30,7 @@ use serde_json::json;
 use crate::support::{House, PASSWORD, password, sign_in};
 
 /// What is for clients of RDF and of the Web of Things; a method for discovery is still to be written.
-const WITHOUT_METHOD: [&str; 8] = [
+pub(crate) const WITHOUT_METHOD: [&str; 8] = [
     "describe_virtual_object",
     "discover",
     "list_virtual_object_blocks",
