@@ -2,6 +2,7 @@
 
 mod access;
 mod context;
+mod discovery;
 mod failure;
 mod given;
 mod hubs;
@@ -131,6 +132,8 @@ enum Task {
     /// Virtual objects: things that are shared, with how they are reached
     #[command(subcommand)]
     Object(objects::ObjectTask),
+    /// Finds virtual objects and data products by what they are and do
+    Discover(discovery::Discover),
     /// Accounts of the ledger
     #[command(subcommand)]
     Account(ledger::AccountTask),
@@ -167,6 +170,7 @@ impl Task {
             Self::Offer(task) => task.run(context).await,
             Self::Order(task) => task.run(context).await,
             Self::Object(task) => task.run(context).await,
+            Self::Discover(question) => question.run(context).await,
             Self::Account(task) => task.run(context).await,
             Self::Explain(task) => task.run(context).await,
             Self::Events(list) => context.list(client.list_events(), &list).await,

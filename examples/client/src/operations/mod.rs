@@ -4,6 +4,7 @@ mod accounts;
 mod challenge;
 mod clients;
 mod devices;
+mod discovery;
 mod explain;
 mod hubs;
 mod inbox;
@@ -24,6 +25,7 @@ pub use clients::{ClientDescription, ClientPatch, ClientRegistration, ClientWith
 pub use devices::{
     AddedCredential, CredentialAddition, CredentialShown, Device, DeviceRegistration, NewCredential,
 };
+pub use discovery::{Discovered, FacetCount, FoundThing, Thing, ValueCount, Why};
 pub use explain::{AccessCheck, AccessExplanation, ChargeExplanation, Finding, LeaseLine};
 pub use hubs::HubRegistration;
 pub use inbox::{InboxState, Notice};

@@ -257,6 +257,7 @@ async fn trade(house: &House, i3: &Terminal, helper: &str, buyer: &str) {
     i3.says("seller", &["product", "set-state", product, "listed"]);
     i3.says("seller", &["product", "list", hub]);
     i3.says("nobody", &["product", "catalogue"]);
+    i3.says("nobody", &["discover", "good", "air", "--with", "sort=newest"]);
 
     i3.says("admin", &["user", "top-up", buyer, "1000", "EUR"]);
     let order = &text(&i3.json("buyer", &["order", "buy", offer])["order"]["id"]);

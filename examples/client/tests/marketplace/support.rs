@@ -16,7 +16,8 @@ use i3_core::access::Actor;
 use i3_core::id::UserId;
 use i3_core::market::{RegisterUser, Registration};
 use i3_core::role::RoleName;
-use i3_marketplace::{AppState, Assembly, AssemblyConfig, StoreUrl, router};
+use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, StoreUrl, router};
+use i3_semantic::sparql::PoolOptions;
 
 pub(crate) const PASSWORD: &str = "correct horse";
 
@@ -79,7 +80,12 @@ impl House {
         };
         assembly.market().execute(Actor::System, None, &command).await.unwrap();
         let done = Done::default();
-        let app = router(AppState::from(&assembly)).layer(from_fn_with_state(done.clone(), note));
+        // No SPARQL is asked here: no worker is started.
+        let worker = "no-worker";
+        let knowledge =
+            Knowledge::open(assembly.market().clone(), worker, PoolOptions::default()).await.unwrap();
+        let state = AppState::from(&assembly).with_knowledge(knowledge);
+        let app = router(state).layer(from_fn_with_state(done.clone(), note));
         let client = client_at(serve(app).await);
         let admin = sign_in(&client, "admin").await;
         Self { assembly, done, client, admin }
