@@ -357,7 +357,7 @@ impl<'a, R> Tx<'a, R> {
         for (stream, body) in std::mem::take(&mut self.appends) {
             ops.push(Op::Append { stream, body });
         }
-        // A decision that writes nothing needs no commit: its answer was true when it read.
+        // A decision that writes nothing needs no commit.
         if ops.len() == guards {
             return Ok((None, Vec::new()));
         }
@@ -453,7 +453,9 @@ pub trait StoreExt: Store {
     /// number of times.
     ///
     /// The decision is serializable with regard to every record that it found, and to every key that it
-    /// wrote. Dropping the future leaves the decision carried out wholly or not at all.
+    /// wrote. A refusal, and an answer that needs no commit, are given only if all records that were asked
+    /// for, absent ones included, were the same when they were read once more. Dropping the future leaves the
+    /// decision carried out wholly or not at all.
     fn transact<D: Decision>(
         &self,
         now: Timestamp,
@@ -463,29 +465,34 @@ pub trait StoreExt: Store {
         async move {
             let mut tx = Tx::new(now, ids);
             for _ in 0..ATTEMPTS {
-                let mut done = loop {
+                let decided = loop {
                     tx.rewind();
                     match decision.decide(&mut tx) {
-                        Ok(done) => break done,
-                        Err(Halt::Refused(refusal)) => return Err(Refused::Refusal(refusal)),
+                        Ok(done) => break Ok(done),
+                        Err(Halt::Refused(refusal)) => break Err(refusal),
                         Err(Halt::Failed(error)) => return Err(error.into()),
                         Err(Halt::Fetch) => {
                             let wanted = std::mem::take(&mut tx.wanted);
-                            for keys in wanted.chunks(limits::READ_KEYS) {
-                                let cells = self.read(keys).await?;
-                                // A decision whose keys never come would ask for ever.
-                                if cells.len() != keys.len() {
-                                    let message =
-                                        "the store answered another number of keys than it was asked";
-                                    return Err(StoreError::new(StoreErrorKind::Corrupt, message).into());
-                                }
-                                tx.cells.extend(keys.iter().cloned().zip(cells));
-                            }
+                            tx.cells.extend(cells_of(self, wanted).await?);
                         }
                     }
                 };
+                let mut done = match decided {
+                    Ok(done) => done,
+                    Err(refusal) => {
+                        if confirmed(self, &mut tx).await? {
+                            return Err(Refused::Refusal(refusal));
+                        }
+                        continue;
+                    }
+                };
                 let (batch, mut shortages) = tx.batch()?;
-                let Some(batch) = batch else { return Ok(done) };
+                let Some(batch) = batch else {
+                    if confirmed(self, &mut tx).await? {
+                        return Ok(done);
+                    }
+                    continue;
+                };
                 match self.commit(&batch).await {
                     Ok(receipt) => {
                         decision.committed(&mut done, &batch, &receipt);
@@ -509,6 +516,45 @@ pub trait StoreExt: Store {
 }
 
 impl<S: Store + ?Sized> StoreExt for S {}
+
+async fn cells_of<S: Store + ?Sized>(
+    store: &S,
+    wanted: Vec<Key>,
+) -> Result<Vec<(Key, Option<Cell>)>, StoreError> {
+    let mut found = Vec::with_capacity(wanted.len());
+    for keys in wanted.chunks(limits::READ_KEYS) {
+        let cells = store.read(keys).await?;
+        // A decision whose keys never come would ask for ever.
+        if cells.len() != keys.len() {
+            let message = "the store answered another number of keys than it was asked";
+            return Err(StoreError::new(StoreErrorKind::Corrupt, message));
+        }
+        found.extend(keys.iter().cloned().zip(cells));
+    }
+    Ok(found)
+}
+
+/// Whether what was read is one picture: all records are still as they were read, so that there was a moment
+/// when all were so. Otherwise what they are now is kept, for the next run.
+///
+/// No commit checks what a decision without writes rests on: one that was read in two halves, with another's
+/// commit between them, may see what never was.
+async fn confirmed<S: Store + ?Sized, R>(store: &S, tx: &mut Tx<'_, R>) -> Result<bool, StoreError> {
+    if tx.cells.len() < 2 {
+        return Ok(true);
+    }
+    let now = cells_of(store, tx.cells.keys().cloned().collect()).await?;
+    let is_same = |(key, now): &(Key, Option<Cell>)| match (tx.cells.get(key), now) {
+        (Some(Some(Cell::Record { version, .. })), Some(Cell::Record { version: now, .. })) => version == now,
+        (Some(Some(Cell::Counter(_))), _) | (_, Some(Cell::Counter(_))) | (Some(None), None) => true,
+        _ => false,
+    };
+    let same = now.iter().all(is_same);
+    if !same {
+        tx.cells.extend(now);
+    }
+    Ok(same)
+}
 
 fn out_of_range(key: &Key, now: Units) -> StoreError {
     StoreError::new(StoreErrorKind::Unsupported, format!("{key} stands at {now} and cannot take the change"))

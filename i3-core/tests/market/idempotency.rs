@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use i3_core::access::Actor;
-use i3_core::market::{IdempotencyKey, MarketError, Purchase, Refusal};
+use i3_core::market::{CancelOrder, IdempotencyKey, MarketError, Purchase, Refusal};
 use i3_core::store::{
     Batch, Cell, CommitError, Durability, Key, MemoryStore, Page, Receipt, Scan, Schema, Store, StoreError,
     StoreErrorKind,
 };
+
+use tokio::sync::Semaphore;
 
 use crate::fixture::{Fixture, fixed, refusal};
 
@@ -119,4 +121,76 @@ async fn an_unknown_outcome_is_resolved_by_the_key() {
     assert!(matches!(blind, Err(MarketError::Store(_))), "without a key nobody can tell: {blind:?}");
     store.armed.store(false, Ordering::SeqCst);
     f.assert_balanced().await;
+}
+
+/// Holds the caller of the read after so many others until it is let go.
+#[derive(Debug)]
+struct Holding {
+    inner: MemoryStore,
+    before: AtomicUsize,
+    held: Semaphore,
+    free: Semaphore,
+}
+
+const NEVER: usize = usize::MAX;
+
+#[async_trait]
+impl Store for Holding {
+    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
+        self.inner.prepare(schema).await
+    }
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
+        let one_less = |left: usize| (left != NEVER).then(|| left.checked_sub(1).unwrap_or(NEVER));
+        if self.before.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) == Ok(0) {
+            self.held.add_permits(1);
+            self.free.acquire().await.unwrap().forget();
+        }
+        self.inner.read(keys).await
+    }
+    async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
+        self.inner.scan(scan).await
+    }
+    async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
+        self.inner.commit(batch).await
+    }
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.unnamed().await
+    }
+}
+
+#[tokio::test]
+async fn who_reads_while_the_same_request_is_carried_out_gets_its_answer() {
+    for reads in 0.. {
+        let store = Arc::new(Holding {
+            inner: MemoryStore::new(),
+            before: AtomicUsize::new(NEVER),
+            held: Semaphore::new(0),
+            free: Semaphore::new(0),
+        });
+        let f = Fixture::over(store.clone()).await;
+        f.top_up(f.buyer, 1_000).await;
+        let buyer = Actor::User(f.buyer);
+        let buy = Purchase { offer: f.offer(fixed(10, 100)).await };
+        let order = f.done(f.buyer, &buy).await.id;
+        let (key, cancel) = (key("k"), CancelOrder { order });
+        store.before.store(reads, Ordering::SeqCst);
+        let slow = f.market.execute(buyer, Some(&key), &cancel);
+        let quick = async {
+            store.held.acquire().await.unwrap().forget();
+            f.market.execute(buyer, Some(&key), &cancel).await.unwrap();
+            store.free.add_permits(1);
+        };
+        tokio::pin!(slow, quick);
+        tokio::select! {
+            () = &mut quick => slow.await.unwrap(),
+            done = &mut slow => {
+                done.unwrap();
+                assert!(reads >= 2, "the command was held at each of its reads");
+                return;
+            }
+        }
+    }
 }

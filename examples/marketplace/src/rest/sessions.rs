@@ -129,6 +129,7 @@ async fn begin(api: Api, headers: HeaderMap, Body(body): Body<Begin>) -> Answer<
 }
 
 async fn show(api: Api) -> Answer<Shown<Session>> {
+    api.in_person()?;
     match &api.login {
         Some(token) if token.kind == TokenKind::Session => {
             let shown = session(&api, token).await?;

@@ -1,6 +1,7 @@
 //! The marketplace from outside: through its router, over its sockets, and as a process.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod access_table;
 mod accounts;
 mod brokers;
 mod catalogue;
@@ -9,16 +10,19 @@ mod crash;
 mod delivery;
 mod discover;
 mod dynsec;
+mod everything;
 mod explain;
 mod mail;
 mod metrics;
 mod mqtt;
 mod oauth;
 mod object_things;
+mod objects;
 mod process;
 mod protection;
 mod purchase;
 mod refusals;
+mod replays;
 mod representation;
 mod roles;
 mod shared_store;

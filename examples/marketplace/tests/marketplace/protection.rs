@@ -6,7 +6,7 @@ use axum::Router;
 use i3_marketplace::{AppState, Assembly, RestConfig, StoreUrl, problems, router, router_with};
 use serde_json::json;
 
-use crate::support::{Rest, Shop, assemble, config};
+use crate::support::{Rest, Shop, assemble, config, kept};
 
 async fn shop() -> (Assembly, Shop) {
     let (assembly, rest) = assemble(config(StoreUrl::Memory)).await;
@@ -103,12 +103,7 @@ async fn the_interface_can_be_nested_anywhere() {
 
 #[test]
 fn the_table_of_problems_in_the_repository_is_todays() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/problems.md");
-    if std::env::var_os("I3_GOLDEN").is_some_and(|value| value == "write") {
-        std::fs::write(file, problems()).unwrap();
-    }
-    let kept = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(kept == problems(), "docs/problems.md is not what the code says: run `make openapi`");
+    kept("docs/problems.md", &problems());
 }
 
 /// What stands between quotation marks and looks like a code, in lines that make problems.

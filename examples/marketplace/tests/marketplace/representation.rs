@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use i3_marketplace::{StoreUrl, openapi, operations};
 use serde_json::{Value, json};
 
-use crate::support::{Shop, assemble, config, text};
+use crate::support::{Shop, assemble, config, kept, text};
 
 async fn shop() -> (i3_marketplace::Assembly, Shop) {
     let (assembly, rest) = assemble(config(StoreUrl::Memory)).await;
@@ -189,11 +189,6 @@ fn every_operation_is_declared_once_and_described() {
 
 #[test]
 fn the_description_in_the_repository_is_todays() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
     let today = format!("{:#}\n", openapi());
-    if std::env::var_os("I3_GOLDEN").is_some_and(|value| value == "write") {
-        std::fs::write(file, &today).unwrap();
-    }
-    let kept = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(kept == today, "docs/openapi.json is not what the code says: run `make openapi`");
+    kept("docs/openapi.json", &today);
 }

@@ -190,6 +190,17 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
+/// Asserts that a file of the repository says what it would say today; writes it, if golden files are written.
+#[track_caller]
+pub(crate) fn kept(file: &str, today: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    if std::env::var_os("I3_GOLDEN").is_some_and(|value| value == "write") {
+        std::fs::write(&path, today).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == today, "{file} is not what the code says: run `make openapi`");
+}
+
 /// Configured for this store, with passwords that cost little.
 pub(crate) fn config(store: StoreUrl) -> AssemblyConfig {
     let mut config = AssemblyConfig::new(store);
