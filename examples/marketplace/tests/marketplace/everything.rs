@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use i3_core::market::{Registration, Settings};
-use i3_marketplace::{AppState, Assembly, AssemblyConfig, Operation, StoreUrl, router};
+use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, Operation, StoreUrl, router};
+use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 
 use crate::support::{Asked, DEVICE_LOGIN, PASSWORD, Rest, assemble, config, text};
@@ -67,6 +68,11 @@ const PROGRAMS: [(Caller, &str); 3] = [
     (Caller::Buyer, "buyers-client"),
     (Caller::Administrator, "admins-client"),
 ];
+
+/// Whether this operation asks the index, and nothing else.
+pub(crate) fn asks_the_index(operation: &Operation) -> bool {
+    ["discover", "show_ontology", "sparql", "sparql_by_post"].contains(&operation.id)
+}
 
 impl Everything {
     pub(crate) async fn open(store: StoreUrl) -> Self {
@@ -205,6 +211,15 @@ impl Everything {
         self
     }
 
+    /// The same with the index of what things are, for [`asks_the_index`].
+    pub(crate) async fn with_knowledge(mut self) -> Self {
+        let program = env!("CARGO_BIN_EXE_i3-marketplace");
+        let market = self.assembly().market().clone();
+        let knowledge = Knowledge::open(market, program, PoolOptions::default()).await.unwrap();
+        self.rest = Rest::Router(router(AppState::from(self.assembly()).with_knowledge(knowledge)));
+        self
+    }
+
     /// A request of this caller's.
     pub(crate) fn ask<'a>(&'a self, caller: Caller, method: &'a str, path: impl AsRef<str>) -> Asked<'a> {
         let asked = self.rest.ask(method, path);
@@ -220,6 +235,9 @@ impl Everything {
         let sample = self.sample(operation);
         let asked = self.ask(caller, operation.method.as_str(), &sample.path);
         match sample.body {
+            Some(Value::String(query)) => {
+                asked.header("content-type", "application/sparql-query").text(query)
+            }
             Some(body) if operation.method == "PATCH" => {
                 asked.header("content-type", "application/merge-patch+json").text(body.to_string())
             }
@@ -380,6 +398,11 @@ impl Everything {
             "remove_virtual_object" => (Seller, vec![], None),
             "set_virtual_object_state" => (Seller, vec![], Some(json!({"state": "deprecated"}))),
             "link_virtual_object" => (Seller, vec![], Some(json!({"product": self.id("product")}))),
+
+            "discover" => (Anonymous, vec![("?", "q=thermometer".to_owned())], None),
+            "show_ontology" => (Anonymous, vec![], None),
+            "sparql" => (Anonymous, vec![("?", "query=ASK%20%7B%7D".to_owned())], None),
+            "sparql_by_post" => (Anonymous, vec![], Some(json!("ASK {}"))),
 
             unknown => panic!("`{unknown}` has no sample: say here how it is asked for and by whom"),
         }

@@ -4,7 +4,7 @@ use i3_core::access::Actor;
 use i3_marketplace::{Operation, StoreUrl, operations};
 use serde_json::{Value, json};
 
-use crate::everything::{Caller, Everything};
+use crate::everything::{Caller, Everything, asks_the_index};
 use crate::support::Reply;
 
 /// Their effect is a login, or the end of one: who asks twice has two, or has none as before.
@@ -22,7 +22,8 @@ const KEY: &str = "the-key";
 fn operations_with_a_key() -> impl Iterator<Item = Operation> {
     operations().into_iter().filter(|operation| {
         let id = operation.id;
-        !operation.method.is_safe() && !LOGINS.contains(&id) && !REFUSED.contains(&id) && id != LATER
+        let changes = !operation.method.is_safe() && !asks_the_index(operation);
+        changes && !LOGINS.contains(&id) && !REFUSED.contains(&id) && id != LATER
     })
 }
 
