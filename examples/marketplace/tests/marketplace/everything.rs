@@ -165,7 +165,10 @@ impl Everything {
         self.keep("offer", Seller, "POST", &format!("{product}/offers"), offer).await;
         self.make(Seller, "PUT", &format!("{product}/state"), json!({"state": "listed"})).await;
 
-        let object = json!({"kind": "sensor", "title": "A thermometer"});
+        let object = json!({
+            "kind": "sensor", "title": "A thermometer", "protocols": ["http"], "methods": [{"name": "Read"}],
+            "resources": ["http://sensor.example/"],
+        });
         self.keep("object", Seller, "POST", "/virtual_objects", object).await;
         let state = format!("/virtual_objects/{}/state", self.id("object"));
         self.make(Seller, "PUT", &state, json!({"state": "submitted"})).await;
@@ -386,9 +389,13 @@ impl Everything {
             "set_roles" => (Administrator, buyer(), Some(json!({"roles": ["consumer", "provider"]}))),
             "top_up" => (Administrator, buyer(), Some(json!({"amount": 100, "currency": "EUR"}))),
 
-            "list_virtual_objects" | "show_virtual_object" | "list_virtual_object_versions" => {
-                (Anonymous, vec![], None)
-            }
+            "list_virtual_objects"
+            | "show_virtual_object"
+            | "list_virtual_object_versions"
+            | "list_virtual_object_blocks"
+            | "describe_virtual_object"
+            | "model_virtual_object"
+            | "show_catalogue" => (Anonymous, vec![], None),
             "show_virtual_object_version" => (Anonymous, vec![("version", "1".to_owned())], None),
             "create_virtual_object" => (Seller, vec![], Some(json!({"kind": "actuator", "title": "A lamp"}))),
             "replace_virtual_object" => {
