@@ -424,7 +424,7 @@ impl Everything {
             match Assembly::open(settings(store.clone())).await {
                 Ok(assembly) => break assembly,
                 // What the first one does behind a request still has the store.
-                Err(error) => assert!(since.elapsed() < Duration::from_secs(60), "{error}"),
+                Err(error) => assert!(since.elapsed() < Duration::from_mins(1), "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
