@@ -27,7 +27,7 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 pub(super) fn start(shared: Arc<Shared>, handle: Arc<GrantHandle>) {
     let runtime = shared.runtime.clone();
     let chunk = shared.config.first_lease;
-    runtime.spawn(async move { Keeper { chunk, shared, handle, ended: false }.run().await });
+    runtime.spawn(async move { Keeper { chunk, shared, handle, dry: false, ended: false }.run().await });
 }
 
 struct Keeper {
@@ -35,6 +35,8 @@ struct Keeper {
     handle: Arc<GrantHandle>,
     /// How much to ask for at a time.
     chunk: u64,
+    /// Whether the marketplace had no more to give when it was last asked under this lease.
+    dry: bool,
     /// Whether the grant was ended in order.
     ended: bool,
 }
@@ -73,7 +75,8 @@ impl Keeper {
                     if changes != self.handle.changes() && !self.handle.is_deserted() {
                         continue;
                     }
-                    // Where all was delivered, the last frame may be finished.
+                    // Where all that there was was delivered, the last frame may be finished. A lease that
+                    // happened to be used up when the grant was taken away is another matter.
                     let stop = if spent { Stop::Refused(LeaseRefusal::Exhausted) } else { stop };
                     self.shared.grants.end(&self.handle, stop);
                     self.ended = true;
@@ -89,7 +92,7 @@ impl Keeper {
             // No session reserves any more after this, and all have settled or given back.
             let forced = self.handle.pause(self.shared.config.revoke_limit).await;
             add(&self.shared.counters.forced, forced);
-            spent = lease.delivered() >= lease.granted();
+            spent = self.dry && lease.delivered() >= lease.granted();
             self.close(&lease).instrument(span).await;
             if matches!(over, Over::Idle) {
                 self.chunk = self.shared.config.first_lease;
@@ -164,7 +167,7 @@ impl Keeper {
         let mut next_report = Instant::now() + self.shared.config.report_every;
         // Set while the store does not answer: when to ask again.
         let mut retry: Option<(Instant, Duration)> = None;
-        let mut dry = false;
+        self.dry = false;
         let mut wanted = false;
         loop {
             if self.handle.changes() != changes {
@@ -173,14 +176,14 @@ impl Keeper {
             if self.handle.is_deserted() {
                 return Over::Deserted;
             }
-            if dry && lease.delivered() >= lease.granted() {
+            if self.dry && lease.delivered() >= lease.granted() {
                 return Over::UsedUp;
             }
             let now = Instant::now();
-            wanted |= !dry && lease.wants_more();
+            wanted |= !self.dry && lease.wants_more();
             let report_due = now >= next_report;
             let allowed = retry.is_none_or(|(at, _)| now >= at);
-            if allowed && ((wanted && !dry) || (report_due && lease.delivered() != reported)) {
+            if allowed && ((wanted && !self.dry) || (report_due && lease.delivered() != reported)) {
                 let starved = lease.reserved() >= lease.granted();
                 if wanted {
                     self.adapt(asked.elapsed(), starved);
@@ -195,7 +198,7 @@ impl Keeper {
                         self.shared.meters.leases.one(LeaseEvent::Extended);
                         reported = delivered;
                         retry = None;
-                        dry = wanted && terms.granted <= lease.granted();
+                        self.dry = wanted && terms.granted <= lease.granted();
                         lease.extend(terms.granted);
                         if wanted {
                             self.handle.wake_sessions();
@@ -211,7 +214,7 @@ impl Keeper {
                     // What is held may still be delivered.
                     Err(MeteringError::Refused(refusal)) => {
                         self.shared.meters.no_quota.one(refusal.into());
-                        dry = true;
+                        self.dry = true;
                     }
                     Err(error) => {
                         self.shared.meters.no_quota.one(NoQuota::Unavailable);
@@ -235,7 +238,7 @@ impl Keeper {
             if let Some((at, _)) = retry {
                 until = if wanted { at } else { until.max(at) };
             }
-            if dry {
+            if self.dry {
                 until = until.min(now + SETTLING);
             }
             tokio::select! {

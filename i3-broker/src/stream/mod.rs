@@ -138,12 +138,17 @@ impl ProductStreams {
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn give_up(&self, product: ProductId, stream: &ProductStream, limit: Duration) {
+    async fn give_up(&self, product: ProductId, stream: &Arc<ProductStream>, limit: Duration) {
         if let Err(error) = stream.close(limit).await {
             tracing::warn!(%product, %error, "a stream was not closed in order");
         }
         // Not before its numbers are back: until then nobody asks for others.
-        self.all().remove(&product);
+        let mut all = self.all();
+        // Another one may have been made since, if this one was given up twice.
+        if all.get(&product).is_some_and(|known| Arc::ptr_eq(known, stream)) {
+            all.remove(&product);
+        }
+        drop(all);
         stream.gone();
     }
 

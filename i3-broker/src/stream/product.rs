@@ -7,7 +7,7 @@ use i3_core::gate::{Streams, StreamsError};
 use i3_core::id::ProductId;
 use i3_core::quality::Quality;
 use i3_core::store::Applied;
-use i3_core::stream::{StreamReport, StreamTerms};
+use i3_core::stream::{SequenceBlock, StreamReport, StreamTerms};
 use i3_core::time::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -119,12 +119,12 @@ impl ProductStream {
     }
 
     async fn reserve(&self, count: u64) {
-        let asking = Asking(self);
+        let mut asking = Asking { stream: self, block: None };
         let mut pause = FIRST_RETRY;
         while !self.state().closing {
             match self.site.port.reserve(self.product, &self.site.holder, count).await {
                 Ok(block) => {
-                    self.state().numbers.answered(Some(block), Instant::now());
+                    asking.block = Some(block);
                     break;
                 }
                 Err(StreamsError::Store(error)) => {
@@ -175,10 +175,11 @@ impl ProductStream {
         told
     }
 
-    /// Begins to give the stream up, if nobody used it for so long (and, unless `all`, nobody asks for numbers).
+    /// Begins to give the stream up, if nobody used it for so long (and, unless `all`, nobody asks for numbers). False if
+    /// somebody else has begun already.
     pub(super) fn begin_closing(&self, idle: Duration, all: bool) -> bool {
         let mut state = self.state();
-        let begin = all || (state.used.elapsed() >= idle && !state.numbers.is_asked());
+        let begin = !state.closing && (all || (state.used.elapsed() >= idle && !state.numbers.is_asked()));
         state.closing |= begin;
         begin
     }
@@ -218,13 +219,17 @@ impl ProductStream {
     }
 }
 
-/// Ends the question for numbers, also if the port panics.
-struct Asking<'a>(&'a ProductStream);
+/// Ends the question for numbers, also if the port panics. Once: after it the next question may be asked, and two
+/// at a time could be answered in the wrong order.
+struct Asking<'a> {
+    stream: &'a ProductStream,
+    block: Option<SequenceBlock>,
+}
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        self.0.state().numbers.answered(None, Instant::now());
-        self.0.answered.notify_waiters();
+        self.stream.state().numbers.answered(self.block.take(), Instant::now());
+        self.stream.answered.notify_waiters();
     }
 }
 
