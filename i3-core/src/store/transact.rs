@@ -453,8 +453,8 @@ pub trait StoreExt: Store {
     /// number of times.
     ///
     /// The decision is serializable with regard to every record that it found, and to every key that it
-    /// wrote. A refusal, and an answer that needs no commit, are given only if all records that were asked
-    /// for, absent ones included, were the same when they were read once more. Dropping the future leaves the
+    /// wrote. A refusal, a failure of the decision itself, and an answer that needs no commit are given only if
+    /// all records that were asked for, absent ones included, were the same when they were read once more. Dropping the future leaves the
     /// decision carried out wholly or not at all.
     fn transact<D: Decision>(
         &self,
@@ -469,8 +469,8 @@ pub trait StoreExt: Store {
                     tx.rewind();
                     match decision.decide(&mut tx) {
                         Ok(done) => break Ok(done),
-                        Err(Halt::Refused(refusal)) => break Err(refusal),
-                        Err(Halt::Failed(error)) => return Err(error.into()),
+                        Err(Halt::Refused(refusal)) => break Err(Refused::Refusal(refusal)),
+                        Err(Halt::Failed(error)) => break Err(Refused::Store(error)),
                         Err(Halt::Fetch) => {
                             let wanted = std::mem::take(&mut tx.wanted);
                             tx.cells.extend(cells_of(self, wanted).await?);
@@ -479,19 +479,21 @@ pub trait StoreExt: Store {
                 };
                 let mut done = match decided {
                     Ok(done) => done,
-                    Err(refusal) => {
+                    Err(refused) => {
                         if confirmed(self, &mut tx).await? {
-                            return Err(Refused::Refusal(refusal));
+                            return Err(refused);
                         }
                         continue;
                     }
                 };
-                let (batch, mut shortages) = tx.batch()?;
-                let Some(batch) = batch else {
-                    if confirmed(self, &mut tx).await? {
-                        return Ok(done);
+                let (batch, mut shortages) = match tx.batch() {
+                    Ok((Some(batch), shortages)) => (batch, shortages),
+                    without => {
+                        if confirmed(self, &mut tx).await? {
+                            return without.map(|_| done).map_err(Refused::Store);
+                        }
+                        continue;
                     }
-                    continue;
                 };
                 match self.commit(&batch).await {
                     Ok(receipt) => {
