@@ -101,6 +101,7 @@ pub use revocations::Revocations;
 pub use server::{AuthorizationServer, ClientCall};
 pub use settings::{
     InvalidSettings, Lifetimes, MAX_ACCESS_LIFETIME, MAX_CODE_LIFETIME, MAX_SKEW, OfferedScope, Settings,
+    marketplace_scopes,
 };
 pub use texts::ClientSecrets;
 

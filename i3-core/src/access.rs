@@ -3,10 +3,13 @@
 //! Every command asks a [`Policy`] before it changes anything, so no transport can forget to. The
 //! policy sees plain data and answers with the rule that decided; `i3-auth` has the role-based default.
 //!
+//! A program that acts for somebody is [bound](Bound) by its scopes besides: [`decide`] asks for both.
+//!
 //! What can be done is an [`Action`], each with a [`Permission`] string. [Roles](crate::role) are sets of
 //! permissions, edited at run time.
 
 mod action;
+mod bound;
 mod permission;
 
 use std::borrow::Cow;
@@ -16,6 +19,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use action::Action;
+pub use bound::{Bound, Denial, Limits, Purpose, decide};
 pub use permission::{InvalidPermission, Permission, PermissionSet, Reach};
 
 use crate::id::UserId;
@@ -69,6 +73,9 @@ pub struct Subject {
     pub permissions: PermissionSet,
     /// Whether the user is active. Always true for [`Actor::System`].
     pub active: bool,
+    /// What a program that acts for the user may do at most; `None` where the user acts in person. Not for policies to
+    /// look at: [`decide`] does, after them.
+    pub limits: Option<Limits>,
 }
 
 impl Subject {
@@ -85,11 +92,18 @@ impl Subject {
     /// A user with these roles, as the book says what they allow.
     pub fn user(user: UserId, roles: BTreeSet<RoleName>, active: bool, book: &RoleBook) -> Self {
         let permissions = book.resolve(&roles);
-        Self { actor: Actor::User(user), roles, permissions, active }
+        Self { actor: Actor::User(user), roles, permissions, active, limits: None }
+    }
+
+    /// The same, acting through a program that is bound like this.
+    #[must_use]
+    pub fn through(self, bound: &Bound, book: &RoleBook) -> Self {
+        let limits = matches!(self.actor, Actor::User(_)).then(|| bound.limits(&self.roles, book));
+        Self { limits, ..self }
     }
 
     const fn without_roles(actor: Actor, active: bool) -> Self {
-        Self { actor, roles: BTreeSet::new(), permissions: PermissionSet::EMPTY, active }
+        Self { actor, roles: BTreeSet::new(), permissions: PermissionSet::EMPTY, active, limits: None }
     }
 
     /// Whether the permissions reach this: everything, or it is the subject's own.

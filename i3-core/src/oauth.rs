@@ -17,7 +17,7 @@ use crate::store::{Collection, Column, Entity, Index, Kind, Value};
 use crate::time::Timestamp;
 
 pub use redirect::{InvalidRedirectUri, RedirectUri};
-pub use scope::{InvalidScope, Scope};
+pub use scope::{InvalidScope, Scope, ScopeMeaning};
 
 /// What kind of program a client is (RFC 6749, section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -306,7 +306,7 @@ fn oauth_settings(issuer: &str) -> Result<oauth2::Settings, Box<dyn std::error::
         scopes.push((scope.parse()?, about));
     }
     let settings = oauth2::Settings::new(issuer, &format!("{issuer}/api/v1"), scopes)?;
-    Ok(settings.with_introspection_by("token:introspect".parse()?))
+    Ok(settings.with_permissions_and_roles().with_introspection_by("token:introspect".parse()?))
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::oauth::Scope;
+use i3_core::access::{Permission, Reach};
+use i3_core::oauth::{Scope, ScopeMeaning};
+use i3_core::role::{BuiltIn, RoleName};
 use serde::Serialize;
 
 /// The longest life of an access token: so long may one be good that nobody asks the store about.
@@ -88,6 +90,8 @@ pub struct Settings {
     issuer: Arc<str>,
     audience: Arc<str>,
     scopes: BTreeMap<Scope, Arc<str>>,
+    /// Whether the scopes of roles are offered, also of those that are created later.
+    roles: bool,
     introspection: Option<Scope>,
     lifetimes: Lifetimes,
     key_generation: u32,
@@ -126,10 +130,22 @@ impl Settings {
             issuer: issuer.into(),
             audience: audience.into(),
             scopes: offered,
+            roles: false,
             introspection: None,
             lifetimes: Lifetimes::default(),
             key_generation: 0,
         })
+    }
+
+    /// Offers a scope for each permission, called like it, and for each role, `as:` and its name: `order:view:own`,
+    /// `as:consumer`. Of the roles the built-in ones are [published](Self::scopes); whether there is another one is asked
+    /// when a client is registered.
+    pub fn with_permissions_and_roles(mut self) -> Self {
+        for (scope, about) in marketplace_scopes() {
+            self.scopes.entry(scope).or_insert_with(|| about.into());
+        }
+        self.roles = true;
+        self
     }
 
     /// With these lifetimes, as far as their bounds allow.
@@ -182,21 +198,51 @@ impl Settings {
 
     /// The first of these scopes that is not offered: to refuse a client's registration by.
     pub fn unknown<'s>(&self, scopes: &'s BTreeSet<Scope>) -> Option<&'s Scope> {
-        scopes.iter().find(|scope| !self.scopes.contains_key(*scope))
+        scopes.iter().find(|scope| !self.offers(scope))
     }
 
     /// Those of these scopes that are offered, with what to tell users of them.
     pub(super) fn offered(&self, scopes: &BTreeSet<Scope>) -> Vec<OfferedScope> {
         let found = scopes.iter().filter_map(|scope| {
-            let about = self.scopes.get(scope)?;
-            Some(OfferedScope { scope: scope.clone(), about: about.to_string() })
+            let about = match (self.scopes.get(scope), scope.meaning()) {
+                (Some(about), _) => about.to_string(),
+                (None, ScopeMeaning::Role(role)) if self.roles => about_role(&role),
+                _ => return None,
+            };
+            Some(OfferedScope { scope: scope.clone(), about })
         });
         found.collect()
     }
 
     pub(super) fn offers(&self, scope: &Scope) -> bool {
-        self.scopes.contains_key(scope)
+        self.scopes.contains_key(scope) || (self.roles && matches!(scope.meaning(), ScopeMeaning::Role(_)))
     }
+}
+
+/// The scopes of all permissions and of the built-in roles, each with a few words for users.
+pub fn marketplace_scopes() -> impl Iterator<Item = (Scope, String)> {
+    let permissions = Permission::all().map(|permission| (permission.into(), about_permission(permission)));
+    let roles = BuiltIn::ALL.into_iter().filter_map(|role| {
+        let scope = format!("{}{}", Scope::ROLE, role.name()).parse().ok()?;
+        Some((scope, about_role(&role.name())))
+    });
+    permissions.chain(roles)
+}
+
+fn about_permission(permission: Permission) -> String {
+    let action = permission.action();
+    let about = action.about().trim_end_matches('.');
+    let mut rest = about.chars();
+    let first = rest.next().map(|first| first.to_ascii_lowercase());
+    let about: String = first.into_iter().chain(rest).collect();
+    match permission.reach() {
+        Reach::Any => about,
+        Reach::Own => format!("{about} (only {})", action.own()),
+    }
+}
+
+fn about_role(role: &RoleName) -> String {
+    format!("do what the role `{role}` allows, as long as you have it")
 }
 
 fn is_loopback(rest: &str) -> bool {
@@ -262,5 +308,34 @@ mod tests {
         assert_eq!((kept.code, kept.access), (MAX_CODE_LIFETIME, MAX_ACCESS_LIFETIME));
         assert_eq!((kept.idle, kept.absolute), (long, long));
         assert_eq!(kept.signing_key, Duration::from_hours(1));
+    }
+
+    #[test]
+    fn permissions_and_roles_are_offered_on_demand_and_say_what_they_are() {
+        let plain = settings("https://i3.example", "a", &["api:read"]).unwrap();
+        let all: BTreeSet<Scope> =
+            ["api:read", "order:view:own", "audit:view", "as:night-shift", "as:consumer"]
+                .map(|scope| scope.parse().unwrap())
+                .into();
+        assert_eq!(plain.unknown(&all).map(Scope::as_str), Some("as:consumer"));
+        let settings = plain.with_permissions_and_roles();
+        assert_eq!(settings.unknown(&all), None);
+        for unknown in ["order:*", "as:", "audit:view:own", "api:write"] {
+            let scopes = BTreeSet::from([unknown.parse().unwrap()]);
+            assert!(settings.unknown(&scopes).is_some(), "{unknown}");
+        }
+        let told = settings.offered(&all);
+        let about: Vec<&str> = told.iter().map(|offered| offered.about.as_str()).collect();
+        assert_eq!(told.len(), all.len());
+        assert!(
+            about.contains(&"do what the role `night-shift` allows, as long as you have it"),
+            "{about:?}"
+        );
+        assert!(
+            about.iter().any(|about| about.starts_with("see an order and its usage (only ")),
+            "{about:?}"
+        );
+        let published: BTreeSet<&str> = settings.scopes().map(Scope::as_str).collect();
+        assert!(published.contains("as:administrator") && !published.contains("as:night-shift"));
     }
 }

@@ -47,6 +47,14 @@ impl Permission {
         }
     }
 
+    /// The permission for an action with this reach, or for everything if the action is about nothing of anybody's.
+    pub(super) const fn least(action: Action, reach: Reach) -> Self {
+        match action.own() {
+            Own::Nothing => Self { action, reach: Reach::Any },
+            _ => Self { action, reach },
+        }
+    }
+
     /// Every permission that there is, in the order of [`Action::ALL`].
     pub fn all() -> impl Iterator<Item = Self> {
         let reaches = [Reach::Any, Reach::Own];
@@ -123,6 +131,11 @@ impl PermissionSet {
     /// Everything that there is.
     pub fn everything() -> Self {
         Permission::all().collect()
+    }
+
+    /// All that only looks.
+    pub fn views() -> Self {
+        Permission::all().filter(|permission| permission.action.is_view()).collect()
     }
 
     /// With one more.

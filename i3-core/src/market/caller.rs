@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{MarketError, Marketplace};
-use crate::access::{Action, Actor, HubRole, Policy, Resource, Subject};
+use crate::access::{Action, Actor, HubRole, Policy, Purpose, Resource, Subject, decide};
 use crate::hub::Membership;
 use crate::id::{HubId, UserId};
 use crate::store::{Scan, StoreExt};
@@ -28,9 +28,10 @@ impl Caller {
         self.subject.actor == Actor::User(user)
     }
 
-    /// Whether the policy allows it this.
+    /// Whether the policy allows it this, and the scopes of the program that it acts through.
     pub fn may(&self, action: Action, resource: &Resource) -> bool {
-        self.policy.decide(&self.subject, action, resource).allowed
+        let purpose = if action.is_view() { Purpose::Reading } else { Purpose::Changing };
+        decide(&*self.policy, &self.subject, purpose, action, resource).is_ok()
     }
 
     /// Whether the policy allows it this in a hub.

@@ -10,7 +10,7 @@ use crate::access::{Action, Actor, Resource};
 use crate::gate::AccessChange;
 use crate::id::{ClientId, UserId};
 use crate::name::Label;
-use crate::oauth::{Client, ClientKind, ClientState, RedirectUri, Scope};
+use crate::oauth::{Client, ClientKind, ClientState, RedirectUri, Scope, ScopeMeaning};
 use crate::outbox::Event;
 use crate::store::{Entity, Halt, Scan, StoreExt};
 use crate::user::User;
@@ -19,8 +19,8 @@ const MISSING: Refusal = Refusal::NotFound { what: "client" };
 
 /// Registers a client; the actor becomes its owner.
 ///
-/// Which scopes there are is the authorization server's business: whoever takes registrations checks them
-/// against its list.
+/// A scope that names a role is refused unless there is the role. Which other scopes there are is the authorization
+/// server's business: whoever takes registrations checks them against its list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterClient {
     /// What users will see.
@@ -58,6 +58,7 @@ impl Command for RegisterClient {
             registered: context.tx.now(),
         };
         check(&client)?;
+        check_roles(context, &client.scopes)?;
         context.tx.create(&client)?;
         context.emit(Event::ClientChanged { client: client.id, owner });
         Ok(client)
@@ -80,6 +81,26 @@ fn check(client: &Client) -> Decided<()> {
         return refuse("redirect_uris", "a private-use scheme is for public clients");
     }
     Ok(())
+}
+
+/// Refuses scopes of roles that there are not.
+fn check_roles<'a>(
+    context: &mut Context<'_, '_>,
+    scopes: impl IntoIterator<Item = &'a Scope>,
+) -> Decided<()> {
+    let named = scopes.into_iter().filter_map(|scope| match scope.meaning() {
+        ScopeMeaning::Role(role) => Some((scope, role)),
+        _ => None,
+    });
+    let named: Vec<_> = named.collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let book = context.roles()?;
+    match named.into_iter().find(|(_, role)| book.permissions(role).is_none()) {
+        Some((scope, _)) => Err(Halt::Refused(Refusal::UnknownScope { scope: scope.to_string() })),
+        None => Ok(()),
+    }
 }
 
 /// The client, if the actor may manage it. To others it does not exist.
@@ -125,6 +146,8 @@ impl Command for DescribeClient {
             ..before.clone()
         };
         check(&client)?;
+        // What it has already may name a role that was removed since: that gives nothing.
+        check_roles(context, client.scopes.difference(&before.scopes))?;
         context.tx.replace(&client)?;
         changed(context, &client);
         if !client.scopes.is_superset(&before.scopes) {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Refusal, Settings};
-use crate::access::{Action, Actor, Decision, Policy, Resource, Subject};
+use crate::access::{Action, Actor, Bound, Denial, Policy, Purpose, Resource, Subject, decide};
 use crate::audit::{self, AuditEntry};
 use crate::gate::AccessChange;
 use crate::hub::{Hub, Membership, MembershipId};
@@ -114,20 +114,22 @@ impl<'c> Context<'c, '_> {
         matches!(self.origin, Origin::Log { .. })
     }
 
-    /// Refuses unless the policy allows the action. In a replay the answers are those that were given.
+    /// Refuses unless the policy allows the action, and the scopes of the program that asks. In a replay the answers
+    /// are those that were given.
     pub fn authorize(&mut self, action: Action, resource: &Resource) -> Decided<()> {
         let question = self.asked;
         self.asked += 1;
         let decision = match self.origin {
-            Origin::Live { policy, .. } => policy.decide(&self.subject, action, resource),
-            Origin::Log { entry, .. } if entry.denied.contains(&question) => Decision::deny("the audit log"),
-            Origin::Log { .. } => Decision::allow("the audit log"),
+            Origin::Live { policy, .. } => decide(policy, &self.subject, Purpose::Changing, action, resource),
+            Origin::Log { entry, .. } if entry.denied.contains(&question) => {
+                Err(Denial::Forbidden("the audit log".into()))
+            }
+            Origin::Log { .. } => Ok(()),
         };
-        if decision.allowed {
-            return Ok(());
-        }
-        self.denied.push(question);
-        Err(Halt::Refused(Refusal::Forbidden { action, rule: decision.rule.into_owned() }))
+        decision.map_err(|denial| {
+            self.denied.push(question);
+            Halt::Refused(Refusal::denied(action, denial))
+        })
     }
 
     /// Refuses a text that is no JSON Schema for a product. What the log has was accepted.
@@ -265,6 +267,8 @@ impl Entity for Answer {
 /// One command on its way.
 pub(super) struct Execution<'a, C> {
     pub(super) actor: Actor,
+    /// What the program that acts for the actor may do at most, if one does.
+    pub(super) bound: Option<&'a Bound>,
     pub(super) key: Option<&'a IdempotencyKey>,
     pub(super) command: &'a C,
     pub(super) condition: Option<&'a dyn Condition>,
@@ -333,7 +337,7 @@ impl<C: Command> Rule for Execution<'_, C> {
 
         // Before the command changes what it is about.
         let holds = self.condition.map_or(Ok(true), |condition| condition.holds(tx))?;
-        let subject = subject(self.actor, tx)?;
+        let subject = subject(self.actor, self.bound, tx)?;
         let mut context = Context {
             tx,
             origin: self.origin,
@@ -399,19 +403,23 @@ impl<C: Command> Rule for Execution<'_, C> {
 
 /// What the policy may know of an actor. The marketplace itself has no roles: its gates' commands do not read
 /// the book.
-fn subject(actor: Actor, tx: &mut Tx<'_, Refusal>) -> Decided<Subject> {
+fn subject(actor: Actor, bound: Option<&Bound>, tx: &mut Tx<'_, Refusal>) -> Decided<Subject> {
     match actor {
         Actor::System => Ok(Subject::system()),
         Actor::Anonymous => Ok(Subject::anonymous()),
         Actor::User(user) => {
             let user: User = tx.need(&user, Refusal::NotFound { what: "user" })?;
             let book = tx.get(&TheBook)?.unwrap_or_default();
-            Ok(subject_of(user, &book))
+            Ok(subject_of(user, bound, &book))
         }
     }
 }
 
-/// A user as a policy sees one.
-pub(super) fn subject_of(user: User, book: &RoleBook) -> Subject {
-    Subject::user(user.id, user.roles, user.state == UserState::Active, book)
+/// A user as a policy sees one, acting through a program that is bound like this.
+pub(super) fn subject_of(user: User, bound: Option<&Bound>, book: &RoleBook) -> Subject {
+    let subject = Subject::user(user.id, user.roles, user.state == UserState::Active, book);
+    match bound {
+        Some(bound) => subject.through(bound, book),
+        None => subject,
+    }
 }

@@ -68,7 +68,7 @@ pub use virtual_objects::{
 
 use command::{Execution, Origin, fingerprint};
 
-use crate::access::{Actor, Policy};
+use crate::access::{Actor, Bound, Policy, Purpose};
 use crate::gate::{AccessChange, AccessListener};
 use crate::id::{IdSource, RandomIds};
 use crate::outbox::EventListener;
@@ -215,6 +215,9 @@ pub struct Marketplace {
     ids: Arc<dyn IdSource>,
     settings: Arc<Settings>,
     schemas: Option<Arc<dyn SchemaCheck>>,
+    bound: Option<Arc<Bound>>,
+    /// What its queries are for.
+    purpose: Purpose,
     listeners: Arc<RwLock<Vec<Arc<dyn AccessListener>>>>,
     followers: Arc<RwLock<Vec<Arc<dyn EventListener>>>>,
     announced: Arc<follow::Announced>,
@@ -323,6 +326,8 @@ impl Marketplace {
             ids: Arc::new(RandomIds),
             settings: Arc::new(Settings::default()),
             schemas: None,
+            bound: None,
+            purpose: Purpose::Reading,
             listeners: Arc::default(),
             followers: Arc::default(),
             announced: Arc::default(),
@@ -352,6 +357,14 @@ impl Marketplace {
     pub fn with_schema_check(mut self, schemas: Arc<dyn SchemaCheck>) -> Self {
         self.schemas = Some(schemas);
         self
+    }
+
+    /// The same marketplace as a program sees it that acts for somebody under this bound, in a request made for this
+    /// purpose: users who ask it may do no more than the bound says. Its commands change something, whatever the
+    /// purpose.
+    #[must_use]
+    pub fn through(&self, bound: Bound, purpose: Purpose) -> Self {
+        Self { bound: Some(Arc::new(bound)), purpose, ..self.clone() }
     }
 
     /// The store.
@@ -404,6 +417,7 @@ impl Marketplace {
     ) -> Result<C::Done, MarketError> {
         let execution = Execution {
             actor,
+            bound: self.bound.as_deref(),
             key,
             command,
             condition,

@@ -10,7 +10,7 @@ use super::caller::memberships_of;
 use super::command::subject_of;
 use super::metering::view;
 use super::{MarketError, Marketplace, Refusal};
-use crate::access::{Action, Actor, HubRole, Resource, Subject};
+use crate::access::{Action, Actor, HubRole, Resource, Subject, decide};
 use crate::audit::{self, AuditEntry, ChainReport};
 use crate::device::{CredentialKind, Device, DeviceSecret, DeviceState};
 use crate::gate::{Directory, GrantView, PublishRight};
@@ -107,6 +107,17 @@ pub(super) fn not_found(what: &'static str) -> MarketError {
     Refusal::NotFound { what }.into()
 }
 
+/// What somebody is told of a thing that only some may know of: to who may not, it is not there. To who may, but not
+/// through this program, the missing scope is named.
+pub(super) fn hidden(error: MarketError, what: &'static str) -> MarketError {
+    match error {
+        MarketError::Refused(Refusal::OutOfScope { .. }) | MarketError::Conflict | MarketError::Store(_) => {
+            error
+        }
+        MarketError::Refused(_) => not_found(what),
+    }
+}
+
 fn scan_of(scan: Scan, page: &PageRequest) -> Result<Scan, MarketError> {
     let scan = scan.limit(page.limit.min(limits::PAGE_ROWS));
     match page.after.clone() {
@@ -146,12 +157,13 @@ impl Marketplace {
                 let [user_key, book_key] = &keys;
                 let user = read_if::<User>(user_key, cells.next().flatten())?;
                 let book = read_if::<RoleBook>(book_key, cells.next().flatten())?;
-                subject_of(user.ok_or_else(|| not_found("user"))?, &book.unwrap_or_default())
+                let user = user.ok_or_else(|| not_found("user"))?;
+                subject_of(user, self.bound.as_deref(), &book.unwrap_or_default())
             }
         })
     }
 
-    /// Refuses unless the policy allows the actor this action now. For edges whose own actions are not
+    /// Refuses unless the policy allows the actor this action now, and the scopes of the program that asks. For edges whose own actions are not
     /// commands, and for explanations.
     pub async fn authorize(
         &self,
@@ -159,11 +171,9 @@ impl Marketplace {
         action: Action,
         resource: &Resource,
     ) -> Result<(), MarketError> {
-        let decision = self.policy.decide(&self.subject(actor).await?, action, resource);
-        if decision.allowed {
-            return Ok(());
-        }
-        Err(Refusal::Forbidden { action, rule: decision.rule.into_owned() }.into())
+        let subject = self.subject(actor).await?;
+        decide(&*self.policy, &subject, self.purpose, action, resource)
+            .map_err(|denial| Refusal::denied(action, denial).into())
     }
 
     /// An actor's role in a hub.
@@ -321,10 +331,9 @@ impl Marketplace {
     /// A product. A draft is seen by its hub alone.
     pub async fn product(&self, actor: Actor, product: ProductId) -> Result<Product, MarketError> {
         let product: Product = self.entity(&product, "product").await?;
-        if product.state == ProductState::Draft
-            && self.authorize_in_hub(actor, Action::ViewHub, product.hub).await.is_err()
-        {
-            return Err(not_found("product"));
+        if product.state == ProductState::Draft {
+            let seen = self.authorize_in_hub(actor, Action::ViewHub, product.hub).await;
+            seen.map_err(|error| hidden(error, "product"))?;
         }
         Ok(product)
     }
@@ -370,13 +379,16 @@ impl Marketplace {
         let Some(found) = self.store.get::<Order>(&order).await? else { return Err(not_found("order")) };
         let order = found.entity;
         let owner = Resource::of_user(order.buyer);
-        if self.authorize(actor, Action::ViewOrder, &owner).await.is_ok() {
-            return Ok(order);
-        }
-        match self.authorize_in_hub(actor, Action::ViewHub, order.terms.hub).await {
-            Ok(()) => Ok(order),
-            Err(MarketError::Refused(_)) => Err(not_found("order")),
-            Err(error) => Err(error),
+        let as_buyer = self.authorize(actor, Action::ViewOrder, &owner).await;
+        match as_buyer.map_err(|error| hidden(error, "order")) {
+            Err(MarketError::Refused(refusal)) => {
+                match self.authorize_in_hub(actor, Action::ViewHub, order.terms.hub).await {
+                    // The program lacks a scope for what the person would see as the buyer.
+                    Err(MarketError::Refused(Refusal::Forbidden { .. })) => Err(refusal.into()),
+                    other => other.map(|()| order).map_err(|error| hidden(error, "order")),
+                }
+            }
+            other => other.map(|()| order),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Why the domain says no.
 
-use crate::access::Action;
+use crate::access::{Action, Denial, Permission};
 use crate::gate::LeaseRefusal;
 use crate::money::AmountOverflow;
 use crate::offer::InvalidPlan;
@@ -38,6 +38,18 @@ pub enum Refusal {
         action: Action,
         /// The rule that decided: for those who run the marketplace, not for the one denied.
         rule: String,
+    },
+    /// The person may do it, but not through this program: its scopes do not reach that far (RFC 6750, section 3.1).
+    #[error("the access token lacks the scope `{needed}`")]
+    OutOfScope {
+        /// The least that would do; as text it is the scope.
+        needed: Permission,
+    },
+    /// A program cannot have this scope: there is none of this name.
+    #[error("there is no scope `{scope}`")]
+    UnknownScope {
+        /// Its text.
+        scope: String,
     },
     /// There is no such thing.
     #[error("there is no such {what}")]
@@ -126,6 +138,8 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Forbidden { .. } => "forbidden",
+            Self::OutOfScope { .. } => "insufficient_scope",
+            Self::UnknownScope { .. } => "unknown_scope",
             Self::NotFound { .. } => "not_found",
             Self::Taken { .. } => "name_taken",
             Self::WrongState { .. } => "wrong_state",
@@ -155,6 +169,7 @@ impl Refusal {
     pub const fn kind(&self) -> RefusalKind {
         match self {
             Self::Forbidden { .. }
+            | Self::OutOfScope { .. }
             | Self::OwnProduct
             | Self::NothingReceived
             | Self::InvitationNeeded
@@ -162,7 +177,7 @@ impl Refusal {
             | Self::WrongPassword
             | Self::ResetNotGood => RefusalKind::Forbidden,
             Self::NotFound { .. } | Self::Lease(LeaseRefusal::NoSuchLease) => RefusalKind::NotFound,
-            Self::Invalid { .. } => RefusalKind::Invalid,
+            Self::Invalid { .. } | Self::UnknownScope { .. } => RefusalKind::Invalid,
             Self::SamplesUsedUp | Self::TooSoon => RefusalKind::TooOften,
             Self::Changed => RefusalKind::Precondition,
             Self::InsufficientFunds | Self::Lease(LeaseRefusal::InsufficientFunds) => {
@@ -176,6 +191,19 @@ impl Refusal {
             | Self::LastOwner
             | Self::Lease(_) => RefusalKind::Conflict,
         }
+    }
+
+    /// The refusal of an action that was denied.
+    pub(super) fn denied(action: Action, denial: Denial) -> Self {
+        match denial {
+            Denial::Forbidden(rule) => Self::Forbidden { action, rule: rule.into_owned() },
+            Denial::OutOfScope { needed } => Self::OutOfScope { needed },
+        }
+    }
+
+    /// Whether the actor may not do it, or not through this program.
+    pub(super) const fn is_denial(&self) -> bool {
+        matches!(self, Self::Forbidden { .. } | Self::OutOfScope { .. })
     }
 
     /// A refusal of one part of the request.

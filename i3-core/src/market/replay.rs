@@ -228,6 +228,7 @@ impl<C: Command + Send> Again for Of<C> {
         };
         let execution = Execution {
             actor: entry.actor,
+            bound: None,
             key: key.as_ref(),
             command: &command,
             condition: None,

@@ -244,7 +244,7 @@ impl Marketplace {
         let product = self.product(actor, product).await?;
         let member = match self.authorize_in_hub(actor, Action::ViewHub, product.hub).await {
             Ok(()) => true,
-            Err(MarketError::Refused(Refusal::Forbidden { .. })) => false,
+            Err(MarketError::Refused(refusal)) if refusal.is_denial() => false,
             Err(error) => return Err(error),
         };
         if !member {

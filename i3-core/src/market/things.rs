@@ -200,25 +200,19 @@ impl Marketplace {
     pub async fn thing(&self, actor: Actor, thing: &ThingId) -> Result<Thing, MarketError> {
         let found = self.store.get::<Thing>(&thing.record()).await?;
         let found = found.ok_or_else(|| super::queries::not_found("thing"))?.entity;
-        if found.visibility == Visibility::Private && !self.sees_thing(actor, &found).await? {
-            return Err(super::queries::not_found("thing"));
+        if found.visibility == Visibility::Private {
+            let seen = self.authorize(actor, Action::ViewThing, &Resource::of_user(found.owner)).await;
+            seen.map_err(|error| super::queries::hidden(error, "thing"))?;
         }
         Ok(found)
-    }
-
-    async fn sees_thing(&self, actor: Actor, thing: &Thing) -> Result<bool, MarketError> {
-        match self.authorize(actor, Action::ViewThing, &Resource::of_user(thing.owner)).await {
-            Ok(()) => Ok(true),
-            Err(MarketError::Refused(Refusal::Forbidden { .. })) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// Whether the actor sees private descriptions of everybody.
     pub async fn sees_all_things(&self, actor: Actor) -> Result<bool, MarketError> {
         match self.authorize(actor, Action::ViewThing, &Resource::MARKETPLACE).await {
             Ok(()) => Ok(true),
-            Err(MarketError::Refused(Refusal::Forbidden { .. } | Refusal::NotFound { .. })) => Ok(false),
+            Err(MarketError::Refused(refusal)) if refusal.is_denial() => Ok(false),
+            Err(MarketError::Refused(Refusal::NotFound { .. })) => Ok(false),
             Err(error) => Err(error),
         }
     }

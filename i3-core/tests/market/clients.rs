@@ -193,3 +193,22 @@ async fn the_largest_client_fits_a_record() {
     };
     f.done(f.buyer, &largest).await;
 }
+
+#[tokio::test]
+async fn a_scope_of_a_role_is_registered_only_while_there_is_the_role() {
+    let f = Fixture::new().await;
+    let scopes = |texts: &[&str]| -> BTreeSet<_> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+    let with =
+        |texts: &[&str]| RegisterClient { scopes: scopes(texts), ..register(ClientKind::Machine, &[]) };
+    let ghost = Refusal::UnknownScope { scope: "as:ghost".to_owned() };
+    assert_eq!(f.refused(f.buyer, &with(&["as:consumer", "as:ghost"])).await, ghost);
+    let client = f.done(f.buyer, &with(&["as:consumer", "as:administrator", "order:view:own"])).await;
+    let describe = |texts: &[&str]| DescribeClient {
+        client: client.id,
+        label: None,
+        scopes: Some(scopes(texts)),
+        redirect_uris: None,
+    };
+    assert_eq!(f.refused(f.buyer, &describe(&["as:ghost"])).await, ghost);
+    f.done(f.buyer, &describe(&["as:provider"])).await;
+}

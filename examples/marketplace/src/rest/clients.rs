@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use i3_core::access::Action;
 use i3_core::id::ClientId;
 use i3_core::market::{
-    Caller, DescribeClient, RecordTag, RegisterClient, RemoveClient, ReplaceClientSecret, SetClientState,
+    Caller, DescribeClient, RecordTag, Refusal, RegisterClient, RemoveClient, ReplaceClientSecret,
+    SetClientState,
 };
 use i3_core::name::Label;
 use i3_core::oauth::{Client, ClientKind, ClientState, RedirectUri, Scope};
@@ -13,7 +14,6 @@ use i3_core::store::StoreError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
 use super::representation::{Created, Linked, Links, Listed, Shown};
 use super::request::{Answer, Api, Body, Edit, InPath, InQuery, PageQuery, Patch};
 use super::route::{Done, Routes, about};
@@ -114,7 +114,7 @@ impl WithSecret {
 
 fn check(api: &Api, scopes: &BTreeSet<Scope>) -> Answer<()> {
     match api.access().oauth.settings().unknown(scopes) {
-        Some(unknown) => Err(Problem::invalid("scopes", format_args!("there is no scope `{unknown}`"))),
+        Some(unknown) => Err(api.refused(Refusal::UnknownScope { scope: unknown.to_string() }.into())),
         None => Ok(()),
     }
 }

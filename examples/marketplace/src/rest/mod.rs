@@ -12,8 +12,10 @@ an integer of billionths of the currency's unit. Members and parameters that are
 
 Who asks: `Authorization: Bearer` with an API token, which `POST /tokens` gives for a name and a password. Without \
 one the caller is anonymous and may do what the policy lets anybody do. Or with an OAuth2 access token, which a program \
-gets at `/oauth/token`: it needs the scope `api:read` for `GET` and `api:write` for everything else, and may not \
-manage clients and API tokens, which is done in person.
+gets at `/oauth/token`. It may no more than its scopes allow and the user may at the moment: `api:read` is all that `GET` \
+shows, `api:write` everything else, a permission (`virtual_object:create`, `order:view:own`) is that alone, and `as:` with a \
+role (`as:consumer`) what the role allows, as long as the user has it. What anybody may needs no scope. No program manages \
+clients and API tokens: that is done in person.
 
 Once only: every command takes an `Idempotency-Key` (1 to 64 visible ASCII characters, one space of keys for each \
 user); the same request under the same key has one effect and one answer.

@@ -36,17 +36,20 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/.well-known/jwks.json", get(jwks))
 }
 
-/// What programs may do for users. Each request needs the one that goes with its method.
-pub(crate) const READ: &str = "api:read";
-/// See [`READ`].
-pub(crate) const WRITE: &str = "api:write";
-
-/// The scopes of the interface, with what users are told of them.
+/// What the interface offers beside the scopes of permissions and roles, with what users are told of it.
 pub(crate) const SCOPES: [(&str, &str); 3] = [
-    (READ, "see everything that you can see"),
-    (WRITE, "do everything that you can do: buy, sell and manage"),
+    (Scope::READ, "see everything that you can see"),
+    (Scope::WRITE, "do everything that you can do: buy, sell and manage"),
     ("token:introspect", "learn what the tokens of other programs are good for"),
 ];
+
+/// The scopes of the interface with what users are told of them: for its description.
+pub(super) fn documented_scopes() -> serde_json::Map<String, serde_json::Value> {
+    let offered =
+        i3_auth::oauth2::marketplace_scopes().map(|(scope, about)| (scope.to_string(), about.into()));
+    let wide = SCOPES.into_iter().filter(|(scope, _)| [Scope::READ, Scope::WRITE].contains(scope));
+    offered.chain(wide.map(|(scope, about)| (scope.to_owned(), about.into()))).collect()
+}
 
 fn endpoints(settings: &Settings) -> Endpoints {
     let at = |path: &str| format!("{}{path}", settings.issuer());

@@ -32,6 +32,8 @@ pub(super) fn routes() -> Routes {
             purchase,
             about("purchase", "Buys an offer")
                 .permission(Action::Purchase)
+                .permission(Action::ViewOrder)
+                .permission(Action::ManageOrder)
                 .relation("buy")
                 .refusal(StatusCode::PAYMENT_REQUIRED)
                 .refusal(StatusCode::NOT_FOUND),
@@ -41,6 +43,7 @@ pub(super) fn routes() -> Routes {
             "/orders/{order}/password",
             password,
             about("show_order_password", "What the buyer's MQTT client logs in with")
+                .permission(Action::ViewOrder)
                 .permission(Action::ManageOrder)
                 .relation("password"),
         )
@@ -48,6 +51,7 @@ pub(super) fn routes() -> Routes {
             "/orders/{order}/password",
             replace_password,
             about("replace_order_password", "Replaces the MQTT password")
+                .permission(Action::ViewOrder)
                 .permission(Action::ManageOrder)
                 .relation("password"),
         )
@@ -164,7 +168,11 @@ impl Linked for Bought {
 }
 
 async fn purchase(api: Api, Body(body): Body<Choice>) -> Answer<Created<Bought>> {
-    api.user()?;
+    let own = Resource::of_user(api.user()?);
+    // The answer has the order and its password: a program that may see neither buys nothing.
+    for action in [Action::ViewOrder, Action::ManageOrder] {
+        api.market().authorize(api.actor, action, &own).await.map_err(|error| api.refused(error))?;
+    }
     let order = api.execute(Purchase { offer: body.offer }).await?;
     // The answer to a repeated request may be older than the password.
     let order = find(&api, order.id).await?;

@@ -10,7 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use i3_auth::api_token::ApiToken;
-use i3_core::access::Actor;
+use i3_core::access::{Actor, Bound, Purpose};
 use i3_core::id::{ClientId, UserId};
 use i3_core::market::{
     Caller, Command, Condition, IdempotencyKey, MarketError, Marketplace, PageRequest, Paged, RecordTag,
@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 pub(super) use super::body::{Body, Edit, Patch};
 use super::problem::Problem;
 use super::representation::{Asked, Created, Format, IfMatch, Linked, Listed, Shown};
-use super::{AppState, oauth, representation, sessions};
+use super::{AppState, representation, sessions};
 use crate::floods::Flood;
 use crate::{Access, Knowledge};
 
@@ -232,17 +232,17 @@ impl FromRequestParts<AppState> for Api {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
+        let mut state = state.clone();
         let (actor, client, login) = match bearer(&parts.headers)? {
-            None => match sessions::of_request(parts, state).await? {
+            None => match sessions::of_request(parts, &state).await? {
                 Some(session) => (Actor::User(session.user), None, Some(session)),
                 None => (Actor::Anonymous, None, None),
             },
             Some(token) if token.starts_with("eyJ") => {
                 let token = state.access.oauth.check(token).map_err(|_| Problem::bad_token())?;
-                let needed = if parts.method.is_safe() { oauth::READ } else { oauth::WRITE };
-                if token.scopes.iter().all(|scope| scope.as_str() != needed) {
-                    return Err(Problem::insufficient_scope(needed));
-                }
+                let reading = parts.method.is_safe();
+                let purpose = if reading { Purpose::Reading } else { Purpose::Changing };
+                state.market = state.market.through(Bound::of(&token.scopes), purpose);
                 (Actor::User(token.user), Some(token.client), None)
             }
             Some(token) => {
@@ -261,7 +261,7 @@ impl FromRequestParts<AppState> for Api {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         let asked = parts.extensions.get::<Arc<Asked>>().cloned().unwrap_or_default();
         let key = idempotency_key(&parts.headers)?;
-        Ok(Self { state: state.clone(), actor, client, login, peer, key, asked })
+        Ok(Self { state, actor, client, login, peer, key, asked })
     }
 }
 

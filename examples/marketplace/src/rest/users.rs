@@ -41,7 +41,7 @@ pub(super) fn routes() -> Routes {
                 .permission(Action::RegisterUser)
                 .permission(Action::ManageUsers),
         )
-        .get("/users/me", me, about("show_me", "One's own account"))
+        .get("/users/me", me, about("show_me", "One's own account").permission(Action::ViewUser))
         .get("/users/{user}", show, about("show_user", "An account").permission(Action::ViewUser))
         .post(
             "/users/{user}/approve",

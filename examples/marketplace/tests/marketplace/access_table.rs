@@ -32,10 +32,10 @@ with all scopes. *A consumer* and *a provider* have nothing to do with the thing
 
 /// Worlds that are made ahead: each waits a second for its programs.
 #[derive(Default)]
-struct Fresh(VecDeque<JoinHandle<Everything>>);
+pub(crate) struct Fresh(VecDeque<JoinHandle<Everything>>);
 
 impl Fresh {
-    async fn next(&mut self) -> Everything {
+    pub(crate) async fn next(&mut self) -> Everything {
         while self.0.len() < 24 {
             self.0.push_back(tokio::spawn(async {
                 Everything::open(StoreUrl::Memory).await.with_programs().await

@@ -204,14 +204,26 @@ impl Everything {
     pub(crate) async fn with_programs(mut self) -> Self {
         tokio::time::sleep(Duration::from_millis(1_050)).await;
         for ((owner, name), secret) in PROGRAMS.into_iter().zip(&self.secrets) {
-            let form =
-                format!("grant_type=client_credentials&client_id={}&client_secret={secret}", self.id(name));
-            let asked = self.rest.ask_at("POST", "/oauth/token").text(form);
-            let asked = asked.header("content-type", "application/x-www-form-urlencoded");
-            let token = text(&asked.send().await.ok()["access_token"]);
+            let token = self.token_of(self.id(name), secret).await;
             self.tokens.insert(owner.program(), token);
         }
         self
+    }
+
+    /// Puts a program with these scopes, and no others, in the place of the one that acts for this person.
+    pub(crate) async fn bind(&mut self, owner: Caller, scopes: &[&str]) {
+        let body = json!({"label": "A bounded program", "kind": "machine", "scopes": scopes});
+        let client = self.make(owner, "POST", "/clients", body).await;
+        let (id, secret) = (text(&client["id"]), text(&client["secret"]));
+        let token = self.token_of(&id, &secret).await;
+        self.tokens.insert(owner.program(), token);
+    }
+
+    async fn token_of(&self, id: &str, secret: &str) -> String {
+        let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        let asked = self.rest.ask_at("POST", "/oauth/token").text(form);
+        let asked = asked.header("content-type", "application/x-www-form-urlencoded");
+        text(&asked.send().await.ok()["access_token"])
     }
 
     /// The same with the index of what things are, for [`asks_the_index`].

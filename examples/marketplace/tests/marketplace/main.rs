@@ -25,6 +25,7 @@ mod refusals;
 mod replays;
 mod representation;
 mod roles;
+mod scopes;
 mod shared_store;
 mod soak;
 mod sparql;

@@ -256,7 +256,7 @@ async fn the_public_keys_are_published_and_scopes_that_are_not_there_are_refused
         set["keys"].as_array().unwrap().iter().all(|key| key["alg"] == "EdDSA" && key.get("d").is_none())
     );
     let body = json!({"label": "x", "kind": "machine", "scopes": ["api:everything"]});
-    w.rest.post(&w.alice.0, "/clients", body).await.is(400, "invalid_request");
+    w.rest.post(&w.alice.0, "/clients", body).await.is(400, "unknown_scope");
     w.rest.get("eyJhbGciOiJub25lIn0.e30.AA", "/users/me").await.is(401, "invalid_token");
 }
 

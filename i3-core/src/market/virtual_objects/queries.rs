@@ -177,7 +177,7 @@ impl Marketplace {
     async fn may(&self, actor: Actor, action: Action, resource: &Resource) -> Result<bool, MarketError> {
         match self.authorize(actor, action, resource).await {
             Ok(()) => Ok(true),
-            Err(MarketError::Refused(Refusal::Forbidden { .. })) => Ok(false),
+            Err(MarketError::Refused(refusal)) if refusal.is_denial() => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use i3_core::access::Actor;
+use i3_core::access::{Action, Actor, Resource};
 use i3_core::id::UserId;
 use i3_core::market::{IdempotencyKey, MarketError, Marketplace, PutThing, Refusal, RemoveThing, ThingPut};
 use i3_core::outbox;
@@ -151,6 +151,13 @@ impl Directory {
         Ok(directory)
     }
 
+    /// The same directory, asked through this handle of its marketplace: what a program may do under its
+    /// [bound](i3_core::access::Bound) is no more here.
+    #[must_use]
+    pub fn through(&self, market: Marketplace) -> Self {
+        Self { market, state: self.state.clone() }
+    }
+
     /// Takes what happened since the last call. What is asked does so by itself.
     pub async fn catch_up(&self) -> Result<(), DirectoryError> {
         if end(&self.market).await? > self.read().position { self.follow(false).await } else { Ok(()) }
@@ -189,7 +196,14 @@ impl Directory {
     /// What this actor sees.
     pub async fn viewer(&self, actor: Actor) -> Result<Viewer, DirectoryError> {
         let user = match actor {
-            Actor::User(user) => Some(user),
+            Actor::User(user) => {
+                let own = Resource::of_user(user);
+                match self.market.authorize(actor, Action::ViewThing, &own).await {
+                    Ok(()) => Some(user),
+                    Err(MarketError::Refused(_)) => None,
+                    Err(error) => return Err(error.into()),
+                }
+            }
             _ => None,
         };
         Ok(Viewer { user, all: self.market.sees_all_things(actor).await? })

@@ -20,6 +20,7 @@ const CODES: &[Explained] = &[
     ("invalid_description", 400, "the Thing Description is not valid: `validationErrors` says where and why"),
     ("malformed_query", 400, "the query does not follow the syntax of its language"),
     ("query_refused", 400, "the query asks for what is not offered: `detail` says what"),
+    ("unknown_scope", 400, "a client is registered with a scope that there is not"),
     ("invalid_json", 400, "the body is not JSON"),
     (
         "invalid_xml",
@@ -36,7 +37,11 @@ const CODES: &[Explained] = &[
     ("invalid_credentials", 401, "the name or the password is not accepted"),
     ("insufficient_funds", 402, "the balance does not cover it"),
     ("forbidden", 403, "the permission that `detail` names is missing"),
-    ("insufficient_scope", 403, "the access token lacks the scope that `detail` names"),
+    (
+        "insufficient_scope",
+        403,
+        "the person may do it, but the program's access token lacks the scope that `detail` and `WWW-Authenticate` name",
+    ),
     ("in_person_only", 403, "not for programs that act for a user"),
     (
         "csrf",

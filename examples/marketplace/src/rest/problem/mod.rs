@@ -31,6 +31,8 @@ pub(super) struct Problem {
     validation: Vec<ValidationError>,
     /// After how many seconds the same may work.
     retry_after: Option<u64>,
+    /// The scope that a program's token lacks.
+    scope: Option<String>,
 }
 
 /// What is wrong with one part of the request.
@@ -64,7 +66,7 @@ impl Problem {
     /// A problem of this status with this stable code; the detail is for people.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (faults, validation) = (Vec::new(), Vec::new());
-        Self { status, code, detail: detail.into(), faults, validation, retry_after: None }
+        Self { status, code, detail: detail.into(), faults, validation, retry_after: None, scope: None }
     }
 
     /// What a status means that something else than the interface answered with.
@@ -177,12 +179,6 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "the API token is not accepted")
     }
 
-    /// A program's access token does not do (RFC 6750, section 3.1).
-    pub(super) fn insufficient_scope(needed: &str) -> Self {
-        let detail = format!("the access token lacks the scope `{needed}`");
-        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", detail)
-    }
-
     /// A request by cookie does not prove that the page of the session made it.
     pub(super) fn forged() -> Self {
         let detail = "send the session's `csrf` in `X-CSRF-Token`, from a page of this site";
@@ -213,7 +209,11 @@ impl Problem {
         match error {
             MarketError::Refused(Refusal::Forbidden { .. }) if actor == Actor::Anonymous => Self::sign_in(),
             MarketError::Refused(refusal) => {
-                Self::new(status_of(refusal.kind()), refusal.code(), refusal.to_string())
+                let problem = Self::new(status_of(refusal.kind()), refusal.code(), refusal.to_string());
+                match refusal {
+                    Refusal::OutOfScope { needed } => Self { scope: Some(needed.to_string()), ..problem },
+                    _ => problem,
+                }
             }
             MarketError::Store(error) => error.into(),
             other => Self::new(
@@ -327,6 +327,12 @@ impl IntoResponse for Problem {
         let mut response = (self.status, self.json(None).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // RFC 6750, section 3.1.
+        let lacks =
+            self.scope.as_ref().map(|scope| format!("Bearer error=\"{}\", scope=\"{scope}\"", self.code));
+        if let Some(Ok(challenge)) = lacks.map(HeaderValue::try_from) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -360,10 +366,25 @@ mod tests {
         Refusal::Forbidden { action: Action::Audit, rule: "a rule".to_owned() }
     }
 
+    fn out_of_scope() -> Refusal {
+        Refusal::OutOfScope { needed: "virtual_object:delete:own".parse().unwrap() }
+    }
+
+    #[test]
+    fn who_lacks_a_scope_is_told_which_as_rfc_6750_has_it() {
+        let response = Problem::of_market(user(), out_of_scope().into()).into_response();
+        let told = &response.headers()[WWW_AUTHENTICATE];
+        assert_eq!(told, "Bearer error=\"insufficient_scope\", scope=\"virtual_object:delete:own\"");
+        let response = Problem::of_market(user(), forbidden().into()).into_response();
+        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+    }
+
     #[test]
     fn every_refusal_has_its_status_and_code() {
         let table = [
             (forbidden(), 403, "forbidden"),
+            (out_of_scope(), 403, "insufficient_scope"),
+            (Refusal::UnknownScope { scope: "as:ghost".to_owned() }, 400, "unknown_scope"),
             (Refusal::OwnProduct, 403, "own_product"),
             (Refusal::NothingReceived, 403, "nothing_received"),
             (Refusal::SamplesUsedUp, 429, "samples_used_up"),

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use i3_core::oauth::Scope;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{Declared, Doc, Routes, Who};
+use crate::rest::oauth::documented_scopes;
 
 /// What every problem says (RFC 9457).
 #[derive(JsonSchema)]
@@ -66,6 +68,7 @@ pub(in crate::rest) fn document(routes: &Routes) -> Value {
         paths.entry(operation.path).or_default().insert(method, described);
     }
     let mut schemas = generator.take_definitions(true);
+    let scopes = documented_scopes();
     schemas.insert("Links".to_owned(), links());
     json!({
         "openapi": "3.1.1",
@@ -86,10 +89,24 @@ pub(in crate::rest) fn document(routes: &Routes) -> Value {
                     "application/problem+xml": {"schema": {}},
                 },
             }},
-            "securitySchemes": {"bearer": {
-                "type": "http", "scheme": "bearer",
-                "description": "An API token of `POST /tokens`, or an OAuth2 access token of `/oauth/token`",
-            }},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "An API token of `POST /tokens`: a user in person",
+                },
+                "oauth2": {
+                    "type": "oauth2",
+                    "description": "A program that acts for a user, with an access token of `/oauth/token`: no more \
+                        than its scopes allow and the user may do now. Each role that was created is a scope besides, `as:` and its name",
+                    "flows": {
+                        "authorizationCode": {
+                            "authorizationUrl": "/oauth/authorize", "tokenUrl": "/oauth/token",
+                            "refreshUrl": "/oauth/token", "scopes": scopes,
+                        },
+                        "clientCredentials": {"tokenUrl": "/oauth/token", "scopes": scopes},
+                    },
+                },
+            },
         },
     })
 }
@@ -109,11 +126,14 @@ fn operation_of(declared: &Declared, doc: Doc<'_>) -> Value {
             .entry(status.to_string())
             .or_insert_with(|| json!({"$ref": "#/components/responses/Problem"}));
     }
-    let security = match operation.who {
-        Who::Anybody => json!([{}, {"bearer": []}]),
-        Who::User | Who::Person => json!([{"bearer": []}]),
-    };
     let permissions: Vec<&str> = operation.permissions.iter().map(|action| action.permission()).collect();
+    let wide = if operation.method.is_safe() { Scope::READ } else { Scope::WRITE };
+    let security = match operation.who {
+        Who::Anybody => json!([{}, {"bearer": []}, {"oauth2": []}]),
+        // The permissions suffice, whatever it is asked about.
+        Who::User => json!([{"bearer": []}, {"oauth2": [wide]}, {"oauth2": permissions}]),
+        Who::Person => json!([{"bearer": []}]),
+    };
     let tag = operation.path.split('/').nth(1).unwrap_or_default();
     let mut described = json!({
         "operationId": operation.id,

@@ -47,7 +47,7 @@ pub(super) fn routes() -> Router<AppState> {
 
 /// The directory of this server.
 fn directory(api: &Api) -> Answer<Directory> {
-    Ok(api.knowledge()?.directory.clone())
+    Ok(api.knowledge()?.directory.through(api.market().clone()))
 }
 
 /// What the directory's no means to who asks.
