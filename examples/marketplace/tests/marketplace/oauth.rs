@@ -168,9 +168,9 @@ async fn a_program_acts_for_a_user_until_it_gives_its_tokens_back() {
         assert_eq!(text(&me["id"]), w.alice.1);
 
         // It was allowed to read, and no program manages programs.
-        let body = json!({"slug": "mine", "title": "Mine"});
         let token = first.access_token().secret();
-        w.rest.post(token, "/hubs", body).await.is(403, "insufficient_scope");
+        let renamed = w.rest.put(token, format!("/users/{}", w.alice.1), json!({"display": "Mallory"})).await;
+        renamed.is(403, "insufficient_scope");
         w.rest.get(token, "/clients").await.is(403, "in_person_only");
         w.rest.get(token, "/tokens").await.is(403, "in_person_only");
 
