@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use i3_auth::api_token::ApiTokenError;
 use i3_auth::password::PasswordError;
-use i3_core::access::Actor;
+use i3_core::access::{Actor, Permission};
 use i3_core::gate::LoginError;
 use i3_core::market::{MarketError, Refusal, RefusalKind};
 use i3_core::store::{Applied, StoreError, StoreErrorKind};
@@ -31,8 +31,8 @@ pub(super) struct Problem {
     validation: Vec<ValidationError>,
     /// After how many seconds the same may work.
     retry_after: Option<u64>,
-    /// The scope that a program's token lacks.
-    scope: Option<String>,
+    /// What a program's token lacks.
+    scope: Option<Permission>,
 }
 
 /// What is wrong with one part of the request.
@@ -211,7 +211,7 @@ impl Problem {
             MarketError::Refused(refusal) => {
                 let problem = Self::new(status_of(refusal.kind()), refusal.code(), refusal.to_string());
                 match refusal {
-                    Refusal::OutOfScope { needed } => Self { scope: Some(needed.to_string()), ..problem },
+                    Refusal::OutOfScope { needed } => Self { scope: Some(needed), ..problem },
                     _ => problem,
                 }
             }
