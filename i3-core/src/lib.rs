@@ -74,6 +74,7 @@ pub mod name;
 pub mod notice;
 pub mod oauth;
 pub mod offer;
+pub mod ontology;
 pub mod order;
 pub mod outbox;
 pub mod portable;

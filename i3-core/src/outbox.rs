@@ -80,6 +80,8 @@ pub enum Event {
     VirtualObjectChanged { object: VirtualObjectId, owner: UserId },
     /// A Thing Description was registered, changed or removed.
     ThingChanged(ThingChange),
+    /// What administrators added to the ontology is another version.
+    OntologyChanged { number: u32 },
 }
 
 /// An event with its time and what it changes for gates.

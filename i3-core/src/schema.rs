@@ -94,6 +94,9 @@ schemas! {
         "description": "`coap`, `http`, `mqtt`, `websocket`, or another one by its name",
         "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "minLength": 1, "maxLength": 48
     };
+    crate::virtual_object::ClassIri, "ClassIri" = {
+        "description": "The name of a class of the ontology", "type": "string", "format": "iri", "maxLength": 300
+    };
     crate::virtual_object::ResourceUri, "ResourceUri" = {
         "description": "An absolute URI with a host", "type": "string", "format": "uri", "maxLength": 512
     };

@@ -1,5 +1,5 @@
 //! The index follows the marketplace.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::hub::HubState;
 use i3_core::id::{ProductId, SequentialIds, UserId, VirtualObjectId};
 use i3_core::market::{
-    CreateObject, CreateProduct, EditObject, LinkProduct, Marketplace, MoveObject, MoveProduct,
-    NewCredential, PublishOffer, RegisterDevice, RegisterHub, RegisterUser, SetHubState,
+    ChangeOntology, CreateObject, CreateProduct, EditObject, LinkProduct, Marketplace, MoveObject,
+    MoveProduct, NewCredential, PublishOffer, Refusal, RegisterDevice, RegisterHub, RegisterUser,
+    SetHubState,
 };
 use i3_core::money::{Amount, Currency};
 use i3_core::offer::Plan;
@@ -20,7 +21,7 @@ use i3_core::store::{DynStore, MemoryStore};
 use i3_core::time::{ManualClock, Timestamp};
 use i3_core::virtual_object::{Content, ObjectState};
 use i3_semantic::discovery::{Discovery, Query};
-use i3_semantic::ontology::Ontology;
+use i3_semantic::ontology::{Ontology, Stored};
 use i3_semantic::projection::Projection;
 
 #[derive(Debug)]
@@ -269,16 +270,177 @@ async fn what_another_process_commits_is_found_by_who_names_its_position() {
     assert!(ids(&here, "q=elsewhere").await.is_empty());
 }
 
+const HEAD: &str = "@prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix i3: <urn:i3:ns:> .
+    @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> . @prefix x: <urn:x:> .";
+const FAN: &str = "x:Fan a owl:Class ; rdfs:subClassOf i3:Actuator .";
+
+impl Shop {
+    async fn say(&self, turtle: Option<&str>) -> u32 {
+        let turtle = turtle.map(|turtle| format!("{HEAD}{turtle}"));
+        let change = ChangeOntology { turtle, remark: i3_core::name::Prose::default(), expect: None };
+        self.market.execute(Actor::System, None, &change).await.unwrap().number
+    }
+
+    /// A sensor that says it is of these classes.
+    async fn publish_as(&self, classes: &[&str]) -> VirtualObjectId {
+        let mut content = content("Of a class");
+        content.kind = i3_core::virtual_object::ObjectKind::Sensor;
+        content.classes = classes.iter().map(|class| class.parse().unwrap()).collect();
+        let create = CreateObject { content, hub: None, submit: true };
+        self.market.execute(self.seller, None, &create).await.unwrap().object.id
+    }
+}
+
 #[tokio::test]
-async fn another_ontology_is_adopted_for_all_that_is_there() {
+async fn a_fan_is_an_actuator_from_the_answer_to_the_one_who_says_so_until_it_is_withdrawn() {
     let shop = Shop::new().await;
     let projection = shop.follow().await;
-    let object = shop.publish("LED").await;
-    assert!(projection.discover(&Query::parse("kind=Doer").unwrap(), None).await.is_err());
-    let more = "@prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix i3: <urn:i3:ns:> .
-        @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-        i3:Doer a owl:Class . i3:Actuator rdfs:subClassOf i3:Doer .";
-    projection.adopt(Ontology::core().extend(more).unwrap()).await.unwrap();
-    assert_eq!(ids(&projection, "kind=Doer").await, [object.to_string()]);
+    let (before, core) = (shop.publish_as(&["urn:x:Fan"]).await, projection.graph().digest());
+    assert!(ids(&projection, "kind=Actuator").await.is_empty());
+    assert!(projection.discover(&Query::parse("kind=Fan").unwrap(), None).await.is_err(), "no such class");
+
+    assert_eq!(shop.say(Some(FAN)).await, 1);
+    assert_eq!(ids(&projection, "kind=Actuator").await, [before.to_string()]);
+    assert_eq!(projection.graph().ontology().version().number, 2);
+    let after = shop.publish_as(&["urn:x:Fan"]).await;
+    assert_eq!(ids(&projection, "kind=fan").await.len(), 2);
+    let counted = projection.discover(&Query::parse("facets=kind").unwrap(), None).await.unwrap();
+    let counted = counted.facets.iter().flat_map(|facet| &facet.values);
+    let fans: Vec<u64> =
+        counted.filter(|value| &*value.value == "urn:x:Fan").map(|value| value.count).collect();
+    assert_eq!(fans, [2]);
+    shop.go(after, ObjectState::Removed).await;
+    assert_equal_to_the_store(&projection).await;
+
+    assert_eq!(shop.say(None).await, 2);
+    assert!(ids(&projection, "kind=Actuator").await.is_empty());
+    assert_eq!(ids(&projection, "kind=Sensor").await, [before.to_string()]);
+    assert_eq!(projection.graph().digest(), core);
+    // Another version with the same statements is another version.
+    assert_eq!(projection.graph().ontology().version().number, 3);
+    assert_equal_to_the_store(&projection).await;
+}
+
+#[tokio::test]
+async fn whoever_follows_goes_over_to_the_stored_ontology_also_after_a_restart() {
+    let shop = Shop::new().await;
+    let here = shop.follow().await;
+    let elsewhere = market(&shop.store, &shop.clock).await.with_ids(Arc::new(i3_core::id::RandomIds));
+    let there = Projection::open(elsewhere.clone(), Ontology::core()).await.unwrap();
+    let object = shop.publish_as(&["urn:x:Fan"]).await;
+    shop.say(Some(FAN)).await;
+    // Another process learns of it when it looks, or when a question names the position.
+    assert!(there.discover(&Query::parse("kind=Fan").unwrap(), None).await.is_err());
+    let seen = elsewhere.outbox_position().await.unwrap();
+    let late = there.discover(&Query::parse("kind=Actuator").unwrap(), Some(seen)).await.unwrap();
+    assert_eq!(&*late.hits[0].id, object.to_string());
+    let restarted = Projection::open(market(&shop.store, &shop.clock).await, Ontology::core()).await.unwrap();
+    assert_eq!(ids(&restarted, "kind=Fan").await, [object.to_string()]);
+    for one in [&there, &restarted] {
+        assert_eq!(one.graph().digest(), here.graph().digest());
+        assert_eq!(one.live().digest(), here.live().digest());
+        assert_equal_to_the_store(one).await;
+    }
+}
+
+#[tokio::test]
+async fn objects_that_change_while_the_ontology_does_end_up_as_the_store_says() {
+    let shop = Arc::new(Shop::new().await);
+    let projection = shop.follow().await;
+    for number in 0..200 {
+        shop.publish(&format!("Lamp {number}")).await;
+    }
+    let saying = tokio::spawn({
+        let shop = shop.clone();
+        async move {
+            for round in 0..10 {
+                shop.say((round % 2 == 0).then_some(FAN)).await;
+            }
+            shop.say(Some(FAN)).await
+        }
+    });
+    let mut kept = Vec::new();
+    for number in 0..40 {
+        let fan = shop.publish_as(&["urn:x:Fan"]).await;
+        assert!(projection.live().ids().contains(fan.to_string().as_str()), "found when the command returns");
+        if number % 2 == 0 {
+            shop.go(fan, ObjectState::Removed).await;
+            assert!(!projection.live().ids().contains(fan.to_string().as_str()));
+        } else {
+            kept.push(fan.to_string());
+        }
+    }
+    assert_eq!(saying.await.unwrap(), 11);
+    assert_equal_to_the_store(&projection).await;
+    let found = projection.discover(&Query::parse("kind=Fan&limit=100").unwrap(), None).await.unwrap();
+    let mut found: Vec<String> = found.hits.iter().map(|hit| hit.id.to_string()).collect();
+    found.sort_unstable();
+    kept.sort_unstable();
+    assert_eq!(found, kept);
+}
+
+#[tokio::test]
+async fn an_ontology_that_cannot_be_is_refused_with_its_reason_before_it_is_stored() {
+    let shop = Shop::new().await;
+    let market = shop.market.clone().with_ontology_check(Arc::new(Stored::default()));
+    let projection = shop.follow().await;
+    for (turtle, reason) in [
+        ("x:Both a owl:Class ; rdfs:subClassOf i3:Sensor , i3:Product .", "nothing could be a <urn:x:Both>"),
+        ("i3:Offer rdfs:subClassOf i3:Place .", "nothing could be a"),
+        ("i3:Sensor a owl:ObjectProperty .", "<urn:i3:ns:Sensor> is declared to be two kinds of thing"),
+        ("owl:Thing rdfs:subClassOf i3:Sensor .", "belongs to a standard"),
+        ("x:Fan rdfs:subClassOf i3:Actuator .", "<urn:x:Fan> is used as a class but not declared"),
+        ("x:a owl:sameAs x:b .", "not supported"),
+        ("nonsense", "not lawful Turtle"),
+    ] {
+        let turtle = Some(format!("{HEAD}{turtle}"));
+        let change = ChangeOntology { turtle, remark: i3_core::name::Prose::default(), expect: None };
+        let refused = market.execute(Actor::System, None, &change).await.unwrap_err();
+        let Some(Refusal::Invalid { field: "turtle", reason: said }) = refused.refusal() else {
+            panic!("{refused:?}");
+        };
+        assert!(said.contains(reason), "{said}");
+    }
+    // A circle, and a class below itself, are no contradiction: the classes are one.
+    let circle =
+        "x:A a owl:Class ; rdfs:subClassOf x:A , x:B . x:B a owl:Class ; rdfs:subClassOf x:A , i3:Actuator .";
+    assert_eq!(shop.say(Some(circle)).await, 1);
+    let object = shop.publish_as(&["urn:x:A"]).await;
+    for kind in ["A", "B", "Actuator"] {
+        assert_eq!(ids(&projection, &format!("kind={kind}")).await, [object.to_string()]);
+    }
+    assert_equal_to_the_store(&projection).await;
+}
+
+#[tokio::test]
+async fn what_was_stored_unchecked_and_cannot_be_leaves_the_version_before_in_force() {
+    let shop = Shop::new().await;
+    let projection = shop.follow().await;
+    let object = shop.publish_as(&["urn:x:Fan"]).await;
+    shop.say(Some(FAN)).await;
+    for bad in ["nonsense", "x:Fan a owl:Class ; rdfs:subClassOf i3:Sensor , i3:Product ."] {
+        let number = shop.say(Some(bad)).await;
+        assert_eq!(ids(&projection, "kind=Actuator").await, [object.to_string()]);
+        let refused = projection.refused().unwrap();
+        assert_eq!(refused.number, number, "{refused}");
+        let restarted = shop.follow().await;
+        assert_eq!(restarted.refused(), Some(refused));
+        assert_eq!(restarted.graph().ontology().version().number, 2);
+        assert_equal_to_the_store(&projection).await;
+    }
+    shop.say(None).await;
+    assert_eq!(projection.refused(), None);
+    assert!(ids(&projection, "kind=Actuator").await.is_empty());
+    assert_equal_to_the_store(&projection).await;
+}
+
+#[tokio::test]
+async fn an_object_whose_classes_exclude_each_other_is_found_by_nobody_and_one_of_a_standards_class_is() {
+    let shop = Shop::new().await;
+    let projection = shop.follow().await;
+    shop.publish_as(&["urn:i3:ns:Product"]).await;
+    assert!(ids(&projection, "").await.is_empty());
+    let plain = shop.publish_as(&["http://www.w3.org/2002/07/owl#Nothing", "urn:x:unheard-of"]).await;
+    assert_eq!(ids(&projection, "kind=Sensor").await, [plain.to_string()]);
     assert_equal_to_the_store(&projection).await;
 }

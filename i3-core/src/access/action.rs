@@ -128,6 +128,8 @@ actions! {
     EditThing = "thing:edit", Own::Owner, { User: Own, Provider: Own };
     /// Remove a Thing Description.
     DeleteThing = "thing:delete", Own::Owner, { User: Own, Provider: Own, Administrator: Any };
+    /// Change what is added to the ontology, and see what was when.
+    ManageOntology = "ontology:manage", Own::Nothing, { Administrator: Any };
     /// Take leases and report usage: the gate.
     Meter = "usage:meter", Own::Nothing, {};
 }

@@ -12,6 +12,7 @@ use crate::audit::{self, AuditEntry};
 use crate::gate::AccessChange;
 use crate::hub::{Hub, Membership, MembershipId};
 use crate::id::{HubId, IdBits, UserId};
+use crate::ontology::OntologyCheck;
 use crate::outbox::{self, Event, OutboxEntry};
 use crate::portable::Part;
 use crate::role::{RoleBook, TheBook};
@@ -66,7 +67,12 @@ pub trait Command: Serialize + DeserializeOwned + Sync {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Origin<'a> {
     /// Somebody sends the command now.
-    Live { policy: &'a dyn Policy, settings: &'a Settings, schemas: Option<&'a dyn SchemaCheck> },
+    Live {
+        policy: &'a dyn Policy,
+        settings: &'a Settings,
+        schemas: Option<&'a dyn SchemaCheck>,
+        ontologies: Option<&'a dyn OntologyCheck>,
+    },
     /// It is carried out again as this entry of an audit log says, whose text this is.
     Log { entry: &'a AuditEntry, text: &'a str },
 }
@@ -138,6 +144,14 @@ impl<'c> Context<'c, '_> {
         let refused = |reason: String| Halt::Refused(Refusal::Invalid { field: "schema", reason });
         check_schema(schema).map_err(|error| refused(error.to_string()))?;
         schemas.map_or(Ok(()), |schemas| schemas.check(schema)).map_err(refused)
+    }
+
+    /// What is wrong with a text that is to be added to the ontology. What the log has was accepted.
+    pub fn check_ontology(&self, turtle: &str) -> Result<(), String> {
+        match self.origin {
+            Origin::Live { ontologies: Some(ontologies), .. } => ontologies.check(turtle),
+            _ => Ok(()),
+        }
     }
 
     /// What each role allows.

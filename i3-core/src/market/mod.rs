@@ -17,6 +17,7 @@ mod invitations;
 mod logins;
 mod metering;
 mod notices;
+mod ontology;
 mod people;
 mod queries;
 mod ratings;
@@ -51,6 +52,7 @@ pub use logins::{AskPasswordReset, ChangePassword, EndLogins, ResetPassword};
 pub use metering::LeaseAnswer;
 pub use metering::{CloseLease, ExtendLease, OpenLease, ReclaimLease};
 pub use notices::MailReport;
+pub use ontology::{ChangeOntology, UnchangedOntology};
 pub use people::{ActivateUser, DescribeUser, RegisterUser, RejectUser, SetRoles, SuspendUser};
 pub use queries::{Balance, Numbered, PageRequest, Paged, ProductCard};
 pub use ratings::RateProduct;
@@ -71,6 +73,7 @@ use command::{Execution, Origin, fingerprint};
 use crate::access::{Actor, Bound, Policy, Purpose};
 use crate::gate::{AccessChange, AccessListener};
 use crate::id::{IdSource, RandomIds};
+use crate::ontology::OntologyCheck;
 use crate::outbox::EventListener;
 use crate::portable::{Contents, FILLINGS, Part, refuse_unfinished};
 use crate::store::{
@@ -218,6 +221,7 @@ pub struct Marketplace {
     bound: Option<Arc<Bound>>,
     /// What its queries are for.
     purpose: Purpose,
+    ontologies: Option<Arc<dyn OntologyCheck>>,
     listeners: Arc<RwLock<Vec<Arc<dyn AccessListener>>>>,
     followers: Arc<RwLock<Vec<Arc<dyn EventListener>>>>,
     announced: Arc<follow::Announced>,
@@ -282,6 +286,8 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::virtual_object::Listing>(),
         Part::records::<crate::virtual_object::ProductObject>(),
         Part::records::<crate::thing::Thing>(),
+        Part::records::<crate::ontology::OntologyExtension>(),
+        Part::records::<crate::ontology::OntologyHead>(),
         Part::records::<crate::ledger::Entry>(),
         Part::plain(&crate::ledger::BALANCES),
         Part::plain(&crate::outbox::OUTBOX),
@@ -328,6 +334,7 @@ impl Marketplace {
             schemas: None,
             bound: None,
             purpose: Purpose::Reading,
+            ontologies: None,
             listeners: Arc::default(),
             followers: Arc::default(),
             announced: Arc::default(),
@@ -365,6 +372,12 @@ impl Marketplace {
     #[must_use]
     pub fn through(&self, bound: Bound, purpose: Purpose) -> Self {
         Self { bound: Some(Arc::new(bound)), purpose, ..self.clone() }
+    }
+
+    /// With something that says whether a text can be added to the ontology. Without it, every text is taken.
+    pub fn with_ontology_check(mut self, ontologies: Arc<dyn OntologyCheck>) -> Self {
+        self.ontologies = Some(ontologies);
+        self
     }
 
     /// The store.
@@ -426,6 +439,7 @@ impl Marketplace {
                 policy: &*self.policy,
                 settings: &self.settings,
                 schemas: self.schemas.as_deref(),
+                ontologies: self.ontologies.as_deref(),
             },
         };
         let mut tries = 0;

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 
 use super::command::{Execution, Origin, fingerprint};
 use super::{
-    ActivateUser, AddCredential, AmendObject, AskPasswordReset, CancelOrder, ChangePassword, CloseLease,
-    Command, CreateObject, CreateProduct, CreateRole, DescribeClient, DescribeProduct, DescribeStream,
-    DescribeUser, EditObject, EditRole, EndLogins, ExpireGrant, ExtendLease, IdempotencyKey, Invite,
-    LinkProduct, MarketError, MoveObject, MoveProduct, OpenLease, PublishOffer, Purchase, PurgeThing,
+    ActivateUser, AddCredential, AmendObject, AskPasswordReset, CancelOrder, ChangeOntology, ChangePassword,
+    CloseLease, Command, CreateObject, CreateProduct, CreateRole, DescribeClient, DescribeProduct,
+    DescribeStream, DescribeUser, EditObject, EditRole, EndLogins, ExpireGrant, ExtendLease, IdempotencyKey,
+    Invite, LinkProduct, MarketError, MoveObject, MoveProduct, OpenLease, PublishOffer, Purchase, PurgeThing,
     PutThing, RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser,
     RejectUser, RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
     ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember,
@@ -87,6 +87,7 @@ impl Commands {
             .with::<PutThing>()
             .with::<RemoveThing>()
             .with::<PurgeThing>()
+            .with::<ChangeOntology>()
     }
 
     /// With one more, for a program that has commands of its own.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use super::{DataField, File, Location, Method, Protocol, ResourceUri};
+use super::{ClassIri, DataField, File, Location, Method, Protocol, ResourceUri};
 use crate::id::VirtualObjectId;
 use crate::name::{Label, Prose, Slug, Term};
 use crate::store::Digest;
@@ -46,6 +46,9 @@ impl ObjectKind {
 pub struct Content {
     /// What kind of thing it stands for.
     pub kind: ObjectKind,
+    /// Narrower classes of the ontology that it belongs to, by IRI: `https://brickschema.org/schema/Brick#Fan`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub classes: BTreeSet<ClassIri>,
     /// What people read first.
     pub title: Label,
     /// What people read then.
@@ -146,6 +149,8 @@ impl InvalidContent {
 }
 
 impl Content {
+    /// How many classes an object may name.
+    pub const MAX_CLASSES: usize = 16;
     /// How many tags an object may have.
     pub const MAX_TAGS: usize = 32;
     /// How many platforms.
@@ -169,6 +174,7 @@ impl Content {
     pub fn new(kind: ObjectKind, title: Label) -> Self {
         Self {
             kind,
+            classes: BTreeSet::new(),
             title,
             body: Prose::default(),
             model: None,
@@ -189,6 +195,7 @@ impl Content {
     /// Whether it makes sense in itself.
     pub fn check(&self) -> Result<(), InvalidContent> {
         for (field, count, most) in [
+            ("classes", self.classes.len(), Self::MAX_CLASSES),
             ("tags", self.tags.len(), Self::MAX_TAGS),
             ("platforms", self.platforms.len(), Self::MAX_PLATFORMS),
             ("protocols", self.protocols.len(), Self::MAX_PROTOCOLS),

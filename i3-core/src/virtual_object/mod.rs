@@ -40,6 +40,7 @@ macro_rules! text_forms {
     )*};
 }
 
+mod class;
 mod content;
 mod file;
 mod interface;
@@ -48,6 +49,7 @@ mod object;
 mod place;
 mod protocol;
 
+pub use class::{ClassIri, InvalidClassIri};
 pub use content::{Content, ContentHash, InvalidContent, InvalidContentHash, ObjectKind};
 pub use file::{File, FileName, InvalidFileName, InvalidMediaType, MediaType};
 pub use interface::{DataField, DataType, InvalidUnit, Method, Output, Unit};

@@ -271,6 +271,7 @@ async fn everything() -> MemoryStore {
     streams(&f, &store).await;
     crate::objects::every_state(&f, &store).await;
     things(&f).await;
+    crate::ontology::versions(&f).await;
     run.post_notices().await.unwrap();
     run.read_notices(buyer, Recipient::User(f.buyer), 60).await.unwrap();
     store

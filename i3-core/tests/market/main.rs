@@ -13,6 +13,7 @@ mod leases;
 mod moves;
 mod notices;
 mod objects;
+mod ontology;
 mod random_traces;
 mod roles;
 mod rules;

@@ -57,6 +57,7 @@ impl Policy for Makers {
 pub(crate) fn full() -> Content {
     let json = serde_json::json!({
         "kind": "actuator",
+        "classes": ["urn:x:Lamp", "https://\u{c608}.example/\u{b7a8}\u{d504}"],
         "title": "LED <&\"> \u{5927}",
         "body": "Two lines\nand more",
         "model": "external-led-edited",

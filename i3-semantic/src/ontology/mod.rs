@@ -11,6 +11,7 @@
 mod axiom;
 mod read;
 mod refusal;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use axiom::{Axiom, Note, TermKind};
 pub(crate) use read::is_reserved;
 pub use read::{MAX_BYTES, MAX_STATEMENTS};
 pub use refusal::OntologyRefused;
+pub use stored::{InForce, NotInForce, Stored};
 
 use crate::inference::Closure;
 use crate::vocabulary::ONTOLOGY;
@@ -85,7 +87,23 @@ impl Ontology {
     ///
     /// [`OntologyRefused`] says why; the ontology is as it was.
     pub fn extend(&self, turtle: &str) -> Result<Self, OntologyRefused> {
-        Self::from_turtle(turtle, &self.axioms, self.version.number.saturating_add(1))
+        self.extended(turtle, self.version.number.saturating_add(1))
+    }
+
+    /// This ontology with `turtle` added, as the version of this number: what an administrator's text says, whatever
+    /// versions there were between.
+    ///
+    /// # Errors
+    ///
+    /// [`OntologyRefused`] says why; the ontology is as it was.
+    pub fn extended(&self, turtle: &str, number: u64) -> Result<Self, OntologyRefused> {
+        Self::from_turtle(turtle, &self.axioms, number)
+    }
+
+    /// The same statements as the version of this number.
+    pub fn numbered(mut self, number: u64) -> Self {
+        self.version.number = number;
+        self
     }
 
     fn from_turtle(turtle: &str, known: &BTreeSet<Axiom>, number: u64) -> Result<Self, OntologyRefused> {

@@ -9,7 +9,10 @@ use i3_core::quality::QualitySummary;
 use i3_core::rating::Score;
 use i3_core::virtual_object::{Content, Location, ObjectKind};
 
+use oxigraph::model::NamedNodeRef;
+
 use crate::description::{Attribute, Description, Facet, Listing, Point, Price, Rating};
+use crate::ontology::is_reserved;
 use crate::vocabulary;
 
 /// Says it if it can be said. What the marketplace accepts and a facet does not (a place with an empty part) is not
@@ -50,6 +53,12 @@ pub fn of_object(view: &ObjectView) -> Description {
         ObjectKind::Service => vocabulary::SERVICE_OBJECT,
     };
     say(&mut description, Facet::Kind, kind.as_str());
+    for class in &content.classes {
+        // What belongs to a standard (`owl:Thing`) says nothing of an object, and the graph does not take it.
+        if NamedNodeRef::new(class.as_str()).is_ok_and(|class| !is_reserved(class)) {
+            say(&mut description, Facet::Kind, class.as_str());
+        }
+    }
     for protocol in &content.protocols {
         say(&mut description, Facet::Protocol, protocol.as_str());
     }

@@ -12,6 +12,7 @@
 mod describe;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use async_trait::async_trait;
@@ -31,7 +32,7 @@ use crate::description::{Description, thing_iri};
 use crate::discovery::{Answer, Discovery, DiscoveryError, Live, Query};
 use crate::facets::OntologyClasses;
 use crate::graph::{Graph, GraphRefused};
-use crate::ontology::Ontology;
+use crate::ontology::{InForce, NotInForce, Ontology, OntologyVersion, Stored};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -40,14 +41,27 @@ pub struct Projection {
     live: Live,
     graph: RwLock<Graph>,
     /// The products that say what an object says.
-    links: std::sync::Mutex<HashMap<VirtualObjectId, Option<ProductId>>>,
+    links: std::sync::Mutex<Links>,
     /// Who holds it reads and writes alone, so that nothing older is written over something newer.
     following: Mutex<()>,
+    /// The ontology that administrators extend.
+    stored: Stored,
+    /// What they stored last and is not in force.
+    refused: std::sync::Mutex<Option<NotInForce>>,
+    /// Who holds it goes over to another ontology alone.
+    adopting: Mutex<()>,
+    /// Changes of the ontology that were seen in the outbox, and how many of them had been when what is in force was read.
+    changes: AtomicU64,
+    adopted: AtomicU64,
 }
+
+type Links = HashMap<VirtualObjectId, Option<ProductId>>;
 
 /// Digests of an index and of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digests {
+    /// The ontology by which everything was derived.
+    pub ontology: OntologyVersion,
     /// Of the facet index.
     pub index: [u8; 32],
     /// Of the graph.
@@ -82,6 +96,13 @@ pub enum ProjectionError {
     /// The graph cannot be built.
     #[error(transparent)]
     Graph(#[from] GraphRefused),
+}
+
+/// What was read from the store, beside what answers.
+struct Built {
+    live: Live,
+    graph: Graph,
+    links: Links,
 }
 
 /// Puts a thing into both or, if it is impossible under the ontology, takes it out of both.
@@ -133,42 +154,67 @@ fn whole_page() -> PageRequest {
 
 impl Projection {
     /// Reads everything public into an index and a graph and follows the marketplace from then on, for as long as
-    /// somebody holds it.
-    pub async fn open(market: Marketplace, ontology: Ontology) -> Result<Arc<Self>, ProjectionError> {
-        let live = Live::new(Arc::new(OntologyClasses::new(ontology.clone())));
-        let graph = RwLock::new(Graph::new(ontology.clone()));
+    /// somebody holds it. The ontology is `base` with what administrators added to it.
+    pub async fn open(market: Marketplace, base: Ontology) -> Result<Arc<Self>, ProjectionError> {
+        let live = Live::new(Arc::new(OntologyClasses::new(base.clone())));
+        let graph = RwLock::new(Graph::new(base.clone()));
         let projection = Arc::new(Self {
             market,
             live,
             graph,
             links: std::sync::Mutex::default(),
             following: Mutex::new(()),
+            stored: Stored::over(base),
+            refused: std::sync::Mutex::default(),
+            adopting: Mutex::new(()),
+            changes: AtomicU64::new(1),
+            adopted: AtomicU64::new(0),
         });
         projection.market.listen_to_events(Arc::new(Follower(Arc::downgrade(&projection))));
-        projection.adopt(ontology).await?;
+        projection.adopt().await?;
         Ok(projection)
     }
 
-    /// Goes over to another ontology: everything is read and derived anew beside what answers meanwhile, and takes its
-    /// place.
-    pub async fn adopt(&self, ontology: Ontology) -> Result<(), ProjectionError> {
-        let _alone = self.following.lock().await;
-        let (live, graph) = self.built(ontology).await?;
-        *self.graph.write().unwrap_or_else(PoisonError::into_inner) = graph;
-        self.live.replace(live);
-        self.follow(u64::MAX).await?;
+    /// Goes over to the ontology that is stored, unless it is the one in force: everything is read and derived anew
+    /// beside what answers and follows meanwhile, and takes its place. After an error the next call tries again.
+    async fn adopt(&self) -> Result<(), ProjectionError> {
+        let _one = self.adopting.lock().await;
+        while self.is_to_adopt() {
+            let changes = self.changes.load(Ordering::Acquire);
+            let (built, refused) = self.built().await?;
+            let _alone = self.following.lock().await;
+            *self.graph.write().unwrap_or_else(PoisonError::into_inner) = built.graph;
+            self.live.replace(built.live);
+            *self.links() = built.links;
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+            self.adopted.store(changes, Ordering::Release);
+            // What happened while everything was read.
+            self.follow(u64::MAX).await?;
+        }
         Ok(())
     }
 
-    /// An index and a graph of what the store holds.
-    async fn built(&self, ontology: Ontology) -> Result<(Live, Graph), ProjectionError> {
-        // What is committed while everything is read is after this position, and read again.
+    /// Whether the ontology in force is not what is stored, as far as was followed.
+    fn is_to_adopt(&self) -> bool {
+        self.adopted.load(Ordering::Acquire) < self.changes.load(Ordering::Acquire)
+    }
+
+    /// What was stored last for the ontology and is not in force.
+    pub fn refused(&self) -> Option<NotInForce> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// An index and a graph of what the store holds, by the ontology that it holds.
+    async fn built(&self) -> Result<(Built, Option<NotInForce>), ProjectionError> {
+        // What is committed while everything is read is after this position, and read again: the ontology too.
         let position = self.market.outbox_position().await?;
+        let InForce { ontology, refused } = self.stored.in_force(&self.market).await?;
         let live = Live::new(Arc::new(OntologyClasses::new(ontology.clone())));
-        let mut graph = Graph::new(ontology);
-        self.each(|description| put(&live, &mut graph, &description)).await?;
+        let mut built = Built { live, graph: Graph::new(ontology), links: Links::new() };
+        let Built { live, graph, links } = &mut built;
+        self.each(links, |description| put(live, graph, &description)).await?;
         live.followed(position);
-        Ok((live, graph))
+        Ok((built, refused))
     }
 
     /// The index.
@@ -181,17 +227,17 @@ impl Projection {
         self.graph.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<VirtualObjectId, Option<ProductId>>> {
+    fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows every description that the store has.
-    async fn each(&self, mut show: impl FnMut(Description)) -> Result<(), MarketError> {
+    async fn each(&self, links: &mut Links, mut show: impl FnMut(Description)) -> Result<(), MarketError> {
         let mut page = whole_page();
         loop {
             let Paged { items, next } = self.market.public_objects(&page).await?;
             for view in items {
-                self.links().insert(view.object.id, view.object.product);
+                links.insert(view.object.id, view.object.product);
                 show(of_object(&view));
             }
             match next {
@@ -298,9 +344,18 @@ impl Projection {
 
     /// Follows the outbox to its end, and returns the position that the index has followed to. After an error nothing is
     /// lost: the next call goes on from the same place.
-    pub async fn catch_up(&self) -> Result<u64, MarketError> {
-        let _alone = self.following.lock().await;
-        self.follow(u64::MAX).await
+    pub async fn catch_up(&self) -> Result<u64, ProjectionError> {
+        self.keep_up(u64::MAX).await
+    }
+
+    /// Follows the outbox up to a position, or to its end, and goes over to the ontology that is stored there.
+    async fn keep_up(&self, wanted: u64) -> Result<u64, ProjectionError> {
+        let position = {
+            let _alone = self.following.lock().await;
+            self.follow(wanted).await?
+        };
+        self.adopt().await?;
+        Ok(position)
     }
 
     /// Follows the outbox up to a position, or to its end. By who holds the lock.
@@ -316,6 +371,11 @@ impl Projection {
                 events.iter().filter_map(|event| Touched::by(&event.entry.event)).collect();
             for touched in &touched {
                 self.refresh(touched).await?;
+            }
+            // Before the position: who sees that one waits for the ontology too. Looked at again after an error, the same
+            // change may count twice.
+            if events.iter().any(|event| matches!(event.entry.event, Event::OntologyChanged { .. })) {
+                self.changes.fetch_add(1, Ordering::AcqRel);
             }
             self.live.followed(last);
         }
@@ -335,11 +395,15 @@ impl Projection {
     /// Compares the index with the store, from which everything is read. Commands of this process wait meanwhile; what
     /// other processes commit while it is read shows as a difference.
     pub async fn verify(&self) -> Result<Verified, ProjectionError> {
+        self.keep_up(u64::MAX).await?;
         let _alone = self.following.lock().await;
         let position = self.follow(u64::MAX).await?;
-        let ontology = self.graph().ontology().clone();
-        let (live, graph) = self.built(ontology).await?;
-        let of = |live: &Live, graph: &Graph| Digests { index: live.digest(), graph: graph.digest() };
+        let (Built { live, graph, .. }, _) = self.built().await?;
+        let of = |live: &Live, graph: &Graph| Digests {
+            ontology: graph.ontology().version().clone(),
+            index: live.digest(),
+            graph: graph.digest(),
+        };
         Ok(Verified { held: of(&self.live, &self.graph()), stored: of(&live, &graph), position })
     }
 }
@@ -351,13 +415,19 @@ struct Follower(Weak<Projection>);
 #[async_trait]
 impl EventListener for Follower {
     async fn happened(&self, last: u64, events: &[Event]) {
-        if events.iter().any(|event| Touched::by(event).is_some())
+        let ontology = events.iter().any(|event| matches!(event, Event::OntologyChanged { .. }));
+        if (ontology || events.iter().any(|event| Touched::by(event).is_some()))
             && let Some(projection) = self.0.upgrade()
         {
-            let _alone = projection.following.lock().await;
             // The command is committed and cannot be told. The index goes on from the same place with the next event or
             // question, and documents are read from the store, which has nothing that was withdrawn.
-            let _ = projection.follow(last).await;
+            if ontology {
+                let _ = projection.keep_up(last).await;
+            } else {
+                // Without waiting for another ontology that is being gone over to.
+                let _alone = projection.following.lock().await;
+                let _ = projection.follow(last).await;
+            }
         }
     }
 }
@@ -365,12 +435,12 @@ impl EventListener for Follower {
 #[async_trait]
 impl Discovery for Projection {
     async fn discover(&self, query: &Query, seen: Option<u64>) -> Result<Answer, DiscoveryError> {
+        let behind = |seen| self.live.position() < seen || self.is_to_adopt();
         if let Some(seen) = seen
-            && self.live.position() < seen
+            && behind(seen)
         {
-            let _alone = self.following.lock().await;
             let position =
-                self.follow(seen).await.map_err(|error| DiscoveryError::Behind(Box::new(error)))?;
+                self.keep_up(seen).await.map_err(|error| DiscoveryError::Behind(Box::new(error)))?;
             if position < seen {
                 return Err(DiscoveryError::Behind("nothing was committed at this position yet".into()));
             }

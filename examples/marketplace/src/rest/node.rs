@@ -11,7 +11,7 @@
 //! }
 //! ```
 //!
-//! The fields that the paper does not print have names after its manner: `field_category`, `field_tags`,
+//! The fields that the paper does not print have names after its manner: `field_category`, `field_class`, `field_tags`,
 //! `field_iot_domain`, `field_platform`, `field_data_attributes` (each an object as in the plain form) and `field_parts`.
 //! What the form cannot say of methods, places and files is in the plain form alone.
 
@@ -135,6 +135,7 @@ fn member(field: &str, value: &Value) -> Result<Option<(&'static str, Value)>, I
         }
         "field_resource_uri" => many("resources", "value"),
         "field_tags" => many("tags", "target_id"),
+        "field_class" => many("classes", "target_id"),
         "field_platform" => many("platforms", "target_id"),
         "field_parts" => many("parts", "target_id"),
         "field_data_attributes" => {
@@ -181,6 +182,7 @@ pub(super) fn write(content: &Content) -> Map<String, Value> {
     );
     list("field_resource_uri", "value", content.resources.iter().map(|one| one.as_str().into()).collect());
     list("field_tags", "target_id", content.tags.iter().map(|one| one.as_str().into()).collect());
+    list("field_class", "target_id", content.classes.iter().map(|one| one.as_str().into()).collect());
     list("field_platform", "target_id", content.platforms.iter().map(|one| one.as_str().into()).collect());
     list("field_parts", "target_id", content.parts.iter().map(|one| one.to_string().into()).collect());
     let attributes = content.attributes.iter().filter_map(|one| serde_json::to_value(one).ok());

@@ -47,6 +47,7 @@ impl Policy for HouseRules {
                 _,
                 Action::ManageUsers
                 | Action::ManageRoles
+                | Action::ManageOntology
                 | Action::TopUp
                 | Action::Audit
                 | Action::PublishVirtualObject,

@@ -51,6 +51,12 @@ impl World {
         match look {
             Look::Catalogue { page } => pages!(page, page => market.catalogue(page)),
             Look::Roles => said(market.roles(actor).await),
+            Look::Ontology { page } => {
+                let last = said(market.ontology_extension(actor).await)?;
+                let versions: Result<String, StoreError> =
+                    pages!(page, page => market.ontology_versions(actor, page));
+                Ok(format!("{last}; {}", versions?))
+            }
             Look::Users { page } => pages!(page, page => market.users(actor, page)),
             Look::Memberships(who) => said(market.memberships(actor, user(who)).await),
             Look::Members { hub: of, page } => pages!(page, page => market.members(actor, hub(of), page)),

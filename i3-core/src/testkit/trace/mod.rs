@@ -14,6 +14,7 @@ mod house;
 mod known;
 mod look;
 mod objects;
+mod ontology;
 mod rush;
 mod step;
 mod tour;

@@ -259,6 +259,12 @@ pub enum Act {
     PurgeThing {
         thing: u8,
     },
+    /// What is added to the ontology; nothing, too much, or a text of this number. At the first version, if that is
+    /// expected.
+    ChangeOntology {
+        text: Option<u8>,
+        first: bool,
+    },
     /// Makes the notices of what happened.
     PostNotices,
     Object(ObjectAct),
@@ -285,6 +291,7 @@ pub enum Look {
     Catalogue { page: usize },
     Users { page: usize },
     Roles,
+    Ontology { page: usize },
     Memberships(Choice),
     Members { hub: Choice, page: usize },
     Devices { hub: Choice, page: usize },
@@ -496,12 +503,18 @@ fn things() -> impl Strategy<Value = Act> {
     ]
 }
 
+fn ontology() -> impl Strategy<Value = Act> {
+    (prop::option::weighted(0.8, 0_u8..5), prop::bool::weighted(0.2))
+        .prop_map(|(text, first)| Act::ChangeOntology { text, first })
+}
+
 fn looks() -> impl Strategy<Value = Look> {
     let one = |look: fn(Choice) -> Look| choice().prop_map(look);
     prop_oneof![
         page().prop_map(|page| Look::Catalogue { page }),
         page().prop_map(|page| Look::Users { page }),
         Just(Look::Roles),
+        page().prop_map(|page| Look::Ontology { page }),
         one(Look::Memberships),
         (choice(), page()).prop_map(|(hub, page)| Look::Members { hub, page }),
         (choice(), page()).prop_map(|(hub, page)| Look::Devices { hub, page }),
@@ -546,6 +559,7 @@ pub fn steps() -> impl Strategy<Value = Step> {
         18 => trade().boxed(),
         2 => clients().boxed(),
         2 => things().boxed(),
+        1 => ontology().boxed(),
         3 => super::objects::acts(choice()).prop_map(Act::Object).boxed(),
         6 => looks().prop_map(Act::Look),
         3 => (1_u8..8).prop_map(|back| Act::Again { back }),

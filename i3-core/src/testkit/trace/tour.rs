@@ -113,6 +113,16 @@ pub fn tour() -> Trace {
         Act::PutThing { owner: 2, thing: 1, private: false, ttl: None },
         Act::RemoveThing { owner: 2, thing: 1 },
         Act::RemoveThing { owner: 0, thing: 1 },
+        // What is added to the ontology: by administrators only, and never on top of what one has not seen.
+        Act::Look(Look::Ontology { page: 2 }),
+        Act::ChangeOntology { text: None, first: false },
+        Act::ChangeOntology { text: Some(1), first: true },
+        Act::ChangeOntology { text: Some(2), first: false },
+        Act::ChangeOntology { text: Some(3), first: true },
+        Act::ChangeOntology { text: Some(4), first: false },
+        Act::ChangeOntology { text: None, first: false },
+        Act::ChangeOntology { text: None, first: false },
+        Act::Look(Look::Ontology { page: 2 }),
         Act::Wait { seconds: 60 },
         Act::PurgeThing { thing: 0 },
     ]

@@ -231,6 +231,7 @@ impl World {
             | Act::SetMember { .. }
             | Act::RemoveMember { .. }
             | Act::SetHubState { .. } => self.people(step).await?,
+            Act::ChangeOntology { text, first } => self.change_ontology(step, *text, *first).await?,
             Act::Object(act) => self.objects(step, act).await?,
             _ => self.sale(step).await?,
         };
