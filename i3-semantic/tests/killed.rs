@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::id::UserId;
-use i3_core::market::{CreateObject, EditObject, Marketplace, MoveObject, RegisterUser};
+use i3_core::market::{ChangeOntology, CreateObject, EditObject, Marketplace, MoveObject, RegisterUser};
 use i3_core::role::RoleName;
 use i3_core::store::DynStore;
 use i3_core::virtual_object::{Content, ObjectState};
@@ -22,6 +22,8 @@ use i3_store_sled::SledStore;
 
 const TEST: &str = "after_kill_9_at_any_point_the_index_is_the_stores_again";
 const PLACE: &str = "I3_SEMANTIC_KILLED_PLACE";
+const FAN: &str = "<urn:x:Lamp> a <http://www.w3.org/2002/07/owl#Class> ; \
+    <http://www.w3.org/2000/01/rdf-schema#subClassOf> <urn:i3:ns:Sensor> .";
 const PATIENCE: Duration = Duration::from_mins(2);
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ fn content(title: &str, tag: &str) -> Content {
     serde_json::from_value(serde_json::json!({
         "kind": "actuator",
         "title": title,
+        "classes": ["urn:x:Lamp"],
         "tags": [tag],
         "platforms": ["Raspberry Pi"],
         "protocols": ["coap"],
@@ -87,6 +90,12 @@ async fn child(place: &Path) {
             let gone = MoveObject { object, to: ObjectState::Removed, expect: None, remark: None };
             market.execute(seller, None, &gone).await.unwrap();
             tell("gone", object);
+        }
+        if number % 5 == 4 {
+            let turtle = (number % 2 == 0).then(|| FAN.to_owned());
+            let change = ChangeOntology { turtle, remark: i3_core::name::Prose::default(), expect: None };
+            // There may be nothing to withdraw.
+            let _ = market.execute(Actor::System, None, &change).await;
         }
     }
 }

@@ -18,7 +18,8 @@ the profile OWL 2 RL, and with HermiT that it is consistent.
 The namespace is `urn:i3:ns:`. It is a URN because an address on the web would belong to somebody's domain and promise that
 something answers there. A marketplace gives its ontology, with what its administrators added, under an address of its own.
 
-An administrator adds classes and properties with Turtle of the same kind (`Ontology::extend`):
+An administrator (who has the permission `ontology:manage`) adds classes and properties while the marketplace runs, with Turtle of
+the same kind: `PUT /api/v1/ontology/extension`, or `i3 ontology extend fan.ttl`; in a program the command `ChangeOntology`.
 
 ```turtle
 @prefix i3: <urn:i3:ns:> .
@@ -33,7 +34,17 @@ An administrator adds classes and properties with Turtle of the same kind (`Onto
 What may be said: declarations of classes, object, data and annotation properties; `rdfs:subClassOf`, `owl:equivalentClass`,
 `owl:disjointWith`, `owl:AllDisjointClasses`, `rdfs:subPropertyOf`, `owl:equivalentProperty`, `owl:inverseOf`, `rdfs:domain`,
 `rdfs:range`, `owl:TransitiveProperty`, `owl:SymmetricProperty`, classes of named individuals, annotations. Everything else
-is refused with its reason, as are classes that nothing could be a member of.
+is refused with its reason, as are classes that nothing could be a member of. Classes in a circle are one class.
+
+The text is put as a whole, 40 KiB at most; `If-Match` keeps two from writing over one another. Every version stays, with its author,
+time and remark (`GET /api/v1/ontology/versions`); `DELETE` withdraws what there is. `GET /api/v1/ontology` gives the ontology in
+force, core and extension together. The answer to a change comes when discovery and SPARQL of that process go by it: everything
+is derived anew beside what answers and follows meanwhile, and takes its place. Other processes over the store follow within a
+second, and so does who names a position in the outbox. What is stored and cannot be added (it was stored under an earlier
+program's ontology) leaves the version before it in force; the extension's answer says why.
+
+A virtual object says its narrower classes in `classes`, by IRI. A class that the ontology does not have yet says nothing until
+it has it. An object whose classes exclude each other (`i3:Product` beside `sensor`) is shown at its address and found by nobody.
 ";
 
 fn short(iri: &NamedNode) -> String {

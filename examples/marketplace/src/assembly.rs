@@ -22,6 +22,7 @@ use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
 use i3_core::market::{MarketError, Marketplace, Settings};
 use i3_core::store::{DynStore, StoreError};
 use i3_core::time::{Clock, SystemClock};
+use i3_semantic::ontology::Stored;
 
 use crate::StoreUrl;
 use crate::floods::{FloodLimits, Floods};
@@ -192,7 +193,8 @@ impl Assembly {
         let market = Marketplace::open(store.clone(), Arc::new(RolePolicy), i3_auth::COLLECTIONS)
             .await?
             .with_settings(config.settings.clone())
-            .with_schema_check(Arc::new(JsonSchemas));
+            .with_schema_check(Arc::new(JsonSchemas))
+            .with_ontology_check(Arc::new(Stored::default()));
         let master = match &config.master_key {
             Some(file) => MasterKey::load_or_create(file)?,
             None => MasterKey::generate()?,

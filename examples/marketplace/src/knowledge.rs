@@ -82,6 +82,9 @@ impl Knowledge {
         let news = Arc::new(watch::Sender::new(0));
         market.listen_to_events(Arc::new(News(news.clone())));
         let index = Projection::open(market, Ontology::core()).await?;
+        if let Some(refused) = index.refused() {
+            tracing::error!("{refused}");
+        }
         let program = worker.into();
         let command = move || {
             let mut command = Command::new(&program);
@@ -110,8 +113,8 @@ impl Knowledge {
         measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
-                _ = following.tick(), if shared => self.index.catch_up().await.map(|_| ()),
-                _ = measuring.tick() => self.index.measure().await,
+                _ = following.tick(), if shared || self.index.is_to_adopt() => self.index.catch_up().await.map(drop),
+                _ = measuring.tick() => self.index.measure().await.map_err(ProjectionError::from),
                 _ = purging.tick() => {
                     if let Err(error) = self.directory.purge().await {
                         tracing::error!("descriptions that are over could not be removed: {error}");
@@ -120,7 +123,7 @@ impl Knowledge {
                 }
             };
             if let Err(error) = done {
-                tracing::error!(code = error.code(), "the index could not follow: {error}");
+                tracing::error!("the index could not follow: {error}");
             }
         }
     }

@@ -36,7 +36,7 @@ async fn random_traces_reach_most_commands_and_most_refusals() -> Checked {
     // Always the same ones, so that this is no matter of luck.
     let mut runner = TestRunner::deterministic();
     let mut tally = Tally::default();
-    for _ in 0..64 {
+    for _ in 0..96 {
         let trace = traces(60).new_tree(&mut runner).unwrap().current();
         tally.add(compare(&[MEMORY], &trace).await?);
     }

@@ -194,8 +194,9 @@ impl Projection {
         Ok(())
     }
 
-    /// Whether the ontology in force is not what is stored, as far as was followed.
-    fn is_to_adopt(&self) -> bool {
+    /// Whether the ontology in force is not the stored one, as far as was followed: another one is being gone over to, or
+    /// could not be read and [`catch_up`](Self::catch_up) tries again.
+    pub fn is_to_adopt(&self) -> bool {
         self.adopted.load(Ordering::Acquire) < self.changes.load(Ordering::Acquire)
     }
 

@@ -9,6 +9,7 @@ mod hubs;
 mod ledger;
 mod logins;
 mod objects;
+mod ontology;
 mod operation;
 mod orders;
 mod people;
@@ -134,6 +135,9 @@ enum Task {
     Object(objects::ObjectTask),
     /// Finds virtual objects and data products by what they are and do
     Discover(discovery::Discover),
+    /// What administrators add to the ontology
+    #[command(subcommand)]
+    Ontology(ontology::OntologyTask),
     /// Accounts of the ledger
     #[command(subcommand)]
     Account(ledger::AccountTask),
@@ -171,6 +175,7 @@ impl Task {
             Self::Order(task) => task.run(context).await,
             Self::Object(task) => task.run(context).await,
             Self::Discover(question) => question.run(context).await,
+            Self::Ontology(task) => task.run(context).await,
             Self::Account(task) => task.run(context).await,
             Self::Explain(task) => task.run(context).await,
             Self::Events(list) => context.list(client.list_events(), &list).await,

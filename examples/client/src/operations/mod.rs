@@ -9,6 +9,7 @@ mod explain;
 mod hubs;
 mod inbox;
 mod invitations;
+mod ontology;
 mod operation;
 mod orders;
 mod passwords;
@@ -30,6 +31,7 @@ pub use explain::{AccessCheck, AccessExplanation, ChargeExplanation, Finding, Le
 pub use hubs::HubRegistration;
 pub use inbox::{InboxState, Notice};
 pub use invitations::{Invited, NewInvitation};
+pub use ontology::{OntologyAddition, OntologyStatements};
 pub use operation::{Health, Reconciliation};
 pub use orders::{Bought, MqttLogin, Opinion};
 pub use passwords::Forgotten;

@@ -201,6 +201,18 @@ fn people(i3: &Terminal, buyer: &str) {
     i3.says("admin", &["role", "list"]);
     i3.says("admin", &["role", "remove", "auditor"]);
 
+    let fan = "<urn:x:Fan> a <http://www.w3.org/2002/07/owl#Class> .";
+    let fan = i3.write("fan.ttl", fan);
+    let extended = i3.json("admin", &["ontology", "extend", &fan, "--remark", "Fans"]);
+    let tag = text(&i3.json("admin", &["ontology", "show"])["_etag"]);
+    assert_eq!((&extended["number"], &extended["remark"]), (&json!(1), &json!("Fans")));
+    i3.says("admin", &["ontology", "withdraw", "--if-match", &tag]);
+    assert_eq!(i3.fails("admin", &["ontology", "extend", &fan, "--if-match", &tag]).0, Some(4));
+    let wrong = i3.write("wrong.ttl", "<urn:i3:ns:Offer> a <urn:i3:ns:Place> .\nno");
+    assert!(i3.fails("admin", &["ontology", "extend", &wrong]).1.contains("not lawful Turtle"));
+    assert_eq!(i3.json("admin", &["ontology", "version", "2"])["turtle"], json!(null));
+    i3.says("admin", &["ontology", "history"]);
+
     for boxes in [&[][..], &["--administration"]] {
         for task in [&["inbox", "list"][..], &["inbox", "state"], &["inbox", "read", "0"]] {
             i3.says("admin", &[task, boxes].concat());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use i3_client::{
     ClientDescription, ClientPatch, ClientRegistration, CredentialAddition, DeviceRegistration, Forgotten,
     HubRegistration, LedgerHolder, NewCredential, NewInvitation, NewRole, NewVirtualObject, ObjectQuery,
-    ObjectSort, OfferPublication, Opinion, Payment, ProductCreation, ProductPatch, ProductTexts,
-    RoleDescription, SignIn, StreamChange, Thing, UserDescription, UserRegistration,
+    ObjectSort, OfferPublication, OntologyStatements, Opinion, Payment, ProductCreation, ProductPatch,
+    ProductTexts, RoleDescription, SignIn, StreamChange, Thing, UserDescription, UserRegistration,
 };
 use i3_core::access::HubRole;
 use i3_core::device::DeviceState;
@@ -56,6 +56,7 @@ async fn the_client_carries_out_every_operation_that_the_interface_declares() {
     trade(&house, &seller, &buyer, buyer_id).await;
     objects(&house, &seller).await;
     roles(&house).await;
+    ontology(&house).await;
     boxes(&house, &seller).await;
     books(&house, &buyer, buyer_id).await;
 
@@ -364,6 +365,22 @@ async fn roles(house: &House) {
     assert_eq!(house.admin.show_role(&role.name).await.unwrap().label.as_str(), "Looker");
     assert!(house.admin.list_roles().await.unwrap().items.iter().any(|one| one.name == role.name));
     house.admin.remove_role(&role.name).await.unwrap();
+}
+
+async fn ontology(house: &House) {
+    let statements = OntologyStatements {
+        turtle: "<urn:x:Fan> a <http://www.w3.org/2002/07/owl#Class> .".to_owned(),
+        remark: "Fans".parse().unwrap(),
+    };
+    let none = house.admin.show_ontology_extension().await.unwrap();
+    assert_eq!((none.extension.number, &none.not_in_force), (0, &None));
+    let tag = none.tag.as_ref().unwrap();
+    let added = house.admin.extend_ontology(&statements).if_match(tag).await.unwrap();
+    assert_eq!((added.extension.number, added.extension.turtle.as_ref()), (1, Some(&statements.turtle)));
+    house.admin.extend_ontology(&statements).if_match(tag).await.unwrap_err();
+    house.admin.withdraw_ontology_extension().await.unwrap();
+    assert_eq!(house.admin.show_ontology_version(1).await.unwrap().turtle, Some(statements.turtle));
+    assert_eq!(house.admin.list_ontology_versions().limit(1).all().await.unwrap().len(), 2);
 }
 
 async fn boxes(house: &House, seller: &i3_client::Client) {

@@ -42,6 +42,7 @@ mod invitations;
 mod node;
 pub(crate) mod oauth;
 mod object_things;
+mod ontology;
 mod operation;
 mod orders;
 mod passwords;
@@ -128,6 +129,7 @@ fn routes() -> Routes {
         .merge(object_things::routes())
         .merge(discovery::routes())
         .merge(catalogue::routes())
+        .merge(ontology::routes())
         .merge(sparql::routes())
         .merge(accounts::routes())
         .merge(operation::routes())

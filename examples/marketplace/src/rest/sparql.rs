@@ -1,4 +1,4 @@
-//! SPARQL: `/sparql` after the SPARQL 1.1 Protocol (query operations), and the ontology in force at `/ontology`.
+//! SPARQL: `/sparql` after the SPARQL 1.1 Protocol (query operations).
 //!
 //! A query comes as the parameter `query` of a GET, as a form, or as `application/sparql-query`; without one a GET is
 //! answered with the service description. Tables are answered as JSON, CSV or TSV, triples as Turtle or JSON-LD, by
@@ -6,7 +6,7 @@
 //! [`i3_semantic::sparql`] for what is accepted.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, ETAG};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use i3_semantic::oxigraph::model::NamedNode;
@@ -32,11 +32,6 @@ pub(super) fn routes() -> Routes {
             ),
         )
         .post("/sparql", by_post, asks("sparql_by_post", "Carries out a SPARQL query over what is public"))
-        .get(
-            "/ontology",
-            ontology,
-            about("show_ontology", "The ontology in force, as Turtle").anybody().own_formats(),
-        )
 }
 
 /// The parameters of the SPARQL 1.1 Protocol that are understood.
@@ -53,6 +48,12 @@ pub(super) struct SparqlAnswer(Response);
 impl IntoResponse for SparqlAnswer {
     fn into_response(self) -> Response {
         self.0
+    }
+}
+
+impl SparqlAnswer {
+    pub(super) fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.0.headers_mut()
     }
 }
 
@@ -121,6 +122,11 @@ fn failed(failure: &QueryFailure) -> Problem {
         _ => (StatusCode::BAD_REQUEST, "query_refused"),
     };
     Problem::new(status, code, failure.to_string())
+}
+
+/// That something could not be written.
+pub(super) fn unwritable(reason: String) -> Problem {
+    failed(&QueryFailure::Unavailable(reason))
 }
 
 fn acceptable(is_graph: bool) -> Problem {
@@ -220,7 +226,7 @@ async fn carry_out(api: &Api, query: String, headers: &HeaderMap) -> Answer<Spar
     }
 }
 
-fn answered(text: Vec<u8>, format: AnswerFormat) -> SparqlAnswer {
+pub(super) fn answered(text: Vec<u8>, format: AnswerFormat) -> SparqlAnswer {
     let mut response = text.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     SparqlAnswer(response)
@@ -229,36 +235,9 @@ fn answered(text: Vec<u8>, format: AnswerFormat) -> SparqlAnswer {
 fn described(api: &Api, headers: &HeaderMap) -> Answer<SparqlAnswer> {
     let format = wanted(headers, true).ok_or_else(|| acceptable(true))?;
     let address = format!("{}/api/v1/sparql", api.access().oauth.settings().issuer());
-    let unwritable = |reason: String| failed(&QueryFailure::Unavailable(reason));
     let address = NamedNode::new(address).map_err(|error| unwritable(error.to_string()))?;
     let text = service_description(&address, format).map_err(|error| unwritable(error.to_string()))?;
     Ok(answered(text, format))
-}
-
-/// The ontology.
-pub(super) struct OntologyAnswer(SparqlAnswer);
-
-impl IntoResponse for OntologyAnswer {
-    fn into_response(self) -> Response {
-        self.0.into_response()
-    }
-}
-
-impl Output for OntologyAnswer {
-    fn describe(doc: &mut Doc<'_>) {
-        doc.formats("The ontology", [AnswerFormat::Turtle.media_type()]);
-    }
-}
-
-async fn ontology(api: Api) -> Answer<OntologyAnswer> {
-    let ontology = api.knowledge()?.index.graph().ontology().clone();
-    let text = ontology.to_turtle();
-    let text = text.map_err(|error| failed(&QueryFailure::Unavailable(error.to_string())))?;
-    let mut answer = answered(text.into_bytes(), AnswerFormat::Turtle);
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", ontology.version().digest)) {
-        answer.0.headers_mut().insert(ETAG, tag);
-    }
-    Ok(OntologyAnswer(answer))
 }
 
 #[cfg(test)]

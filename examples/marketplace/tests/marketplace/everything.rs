@@ -173,6 +173,8 @@ impl Everything {
         let state = format!("/virtual_objects/{}/state", self.id("object"));
         self.make(Seller, "PUT", &state, json!({"state": "submitted"})).await;
 
+        let fan = "<urn:x:Fan> a <http://www.w3.org/2002/07/owl#Class> .";
+        self.make(Administrator, "PUT", "/ontology/extension", json!({"turtle": fan})).await;
         let role = json!({"name": "auditor", "label": "Auditor", "permissions": ["audit:view"]});
         self.make(Administrator, "POST", "/roles", role).await;
         let invitation = json!({"label": "The club", "roles": ["consumer"]});
@@ -420,6 +422,13 @@ impl Everything {
 
             "discover" => (Anonymous, vec![("?", "q=thermometer".to_owned())], None),
             "show_ontology" => (Anonymous, vec![], None),
+            "show_ontology_extension" | "list_ontology_versions" | "withdraw_ontology_extension" => {
+                (Administrator, vec![], None)
+            }
+            "extend_ontology" => {
+                (Administrator, vec![], Some(json!({"turtle": "# nothing more", "remark": "Less"})))
+            }
+            "show_ontology_version" => (Administrator, vec![("version", "1".to_owned())], None),
             "sparql" => (Anonymous, vec![("?", "query=ASK%20%7B%7D".to_owned())], None),
             "sparql_by_post" => (Anonymous, vec![], Some(json!("ASK {}"))),
 

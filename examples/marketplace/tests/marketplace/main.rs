@@ -18,6 +18,7 @@ mod mqtt;
 mod oauth;
 mod object_things;
 mod objects;
+mod ontology;
 mod process;
 mod protection;
 mod purchase;
