@@ -8,6 +8,7 @@ pub mod graph;
 pub mod inference;
 pub mod ontology;
 pub mod projection;
+pub mod remote;
 pub mod sparql;
 pub mod text;
 pub mod vocabulary;

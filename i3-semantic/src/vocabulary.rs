@@ -19,7 +19,7 @@ pub const ONTOLOGY: NamedNodeRef<'static> = iri("urn:i3:ontology");
     clippy::disallowed_methods,
     reason = "constants; a test reads every one of them with the checked constructor"
 )]
-const fn iri(text: &'static str) -> NamedNodeRef<'static> {
+pub(crate) const fn iri(text: &'static str) -> NamedNodeRef<'static> {
     NamedNodeRef::new_unchecked(text)
 }
 

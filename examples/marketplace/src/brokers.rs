@@ -161,29 +161,42 @@ impl PlainHttp {
     }
 
     async fn ask(&self, call: HttpCall) -> Result<HttpDone, Box<dyn std::error::Error + Send + Sync>> {
-        let stream = TcpStream::connect(&self.authority).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let request = hyper::Request::builder()
             .method(call.method)
             .uri(call.path)
             .header(HOST, &self.authority)
             .header(AUTHORIZATION, call.authorization)
             .body(Empty::<Bytes>::new())?;
-        let exchange = async {
-            let answer = sender.send_request(request).await?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await?.to_bytes();
-            Ok(HttpDone { status, body: body.to_vec() })
-        };
-        // Driven here, so that it ends with this call whatever becomes of it.
-        tokio::pin!(exchange);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            done = &mut exchange => done,
-            ended = &mut connection => {
-                ended?;
-                exchange.await
-            }
+        let (status, body) = exchange(&self.authority, request, MAX_ANSWER_BYTES).await?;
+        Ok(HttpDone { status, body: body.to_vec() })
+    }
+}
+
+/// Sends a request over a connection of its own, and gives status and body of the answer, which has at most so many bytes.
+pub(crate) async fn exchange<B>(
+    authority: &str,
+    request: hyper::Request<B>,
+    most: usize,
+) -> Result<(u16, Bytes), Box<dyn std::error::Error + Send + Sync>>
+where
+    B: hyper::body::Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    let stream = TcpStream::connect(authority).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async {
+        let answer = sender.send_request(request).await?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), most).collect().await?.to_bytes();
+        Ok((status, body))
+    };
+    // Driven here, so that it ends with this call whatever becomes of it.
+    tokio::pin!(exchange);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        done = &mut exchange => done,
+        ended = &mut connection => {
+            ended?;
+            exchange.await
         }
     }
 }

@@ -15,6 +15,7 @@ mod metrics;
 mod reconcile;
 mod rest;
 mod serve;
+mod sparql_store;
 mod store;
 mod store_url;
 mod telling;
@@ -41,6 +42,7 @@ pub fn problems() -> String {
     rest::problems()
 }
 pub use serve::{RegistrationOption, ServeOptions, StoreOptions, serve};
+pub use sparql_store::{HttpEndpoint, SparqlStoreOptions};
 pub use store::{StoreTask, store, store_contents};
 pub use store_url::{InvalidStoreUrl, ServerUrl, StoreUrl};
 pub use upstream::UpstreamOptions;

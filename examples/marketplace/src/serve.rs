@@ -28,7 +28,7 @@ use tokio::time::MissedTickBehavior;
 use crate::listeners::{MqttOptions, spoken};
 use crate::{
     AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, Knowledge, MailOptions, MetricsOptions,
-    ProtectionOptions, PublicLinks, RestConfig, StoreUrl, UpstreamOptions, router_with,
+    ProtectionOptions, PublicLinks, RestConfig, SparqlStoreOptions, StoreUrl, UpstreamOptions, router_with,
 };
 
 /// Where the data are, for every command that uses them.
@@ -119,6 +119,9 @@ pub struct ServeOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text in its help")]
     pub protection: ProtectionOptions,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub sparql: SparqlStoreOptions,
 }
 
 /// How long requests in hand may take once the server ends.
@@ -168,6 +171,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let rest = rest_config(&options.cors_origin)?;
     let tls = options.mqtt.tls()?;
     let mailer = options.mail.mailer()?;
+    let elsewhere = options.sparql.endpoint()?;
     let store = config.store.clone();
     let ended = signals()?;
     let http = listen(options.http).await?;
@@ -221,6 +225,9 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
         knowledge.map_err(|error| Failure::new("index", format!("the index cannot be built: {error}")))?;
     let knowledge = knowledge.until(ended.clone());
     upkeep.spawn(knowledge.clone().keep_up(store.is_shared()));
+    if let Some(endpoint) = elsewhere {
+        upkeep.spawn(crate::sparql_store::keep(knowledge.index.clone(), endpoint));
+    }
     let mut app = router_with(AppState::from(&assembly).with_knowledge(knowledge), &rest);
     if let Some(brokers) = brokers {
         app = app.merge(brokers);

@@ -20,6 +20,7 @@ mod chains;
 mod export;
 mod shared;
 mod snapshot;
+mod sum;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -34,12 +35,12 @@ use crate::vocabulary;
 use chains::{Chains, Edge, Reached};
 use oxigraph::model::vocab::rdf;
 use oxigraph::model::{GraphName, NamedNode, NamedOrBlankNode, Quad, Triple};
-use sha2::{Digest as _, Sha256};
 use shared::{Shared, Touched};
 use snapshot::Log;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+pub(crate) use sum::Sum;
 use terms::{Fact, Iri, Places, Terms, Value};
 
 /// Why facts are not taken into the graph. Nothing changed.
@@ -354,18 +355,22 @@ impl Graph {
     /// A digest of everything in the graph, the same in whatever order it came in: the sum of the SHA-256 of all
     /// quads. It shows that two graphs agree; it does not resist somebody who makes up data to fool it.
     pub fn digest(&self) -> String {
-        let mut sum = [0_u8; 32];
-        for quad in self.quads() {
-            let mut carry = 0_u16;
-            let hash = Sha256::digest(quad.to_string());
-            for (digit, more) in sum.iter_mut().zip(hash) {
-                let total = u16::from(*digit) + u16::from(more) + carry;
-                let [low, high] = total.to_le_bytes();
-                *digit = low;
-                carry = u16::from(high);
-            }
-        }
-        data_encoding::HEXLOWER.encode(&sum)
+        self.quads()
+            .fold(Sum::default(), |mut sum, quad| {
+                sum.add(&quad);
+                sum
+            })
+            .to_string()
+    }
+
+    /// The ontology's own graph.
+    pub(crate) fn stated(&self) -> &[Quad] {
+        &self.stated
+    }
+
+    /// The default graph: what follows about others.
+    pub(crate) fn about_others(&self) -> impl Iterator<Item = Triple> {
+        self.shared.seen().map(|fact| fact.triple())
     }
 }
 

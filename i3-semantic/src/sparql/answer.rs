@@ -62,7 +62,7 @@ impl AnswerFormat {
     }
 
     /// Writes an answer; the format must be for its kind.
-    pub(super) fn write(self, results: QueryResults<'_>, to: impl Write) -> io::Result<()> {
+    pub(crate) fn write(self, results: QueryResults<'_>, to: impl Write) -> io::Result<()> {
         match self {
             Self::Json => table(results, QueryResultsFormat::Json, to),
             Self::Csv => table(results, QueryResultsFormat::Csv, to),

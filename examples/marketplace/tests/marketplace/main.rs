@@ -30,6 +30,7 @@ mod scopes;
 mod shared_store;
 mod soak;
 mod sparql;
+mod sparql_store;
 mod story;
 mod streams;
 mod support;

@@ -57,6 +57,10 @@ impl Server {
         Self { child, http, mqtt }
     }
 
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
     pub(crate) fn rest(&self) -> Rest {
         Rest::Server(self.http)
     }
