@@ -139,14 +139,12 @@ impl Remote {
             Some(known) => known,
             None => self.look().await?,
         };
-        let mut plan = match self.changes(&known) {
-            Some(plan) => plan,
-            None => {
-                let mut there = HashSet::new();
-                let shared = [SHARED.into_owned()];
-                read::contents(&*self.endpoint, &shared, |_, triples| there.extend(triples)).await?;
-                self.differences(&known, &there)
-            }
+        let mut plan = if let Some(plan) = self.changes(&known) {
+            plan
+        } else {
+            let (shared, mut there) = ([SHARED.into_owned()], HashSet::new());
+            read::contents(&*self.endpoint, &shared, |_, triples| there.extend(triples)).await?;
+            self.differences(&known, &there)
         };
         let mut graphs = std::mem::take(&mut plan.graphs).into_iter().peekable();
         while graphs.peek().is_some() {
@@ -316,14 +314,13 @@ fn move_quads(
     graphs: &mut BTreeSet<String>,
 ) {
     for quad in quads {
-        match &quad.graph_name {
-            GraphName::NamedNode(name) => drop(graphs.insert(name.as_str().to_owned())),
-            _ => {
-                let triple = Triple::from(quad.clone());
-                if !from.remove(&triple) {
-                    to.insert(triple);
-                }
-            }
+        if let GraphName::NamedNode(name) = &quad.graph_name {
+            graphs.insert(name.as_str().to_owned());
+            continue;
+        }
+        let triple = Triple::from(quad.clone());
+        if !from.remove(&triple) {
+            to.insert(triple);
         }
     }
 }

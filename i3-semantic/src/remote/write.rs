@@ -174,9 +174,9 @@ pub(super) fn ask_contents(graphs: &[NamedNode]) -> String {
 pub(super) fn canonical(term: Term) -> Term {
     let Term::Literal(literal) = &term else { return term };
     let (text, kind) = (literal.value(), literal.datatype());
-    let shortest = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
+    let shortest = |text: &str| {
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+        text.to_owned()
     };
     if kind == xsd::DECIMAL {
         Literal::new_typed_literal(shortest(text), kind).into()
