@@ -203,6 +203,8 @@ ids! {
     ResetId = "rst";
     /// A virtual object.
     VirtualObjectId = "vob";
+    /// Bytes of a file that were sent once.
+    UploadId = "upl";
 }
 
 /// The bits of an id of any kind: in the audit log, where ids are written as they were drawn.

@@ -44,7 +44,7 @@ impl<T> Deref for Answer<T> {
 }
 
 /// How an answer is read: its headers and its body.
-type Reader<T> = fn(&HeaderMap, &[u8]) -> Result<T, String>;
+pub(crate) type Reader<T> = fn(&HeaderMap, &[u8]) -> Result<T, String>;
 
 fn json<T: DeserializeOwned>(_: &HeaderMap, body: &[u8]) -> Result<T, String> {
     // No content is nothing.
@@ -64,12 +64,20 @@ fn read<T>(received: &Received, reader: Reader<T>) -> Result<Answer<T>, Error> {
 pub struct Query<T> {
     client: Client,
     request: Request,
-    of: PhantomData<fn() -> T>,
+    reader: Reader<T>,
 }
 
 impl<T: DeserializeOwned> Query<T> {
     pub(crate) fn new(client: Client, request: Request) -> Self {
-        Self { client, request, of: PhantomData }
+        Self { client, request, reader: json }
+    }
+}
+
+impl<T> Query<T> {
+    /// With an answer that is read in another way.
+    pub(crate) fn read_by<U>(self, reader: Reader<U>) -> Query<U> {
+        let Self { client, request, .. } = self;
+        Query { client, request, reader }
     }
 
     /// Asks, but for nothing if there is nothing new: `None` if the answer would have this tag (`If-None-Match`).
@@ -78,16 +86,16 @@ impl<T: DeserializeOwned> Query<T> {
         if received.status == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
-        read(&received, json).map(Some)
+        read(&received, self.reader).map(Some)
     }
 }
 
-impl<T: DeserializeOwned + 'static> IntoFuture for Query<T> {
+impl<T: 'static> IntoFuture for Query<T> {
     type Output = Result<Answer<T>, Error>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { read(&self.request.send(&self.client).await?, json) })
+        Box::pin(async move { read(&self.request.send(&self.client).await?, self.reader) })
     }
 }
 

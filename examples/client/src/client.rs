@@ -173,6 +173,15 @@ impl Client {
         Change::new(self.clone(), Request::new(Method::PUT, path).json(body))
     }
 
+    pub(crate) fn put_bytes<T: DeserializeOwned>(
+        &self,
+        path: impl Into<String>,
+        kind: &'static str,
+        bytes: Bytes,
+    ) -> Change<T> {
+        Change::new(self.clone(), Request::new(Method::PUT, path).bytes(bytes, kind))
+    }
+
     pub(crate) fn patch<T: DeserializeOwned>(
         &self,
         path: impl Into<String>,

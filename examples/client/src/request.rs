@@ -78,6 +78,12 @@ impl Request {
         self.header(CONTENT_TYPE, Some(HeaderValue::from_static(kind)))
     }
 
+    /// With bytes of this media type.
+    pub(crate) fn bytes(mut self, bytes: Bytes, kind: &'static str) -> Self {
+        self.body = bytes;
+        self.header(CONTENT_TYPE, Some(HeaderValue::from_static(kind)))
+    }
+
     /// With a header, if its value can be one.
     pub(crate) fn header(mut self, name: HeaderName, value: Option<HeaderValue>) -> Self {
         match value {

@@ -19,6 +19,7 @@ use i3_core::market::{
 };
 use i3_core::name::Slug;
 use i3_core::role::RoleName;
+use i3_core::virtual_object::FileLimits;
 use i3_semantic::sparql::PoolOptions;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -83,6 +84,13 @@ pub struct ServeOptions {
     #[arg(long, env = "I3_FEE_POINTS", value_name = "POINTS", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=10_000))]
     pub fee_points: u16,
+    /// The longest file that can be attached to a virtual object, in bytes
+    #[arg(long, env = "I3_FILE_BYTES", value_name = "BYTES", default_value_t = FileLimits::DEFAULT.file_bytes)]
+    pub file_bytes: u64,
+    /// How much is kept of the files of one virtual object and its earlier versions, in bytes
+    #[arg(long, env = "I3_OBJECT_FILE_BYTES", value_name = "BYTES",
+          default_value_t = FileLimits::DEFAULT.object_bytes)]
+    pub object_file_bytes: u64,
     /// Who may act after registering
     #[arg(long, env = "I3_REGISTRATION", value_enum, default_value = "open")]
     pub registration: RegistrationOption,
@@ -130,6 +138,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How many consents that are over are removed each time.
 const SWEPT: usize = 100;
+/// How often bytes are looked for that belong to no file; also when the server starts.
+const SWEEPING: Duration = Duration::from_mins(10);
 /// How often other processes' changes of access are looked for, where there can be other processes.
 const FOLLOWING: Duration = Duration::from_millis(200);
 
@@ -146,8 +156,11 @@ impl ServeOptions {
             RegistrationOption::Approval => Registration::Approval,
             RegistrationOption::Invitation => Registration::Invitation,
         };
-        config.settings =
-            Settings::default().with_registration(registration).with_fee_points(self.fee_points);
+        let files = FileLimits { file_bytes: self.file_bytes, object_bytes: self.object_file_bytes };
+        config.settings = Settings::default()
+            .with_registration(registration)
+            .with_fee_points(self.fee_points)
+            .with_files(files);
         config.audience.clone_from(&self.audience);
         config.gate.clone_from(&self.gate);
         config.upstream = self.upstream.upstream()?;
@@ -209,6 +222,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let links = PublicLinks::new(&assembly.config().issuer, assembly.access().leaves.clone());
     let (market, oauth) = (assembly.market().clone(), assembly.access().oauth.clone());
     upkeep.spawn(crate::telling::tell(market, oauth, links, mailer));
+    upkeep.spawn(sweeping(assembly.market().clone()));
     upkeep.spawn(housekeeping(assembly.market().clone(), assembly.access().oauth.clone()));
     #[cfg(unix)]
     if let Some(files) = tls {
@@ -308,6 +322,25 @@ async fn housekeeping(market: Marketplace, oauth: Arc<AuthorizationServer>) {
         }
         if let Err(error) = oauth.sweep(SWEPT).await {
             tracing::error!("tokens that are over could not be removed: {error}");
+        }
+    }
+}
+
+/// Removes what uploads left that were broken off, and files that nobody keeps any more.
+async fn sweeping(market: Marketplace) {
+    let mut ticks = tokio::time::interval(SWEEPING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match market.sweep_files().await {
+            Ok(0) => {}
+            Ok(uploads) => tracing::info!(uploads, "bytes were removed that belong to no file"),
+            Err(error) => {
+                tracing::error!(
+                    code = error.code(),
+                    "bytes that belong to no file could not be removed: {error}"
+                );
+            }
         }
     }
 }

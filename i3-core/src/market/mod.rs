@@ -64,8 +64,8 @@ pub use streams::{DescribeStream, SampleAnswer};
 pub use things::{PurgeThing, PutThing, RemoveThing, ThingPut};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
 pub use virtual_objects::{
-    AmendObject, CreateObject, EditObject, LinkProduct, MoveObject, ObjectFilter, ObjectOrder, ObjectView,
-    VersionView, WhichVersion,
+    AmendObject, AttachFile, CreateObject, DetachFile, EditObject, FileReader, FileWriter, LinkProduct,
+    MoveObject, ObjectFilter, ObjectOrder, ObjectView, PurgeFile, VersionView, WhichVersion, WholeFile,
 };
 
 use command::{Execution, Origin, fingerprint};
@@ -81,6 +81,7 @@ use crate::store::{
 };
 use crate::stream::SchemaCheck;
 use crate::time::{Clock, SystemClock, Timestamp};
+use crate::virtual_object::FileLimits;
 
 /// The revision of what this version stores. Data of a later revision are refused.
 pub const REVISION: u32 = 1;
@@ -130,6 +131,9 @@ pub struct Settings {
     /// Whether virtual objects are public at once.
     #[serde(skip_serializing_if = "is_default")]
     pub publishing: Publishing,
+    /// How much of the files is kept that are attached to virtual objects.
+    #[serde(skip_serializing_if = "is_default")]
+    pub files: FileLimits,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -143,8 +147,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    pub(crate) const DEFAULT: Self =
-        Self { registration: Registration::Open, fee_points: 0, publishing: Publishing::Direct };
+    pub(crate) const DEFAULT: Self = Self {
+        registration: Registration::Open,
+        fee_points: 0,
+        publishing: Publishing::Direct,
+        files: FileLimits::DEFAULT,
+    };
 
     /// With this registration.
     pub fn with_registration(mut self, registration: Registration) -> Self {
@@ -155,6 +163,12 @@ impl Settings {
     /// With virtual objects that are public at once, or after a review.
     pub fn with_publishing(mut self, publishing: Publishing) -> Self {
         self.publishing = publishing;
+        self
+    }
+
+    /// Keeping so much of the files that are attached to virtual objects.
+    pub fn with_files(mut self, limits: FileLimits) -> Self {
+        self.files = limits;
         self
     }
 
@@ -285,6 +299,11 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::virtual_object::ObjectContent>(),
         Part::records::<crate::virtual_object::Listing>(),
         Part::records::<crate::virtual_object::ProductObject>(),
+        // Bytes are in no log: a log names them by their hash.
+        Part::records::<crate::virtual_object::StoredFile>().unlogged(),
+        Part::records::<crate::virtual_object::FileHold>().unlogged(),
+        Part::records::<crate::virtual_object::FileChunk>().unlogged(),
+        Part::records::<crate::virtual_object::FileUpload>().unlogged(),
         Part::records::<crate::thing::Thing>(),
         Part::records::<crate::ontology::OntologyExtension>(),
         Part::records::<crate::ontology::OntologyHead>(),

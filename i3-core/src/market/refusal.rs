@@ -5,7 +5,7 @@ use crate::gate::LeaseRefusal;
 use crate::money::AmountOverflow;
 use crate::offer::InvalidPlan;
 use crate::stream::InvalidSampleTerms;
-use crate::virtual_object::InvalidContent;
+use crate::virtual_object::{InvalidContent, WrongFileType};
 
 /// What a refusal means to the one who asked; a transport maps it to its own status once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +25,10 @@ pub enum RefusalKind {
     TooOften,
     /// What it was made to depend on does not hold.
     Precondition,
+    /// It is longer than is kept.
+    TooLarge,
+    /// It is of a kind that is not taken, or not of the kind that it says.
+    WrongType,
 }
 
 /// The domain says no, and why. Nothing was changed.
@@ -128,6 +132,28 @@ pub enum Refusal {
     /// A hub would have no owner.
     #[error("a hub has at least one owner")]
     LastOwner,
+    /// A file is longer than files may be.
+    #[error("a file has at most {most} bytes")]
+    FileTooLarge {
+        /// The most, in bytes.
+        most: u64,
+    },
+    /// The files that are kept for one object are too long together, or too many.
+    #[error(
+        "at most {files} files of {most} bytes together are kept for one object: purge those of old versions"
+    )]
+    TooManyFiles {
+        /// The most files.
+        files: usize,
+        /// The most bytes of all of them.
+        most: u64,
+    },
+    /// A file is not what its label says.
+    #[error(transparent)]
+    WrongFileType(#[from] WrongFileType),
+    /// A file is named, but its bytes are not kept, or not any more.
+    #[error("the bytes of the file are not kept any more")]
+    FileGone,
     /// No (further) quota.
     #[error(transparent)]
     Lease(#[from] LeaseRefusal),
@@ -158,6 +184,10 @@ impl Refusal {
             Self::Changed => "precondition_failed",
             Self::LastAdministrator => "last_administrator",
             Self::LastOwner => "last_owner",
+            Self::FileTooLarge { .. } => "file_too_large",
+            Self::TooManyFiles { .. } => "too_many_files",
+            Self::WrongFileType(_) => "wrong_file_type",
+            Self::FileGone => "file_gone",
             Self::Lease(LeaseRefusal::Exhausted) => "quota_exhausted",
             Self::Lease(LeaseRefusal::LeasedElsewhere) => "quota_leased_elsewhere",
             Self::Lease(LeaseRefusal::NotActive) => "grant_not_active",
@@ -176,7 +206,11 @@ impl Refusal {
             | Self::InvitationNotGood
             | Self::WrongPassword
             | Self::ResetNotGood => RefusalKind::Forbidden,
-            Self::NotFound { .. } | Self::Lease(LeaseRefusal::NoSuchLease) => RefusalKind::NotFound,
+            Self::NotFound { .. } | Self::FileGone | Self::Lease(LeaseRefusal::NoSuchLease) => {
+                RefusalKind::NotFound
+            }
+            Self::FileTooLarge { .. } => RefusalKind::TooLarge,
+            Self::WrongFileType(_) => RefusalKind::WrongType,
             Self::Invalid { .. } | Self::UnknownScope { .. } => RefusalKind::Invalid,
             Self::SamplesUsedUp | Self::TooSoon => RefusalKind::TooOften,
             Self::Changed => RefusalKind::Precondition,
@@ -189,6 +223,7 @@ impl Refusal {
             | Self::KeyReused
             | Self::LastAdministrator
             | Self::LastOwner
+            | Self::TooManyFiles { .. }
             | Self::Lease(_) => RefusalKind::Conflict,
         }
     }

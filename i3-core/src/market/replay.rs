@@ -9,14 +9,15 @@ use async_trait::async_trait;
 
 use super::command::{Execution, Origin, fingerprint};
 use super::{
-    ActivateUser, AddCredential, AmendObject, AskPasswordReset, CancelOrder, ChangeOntology, ChangePassword,
-    CloseLease, Command, CreateObject, CreateProduct, CreateRole, DescribeClient, DescribeProduct,
-    DescribeStream, DescribeUser, EditObject, EditRole, EndLogins, ExpireGrant, ExtendLease, IdempotencyKey,
-    Invite, LinkProduct, MarketError, MoveObject, MoveProduct, OpenLease, PublishOffer, Purchase, PurgeThing,
-    PutThing, RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser,
-    RejectUser, RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
-    ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember,
-    SetRoles, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer,
+    ActivateUser, AddCredential, AmendObject, AskPasswordReset, AttachFile, CancelOrder, ChangeOntology,
+    ChangePassword, CloseLease, Command, CreateObject, CreateProduct, CreateRole, DescribeClient,
+    DescribeProduct, DescribeStream, DescribeUser, DetachFile, EditObject, EditRole, EndLogins, ExpireGrant,
+    ExtendLease, IdempotencyKey, Invite, LinkProduct, MarketError, MoveObject, MoveProduct, OpenLease,
+    PublishOffer, Purchase, PurgeFile, PurgeThing, PutThing, RateProduct, ReclaimLease, RegisterClient,
+    RegisterDevice, RegisterHub, RegisterUser, RejectUser, RemoveClient, RemoveCredential, RemoveMember,
+    RemoveRole, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant,
+    SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp, WithdrawInvitation,
+    WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -84,6 +85,9 @@ impl Commands {
             .with::<AmendObject>()
             .with::<MoveObject>()
             .with::<LinkProduct>()
+            .with::<AttachFile>()
+            .with::<DetachFile>()
+            .with::<PurgeFile>()
             .with::<PutThing>()
             .with::<RemoveThing>()
             .with::<PurgeThing>()

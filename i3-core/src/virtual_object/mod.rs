@@ -12,6 +12,10 @@
 //! | `object_contents` | contents, by object and hash |
 //! | `object_listings` | public objects by tag, platform and protocol |
 //! | `product_objects` | which object a product belongs to |
+//! | `files` | the bytes of attached files, once for each content |
+//! | `file_holds` | which objects keep which of them |
+//! | `file_chunks` | the bytes, in chunks |
+//! | `file_uploads` | chunks that belong to no file: not yet, or not any more |
 
 /// Text in and out for types that are one: shown, stored and sent as it, and read only if it is right.
 macro_rules! text_forms {
@@ -40,6 +44,7 @@ macro_rules! text_forms {
     )*};
 }
 
+mod bytes;
 mod class;
 mod content;
 mod file;
@@ -49,9 +54,12 @@ mod object;
 mod place;
 mod protocol;
 
+pub use bytes::{FileChunk, FileChunkId, FileHold, FileHoldId, FileUpload, StoredFile, UploadState};
 pub use class::{ClassIri, InvalidClassIri};
 pub use content::{Content, ContentHash, InvalidContent, InvalidContentHash, ObjectKind};
-pub use file::{File, FileName, InvalidFileName, InvalidMediaType, MediaType};
+pub use file::{
+    File, FileLimits, FileName, Inspection, InvalidFileName, InvalidMediaType, MediaType, WrongFileType,
+};
 pub use interface::{DataField, DataType, InvalidUnit, Method, Output, Unit};
 pub use listing::{Heading, Listing, ListingId};
 pub use object::{

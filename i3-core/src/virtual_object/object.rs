@@ -1,6 +1,6 @@
 //! The records of virtual objects.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -101,9 +101,10 @@ pub struct VirtualObject {
     /// What the last review said to the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<Prose>,
-    /// The files that were ever attached to it, by hash: at most [`VirtualObject::MAX_FILES`].
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub kept_files: BTreeSet<Digest>,
+    /// The files that were attached to it and whose bytes are kept for it, with their lengths in bytes: at most
+    /// [`VirtualObject::MAX_FILES`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept_files: BTreeMap<Digest, u64>,
     /// When it was created.
     pub created: Timestamp,
     /// When anything of it last changed.
@@ -120,7 +121,7 @@ impl VirtualObject {
     /// a part of itself; once it was public its level rises no more, so that this stays true for those that have it as
     /// a part.
     pub const MAX_LEVEL: u8 = 4;
-    /// How many different files may be attached to one object in all its versions.
+    /// How many different files are kept for one object in all its versions.
     pub const MAX_FILES: usize = 64;
 
     /// The object as it is to those who may see nothing but what is public of it; `None` if nothing is.
@@ -135,7 +136,7 @@ impl VirtualObject {
             version: public.version,
             content: public.content,
             remark: None,
-            kept_files: BTreeSet::new(),
+            kept_files: BTreeMap::new(),
             ..self.clone()
         })
     }

@@ -629,6 +629,8 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
         "\"level\":1",
         "\"heading\":\"platform:",
         "\"point\":{",
+        "\"kept_files\":{",
+        "\"state\":\"waste\"",
     ] {
         assert!(text.contains(part), "no {part}");
     }

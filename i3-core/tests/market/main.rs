@@ -5,6 +5,7 @@ mod accounts;
 mod clients;
 mod copies;
 mod explain;
+mod files;
 mod fixture;
 mod follow;
 mod golden;

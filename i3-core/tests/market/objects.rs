@@ -6,21 +6,21 @@ use std::sync::Arc;
 use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::id::{SequentialIds, TypedId, UserId, VirtualObjectId};
 use i3_core::market::{
-    AmendObject, CreateObject, EditObject, LinkProduct, MarketError, Marketplace, MoveObject, ObjectFilter,
-    ObjectOrder, ObjectView, PageRequest, Publishing, Refusal, RegisterHub, RegisterUser, Settings,
-    WhichVersion,
+    AmendObject, AttachFile, CreateObject, DetachFile, EditObject, LinkProduct, MarketError, Marketplace,
+    MoveObject, ObjectFilter, ObjectOrder, ObjectView, PageRequest, Publishing, PurgeFile, Refusal,
+    RegisterHub, RegisterUser, Settings, WhichVersion,
 };
 use i3_core::outbox::Event;
 use i3_core::role::RoleName;
-use i3_core::store::MemoryStore;
+use i3_core::store::{Digest, MemoryStore};
 use i3_core::time::{ManualClock, Timestamp};
-use i3_core::virtual_object::{Content, ContentHash, ObjectKind, ObjectState};
+use i3_core::virtual_object::{Content, ContentHash, File, MediaType, ObjectKind, ObjectState};
 
 use crate::fixture::{Fixture, refusal, user};
 
 /// The rules of the paper's roles, in short; the real ones are in `i3-auth`.
 #[derive(Debug)]
-struct Roles;
+pub(crate) struct Roles;
 
 impl Policy for Roles {
     fn decide(&self, subject: &Subject, action: Action, resource: &Resource) -> Decision {
@@ -121,6 +121,21 @@ pub(crate) async fn every_state(f: &Fixture, store: &MemoryStore) {
     let mut whole = Content::new(ObjectKind::Service, "Both".parse().unwrap());
     whole.parts.insert(published);
     run.execute(seller, None, &create(&whole, true)).await.unwrap();
+    for (name, bytes) in [("guide.txt", "Gr\u{fc}n"), ("copy.txt", "Gr\u{fc}n"), ("old.txt", "Rot")] {
+        let (media_type, object) = (MediaType::Plain, published);
+        let mut writer = run.write_file(seller, object, media_type, None).await.unwrap();
+        writer.write(bytes.as_bytes()).await.unwrap();
+        let whole = writer.finish().await.unwrap();
+        let file = File { name: name.parse().unwrap(), media_type, bytes: whole.bytes, sha256: whole.sha256 };
+        let attach = AttachFile { object, file, expect: None, upload: Some(whole.upload) };
+        run.execute(seller, Some(&name.parse().unwrap()), &attach).await.unwrap();
+    }
+    for name in ["copy.txt", "old.txt"] {
+        let detach = DetachFile { object: published, name: name.parse().unwrap(), expect: None };
+        run.execute(seller, None, &detach).await.unwrap();
+    }
+    let purge = PurgeFile { object: published, sha256: Digest::of(b"Rot"), expect: None };
+    run.execute(seller, None, &purge).await.unwrap();
     for to in [ObjectState::Deprecated, ObjectState::Removed] {
         let object = run.execute(seller, None, &create(&full, true)).await.unwrap().object.id;
         run.execute(seller, None, &go(object, to)).await.unwrap();

@@ -1,7 +1,7 @@
 //! What is given on the command line: names of variants, secrets, files.
 
 use std::fs;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use i3_client::Secret;
@@ -35,6 +35,24 @@ fn read(file: &Path) -> Result<String, Failure> {
 /// A file's text.
 pub(crate) fn text_of(file: &Path) -> Result<String, Failure> {
     read(file)
+}
+
+/// A file's bytes.
+pub(crate) fn bytes_of(file: &Path) -> Result<Vec<u8>, Failure> {
+    let cannot = |error| Failure::Files(format!("{} cannot be read: {error}", file.display()));
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map_err(cannot)?;
+        return Ok(bytes);
+    }
+    fs::read(file).map_err(cannot)
+}
+
+/// Writes a file that is not there yet.
+pub(crate) fn write_new(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let cannot = |error| Failure::Files(format!("{} cannot be written: {error}", file.display()));
+    let mut open = fs::File::create_new(file).map_err(cannot)?;
+    open.write_all(bytes).map_err(cannot)
 }
 
 /// A file's text as JSON.

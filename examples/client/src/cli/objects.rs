@@ -7,12 +7,13 @@ use i3_client::{NewVirtualObject, ObjectQuery, ObjectSort};
 use i3_core::id::{HubId, ProductId, UserId, VirtualObjectId};
 use i3_core::market::WhichVersion;
 use i3_core::name::{Prose, Slug, Term};
-use i3_core::virtual_object::{Content, ObjectKind, ObjectState, Protocol};
-use serde_json::{Map, Value};
+use i3_core::store::Digest;
+use i3_core::virtual_object::{Content, FileName, MediaType, ObjectKind, ObjectState, Protocol};
+use serde_json::{Map, Value, json};
 
 use super::context::{Context, ListArgs, Told};
 use super::failure::Failure;
-use super::given::{json_of, named};
+use super::given::{bytes_of, json_of, named, write_new};
 
 /// Which objects; all that are published by default.
 #[derive(Debug, Args)]
@@ -126,6 +127,84 @@ pub(crate) enum ObjectTask {
         #[arg(value_parser = which_version)]
         version: WhichVersion,
     },
+    /// Files that come with a virtual object
+    #[command(subcommand)]
+    File(FileTask),
+}
+
+/// Files that come with a virtual object.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FileTask {
+    /// Attaches a file, in place of one of the same name
+    Put {
+        /// To which virtual object
+        object: VirtualObjectId,
+        /// The file; - for standard input
+        file: PathBuf,
+        /// What it is called there; as it is called here if nothing is said
+        #[arg(long)]
+        name: Option<FileName>,
+        /// What it is: application/pdf, text/plain, …; bytes of any kind if nothing is said
+        #[arg(long = "type", value_name = "MEDIA TYPE", default_value = "application/octet-stream")]
+        media_type: MediaType,
+    },
+    /// The bytes of a file
+    Get {
+        /// Of which virtual object
+        object: VirtualObjectId,
+        /// What it is called there
+        name: FileName,
+        /// Of an earlier version: the number, or the hash: sha256:…
+        #[arg(long, value_parser = which_version)]
+        version: Option<WhichVersion>,
+        /// Where to write it: a file that is not there yet
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Leaves a file out from now on; earlier versions keep it
+    Rm {
+        /// Of which virtual object
+        object: VirtualObjectId,
+        /// What it is called there
+        name: FileName,
+    },
+    /// Lets go of the bytes of a file that only earlier versions have
+    Purge {
+        /// Of which virtual object
+        object: VirtualObjectId,
+        /// The SHA-256 of the bytes
+        sha256: Digest,
+    },
+}
+
+impl FileTask {
+    async fn run(self, context: &Context) -> Result<Told, Failure> {
+        let client = context.client();
+        match self {
+            Self::Put { object, file, name, media_type } => {
+                let name = if let Some(name) = name {
+                    name
+                } else {
+                    let own = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                    own.parse().map_err(|error| Failure::Usage(format!("{own:?}: {error}; give --name")))?
+                };
+                let bytes = bytes_of(&file)?;
+                let change = client.attach_virtual_object_file(object, &name, media_type, bytes);
+                context.change(change).await
+            }
+            Self::Get { object, name, version, output } => {
+                let bytes = client.download_virtual_object_file(object, &name, version).await?.value;
+                write_new(&output, &bytes)?;
+                Ok(Told::own(json!({"file": output, "bytes": bytes.len(), "sha256": Digest::of(&bytes)})))
+            }
+            Self::Rm { object, name } => {
+                context.change(client.detach_virtual_object_file(object, &name)).await
+            }
+            Self::Purge { object, sha256 } => {
+                context.change(client.purge_virtual_object_file(object, sha256)).await
+            }
+        }
+    }
 }
 
 fn which_version(text: &str) -> Result<WhichVersion, String> {
@@ -170,6 +249,7 @@ impl ObjectTask {
             Self::Version { object, version } => {
                 context.ask(client.show_virtual_object_version(object, version)).await
             }
+            Self::File(task) => task.run(context).await,
         }
     }
 }

@@ -9,6 +9,7 @@ mod explain;
 mod hubs;
 mod inbox;
 mod invitations;
+mod object_files;
 mod ontology;
 mod operation;
 mod orders;

@@ -314,6 +314,13 @@ fn objects(i3: &Terminal) {
     i3.says("seller", &["object", "replace", object, &content]);
     i3.says("seller", &["object", "history", object]);
     i3.says("seller", &["object", "version", object, "2"]);
+    let guide = &i3.write("guide.txt", "How to read it");
+    let attached = i3.json("seller", &["object", "file", "put", object, guide, "--type", "text/plain"]);
+    let output = &i3.write("unused", "").replace("unused", "got.txt");
+    i3.says("seller", &["object", "file", "get", object, "guide.txt", "--output", output]);
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "How to read it");
+    i3.says("seller", &["object", "file", "rm", object, "guide.txt"]);
+    i3.says("seller", &["object", "file", "purge", object, &text(&attached["files"][0]["sha256"])]);
     let products = i3.json("nobody", &["product", "catalogue"]);
     let product = text(&products["items"][0]["product"]["id"]);
     i3.says("seller", &["object", "link", object, &product]);

@@ -13,7 +13,7 @@ use i3_core::access::HubRole;
 use i3_core::device::DeviceState;
 use i3_core::gate::Metering as _;
 use i3_core::hub::HubState;
-use i3_core::id::{GrantId, OrderId, ResetId, UserId};
+use i3_core::id::{GrantId, OrderId, ResetId, UserId, VirtualObjectId};
 use i3_core::market::{Registration, WhichVersion};
 use i3_core::money::{Amount, Currency};
 use i3_core::oauth::{ClientKind, ClientState};
@@ -21,9 +21,10 @@ use i3_core::offer::Plan;
 use i3_core::outbox::Event;
 use i3_core::product::ProductState;
 use i3_core::role::RoleName;
+use i3_core::store::Digest;
 use i3_core::stream::SampleTerms;
 use i3_core::user::UserState;
-use i3_core::virtual_object::{Content, ObjectState};
+use i3_core::virtual_object::{Content, FileName, MediaType, ObjectState};
 use i3_marketplace::operations;
 use serde_json::json;
 
@@ -313,6 +314,7 @@ async fn objects(house: &House, seller: &i3_client::Client) {
     assert_eq!(second.content.tags.len(), 1);
     let by_hash = seller.show_virtual_object_version(id, WhichVersion::Hash(made.hash)).await.unwrap();
     assert_eq!(by_hash.content, content);
+    files(seller, id).await;
     found(house).await;
     let product = seller.list_catalogue().await.unwrap().items[0].product.id;
     assert_eq!(seller.link_virtual_object(id, Some(product)).await.unwrap().product, Some(product));
@@ -330,6 +332,28 @@ async fn objects(house: &House, seller: &i3_client::Client) {
     let elsewhere = ObjectQuery { domain: Some("smart-home".parse().unwrap()), ..query };
     assert!(seller.list_virtual_objects(&elsewhere).all().await.unwrap().is_empty());
     seller.remove_virtual_object(id).await.unwrap();
+}
+
+async fn files(seller: &i3_client::Client, object: VirtualObjectId) {
+    let name: FileName = "Gr\u{fc}\u{df}e & 50%.bin".parse().unwrap();
+    let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let attached = seller
+        .attach_virtual_object_file(object, &name, MediaType::OctetStream, bytes.clone())
+        .await
+        .unwrap();
+    let file = attached.content.files.first().unwrap();
+    assert_eq!((&file.name, file.bytes, file.sha256), (&name, 300_000, Digest::of(&bytes)));
+    let query = seller.download_virtual_object_file(object, &name, None);
+    let got = query.clone().await.unwrap();
+    assert_eq!(got.value, bytes);
+    assert_eq!(query.unless(&got.tag.unwrap()).await.unwrap(), None);
+    seller.detach_virtual_object_file(object, &name).await.unwrap();
+    let version = Some(WhichVersion::Number(attached.version));
+    let old = seller.download_virtual_object_file(object, &name, version).await.unwrap();
+    assert_eq!(old.value, bytes);
+    seller.purge_virtual_object_file(object, Digest::of(&bytes)).await.unwrap();
+    let gone = seller.download_virtual_object_file(object, &name, version).await.unwrap_err();
+    assert_eq!(gone.code(), "file_gone");
 }
 
 /// The product that is on sale; the index follows in a moment.

@@ -79,13 +79,17 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-pub(super) async fn received(request: Request, state: &AppState) -> Answer<Bytes> {
-    // Nothing is unpacked: what is small when it arrives stays small.
-    let packed = request.headers().get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity");
-    if packed {
+/// Refuses what is packed. Nothing is unpacked: what is small when it arrives stays small.
+pub(super) fn unpacked(headers: &HeaderMap) -> Answer<()> {
+    if headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
         let detail = "bodies are taken as they are: leave `Content-Encoding` out";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", detail));
     }
+    Ok(())
+}
+
+pub(super) async fn received(request: Request, state: &AppState) -> Answer<Bytes> {
+    unpacked(request.headers())?;
     match tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(rejection)) => Err(rejection.into()),

@@ -41,6 +41,7 @@ mod inbox;
 mod invitations;
 mod node;
 pub(crate) mod oauth;
+mod object_files;
 mod object_things;
 mod ontology;
 mod operation;
@@ -126,6 +127,7 @@ fn routes() -> Routes {
         .merge(products::routes())
         .merge(orders::routes())
         .merge(virtual_objects::routes())
+        .merge(object_files::routes())
         .merge(object_things::routes())
         .merge(discovery::routes())
         .merge(catalogue::routes())

@@ -191,12 +191,18 @@ impl Linked for ObjectAnswer {
         if self.state == ObjectState::Removed {
             return;
         }
+        for file in &self.content.files {
+            links.to("enclosure", format!("{own}/files/{}", file.name.percent_encoded()));
+        }
         let may = |action| {
             self.hub.is_some_and(|hub| caller.may_in_hub(action, hub)) || caller.may_with(action, self.owner)
         };
         if may(Action::EditVirtualObject) {
             links.action("edit", &own);
             links.action("link-product", format!("{own}/product"));
+            for file in &self.content.files {
+                links.action("detach-file", format!("{own}/files/{}", file.name.percent_encoded()));
+            }
         }
         if may(Action::EditVirtualObject) || may(Action::PublishVirtualObject) {
             links.action("set-state", format!("{own}/state"));
@@ -390,7 +396,7 @@ async fn show(
     api.show(InForm::new(view, query.form == Form::Node)?).await
 }
 
-async fn changed(api: &Api, view: ObjectView) -> Answer<Shown<ObjectAnswer>> {
+pub(super) async fn changed(api: &Api, view: ObjectView) -> Answer<Shown<ObjectAnswer>> {
     api.show(ObjectAnswer::of(view)?).await
 }
 
@@ -505,15 +511,20 @@ impl Linked for VersionAnswer {
     }
 }
 
+/// A version by its number or hash.
+pub(super) fn which_version(text: &str) -> Answer<WhichVersion> {
+    match (text.parse(), text.parse()) {
+        (Ok(number), _) => Ok(WhichVersion::Number(number)),
+        (_, Ok(hash)) => Ok(WhichVersion::Hash(hash)),
+        _ => Err(Problem::invalid("version", "a number or `sha256:` and 64 digits are expected")),
+    }
+}
+
 async fn version(
     api: Api,
     InPath((object, which)): InPath<(VirtualObjectId, String)>,
 ) -> Answer<Shown<VersionAnswer>> {
-    let which = match (which.parse(), which.parse()) {
-        (Ok(number), _) => WhichVersion::Number(number),
-        (_, Ok(hash)) => WhichVersion::Hash(hash),
-        _ => return Err(Problem::invalid("version", "a number or `sha256:` and 64 digits are expected")),
-    };
+    let which = which_version(&which)?;
     let found = api.market().object_version(api.actor, object, which).await;
     let VersionView { version, hash, content } = found.map_err(|error| api.refused(error))?;
     api.show(VersionAnswer { object, hash, version, content }).await

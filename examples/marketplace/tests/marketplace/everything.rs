@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use i3_core::market::{Registration, Settings};
+use i3_core::store::Digest;
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, Operation, StoreUrl, router};
 use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
@@ -175,10 +176,23 @@ impl Everything {
 
         let fan = "<urn:x:Fan> a <http://www.w3.org/2002/07/owl#Class> .";
         self.make(Administrator, "PUT", "/ontology/extension", json!({"turtle": fan})).await;
+        self.attach_files().await;
+
         let role = json!({"name": "auditor", "label": "Auditor", "permissions": ["audit:view"]});
         self.make(Administrator, "POST", "/roles", role).await;
         let invitation = json!({"label": "The club", "roles": ["consumer"]});
         self.keep("invitation", Administrator, "POST", "/invitations", invitation).await;
+    }
+
+    /// A file that the object has, and one that it had.
+    async fn attach_files(&self) {
+        for name in ["old.txt", "guide.txt"] {
+            let path = format!("/virtual_objects/{}/files/{name}", self.id("object"));
+            let asked = self.ask(Caller::Seller, "PUT", &path).header("content-type", "text/plain");
+            asked.text(name.to_owned()).send().await.ok();
+        }
+        let old = format!("/virtual_objects/{}/files/old.txt", self.id("object"));
+        self.ask(Caller::Seller, "DELETE", &old).send().await.ok();
     }
 
     /// What a buyer has.
@@ -252,8 +266,9 @@ impl Everything {
         let sample = self.sample(operation);
         let asked = self.ask(caller, operation.method.as_str(), &sample.path);
         match sample.body {
-            Some(Value::String(query)) => {
-                asked.header("content-type", "application/sparql-query").text(query)
+            Some(Value::String(text)) => {
+                let kind = if operation.method == "PUT" { "text/plain" } else { "application/sparql-query" };
+                asked.header("content-type", kind).text(text)
             }
             Some(body) if operation.method == "PATCH" => {
                 asked.header("content-type", "application/merge-patch+json").text(body.to_string())
@@ -419,6 +434,15 @@ impl Everything {
             "remove_virtual_object" => (Seller, vec![], None),
             "set_virtual_object_state" => (Seller, vec![], Some(json!({"state": "deprecated"}))),
             "link_virtual_object" => (Seller, vec![], Some(json!({"product": self.id("product")}))),
+
+            "download_virtual_object_file" => (Anonymous, vec![("file", "guide.txt".to_owned())], None),
+            "attach_virtual_object_file" => {
+                (Seller, vec![("file", "more.txt".to_owned())], Some(json!("More of it")))
+            }
+            "detach_virtual_object_file" => (Seller, vec![("file", "guide.txt".to_owned())], None),
+            "purge_virtual_object_file" => {
+                (Seller, vec![("sha256", Digest::of(b"old.txt").to_string())], None)
+            }
 
             "discover" => (Anonymous, vec![("?", "q=thermometer".to_owned())], None),
             "show_ontology" => (Anonymous, vec![], None),

@@ -16,6 +16,7 @@ mod mail;
 mod metrics;
 mod mqtt;
 mod oauth;
+mod object_files;
 mod object_things;
 mod objects;
 mod ontology;

@@ -55,7 +55,7 @@ impl Command for CreateObject {
             level: 0,
             settled: false,
             remark: None,
-            kept_files: std::collections::BTreeSet::new(),
+            kept_files: std::collections::BTreeMap::new(),
             created: now,
             updated: now,
         };

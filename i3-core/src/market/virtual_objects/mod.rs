@@ -14,12 +14,16 @@
 //! the table says publish, and to submit is to publish. With [`Publishing::Review`] a change of a published object
 //! leaves the public version as it is until the next review; the object is a draft meanwhile.
 
+mod bytes;
 mod change;
 mod commands;
+mod files;
 mod moves;
 mod queries;
 
+pub use bytes::{FileReader, FileWriter, WholeFile};
 pub use commands::{AmendObject, CreateObject, EditObject, LinkProduct};
+pub use files::{AttachFile, DetachFile, PurgeFile};
 pub use moves::MoveObject;
 pub use queries::{ObjectFilter, ObjectOrder, VersionView, WhichVersion};
 

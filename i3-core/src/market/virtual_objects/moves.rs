@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{Change, managed, wrong_state};
 use super::commands::{may_publish, unlink};
+use super::files::release_all;
 use super::{ObjectView, Refusal};
 use crate::access::Action;
 use crate::id::VirtualObjectId;
@@ -64,6 +65,7 @@ impl Command for MoveObject {
             }
             (_, ObjectState::Removed) => {
                 unlink(&mut change, context)?;
+                release_all(&mut change, context)?;
                 change.object.state = ObjectState::Removed;
                 change.object.public = None;
                 change.object.remark = None;

@@ -3,12 +3,15 @@
 use super::step::Choice;
 use crate::id::{
     ClientId, CredentialId, DeviceId, HubId, InvitationId, LeaseId, OfferId, OrderId, ProductId, ResetId,
-    TypedId, UserId, VirtualObjectId,
+    TypedId, UploadId, UserId, VirtualObjectId,
 };
+use crate::virtual_object::File;
 
 /// The things that a trace's choices choose among, in the order in which they came to be.
 #[derive(Debug, Default)]
 pub(super) struct Known {
+    /// What was sent last, and not attached yet.
+    pub(super) sent: Option<Sending>,
     pub(super) users: Vec<UserId>,
     pub(super) invitations: Vec<InvitationId>,
     pub(super) resets: Vec<(UserId, ResetId)>,
@@ -61,4 +64,13 @@ pub(super) fn note<T: PartialEq>(things: &mut Vec<T>, thing: Option<T>) {
 /// An id that nothing has.
 pub(super) fn absent<I: TypedId>() -> I {
     I::from_bits(7)
+}
+
+/// Bytes that were sent.
+#[derive(Debug, Clone)]
+pub(super) struct Sending {
+    pub(super) object: VirtualObjectId,
+    pub(super) owner: UserId,
+    pub(super) file: File,
+    pub(super) upload: UploadId,
 }

@@ -3,16 +3,17 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 
-use super::known::{absent, note, pick};
+use super::known::{Sending, absent, note, pick};
 use super::step::{Choice, Step};
-use super::world::{World, fit};
+use super::world::{World, fit, refused};
 use crate::access::Actor;
 use crate::id::{ProductId, UserId, VirtualObjectId};
 use crate::market::{
-    AmendObject, CreateObject, EditObject, LinkProduct, MoveObject, ObjectFilter, ObjectOrder,
+    AmendObject, AttachFile, CreateObject, DetachFile, EditObject, LinkProduct, MarketError, MoveObject,
+    ObjectFilter, ObjectOrder, PurgeFile,
 };
-use crate::store::StoreError;
-use crate::virtual_object::{Content, ObjectKind, ObjectState};
+use crate::store::{Digest, StoreError};
+use crate::virtual_object::{Content, File, FileName, MediaType, ObjectKind, ObjectState};
 
 /// A command on virtual objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,30 @@ pub enum ObjectAct {
     Move { object: Choice, to: ObjectState },
     /// With a product, or with none.
     Link { object: Choice, product: Option<Choice> },
+    /// The bytes of one of a few files, of which some are equal and some not what they say.
+    Send { object: Choice, file: u8 },
+    /// The file whose bytes were sent last.
+    Attach,
+    /// Reads the file that was sent last, whether it is attached or not.
+    Read,
+    /// What is left of the bytes that were sent last.
+    Clear,
+    /// One of the same files.
+    Detach { object: Choice, file: u8 },
+    /// The bytes of one of the same files.
+    Purge { object: Choice, file: u8 },
+}
+
+/// A file of a trace: one of two names, one of three contents, in one of two types.
+fn file(number: u8) -> Result<(FileName, MediaType, Vec<u8>), StoreError> {
+    let name = fit(if number & 1 > 0 { "guide.txt" } else { "\u{8aac}\u{660e}.txt" }.parse())?;
+    let media_type = if number & 2 > 0 { MediaType::Plain } else { MediaType::OctetStream };
+    let bytes = match number / 4 % 3 {
+        0 => "Gr\u{fc}n".as_bytes().to_vec(),
+        1 => vec![0xff, 0, number],
+        _ => vec![b'a'; 1_000],
+    };
+    Ok((name, media_type, bytes))
 }
 
 /// A list of virtual objects, by choice.
@@ -124,6 +149,70 @@ impl World {
                 let command = LinkProduct { object, product, expect: None };
                 Ok(self.run(self.sent(step, Actor::User(owner))?, &command).await?.1)
             }
+            ObjectAct::Send { object, file } => self.send(step, *object, *file).await,
+            ObjectAct::Attach => self.attach(step).await,
+            ObjectAct::Read => self.read().await,
+            ObjectAct::Clear => {
+                let Some(sent) = &self.known.sent else { return Ok("nothing was sent".to_owned()) };
+                match self.market()?.discard_upload(sent.upload).await {
+                    Ok(()) => Ok("there is nothing left of it".to_owned()),
+                    Err(error) => refused(error),
+                }
+            }
+            ObjectAct::Detach { object, file: which } => {
+                let (object, owner) = self.object(*object);
+                let command = DetachFile { object, name: file(*which)?.0, expect: None };
+                Ok(self.run(self.sent(step, Actor::User(owner))?, &command).await?.1)
+            }
+            ObjectAct::Purge { object, file: which } => {
+                let (object, owner) = self.object(*object);
+                let command = PurgeFile { object, sha256: Digest::of(&file(*which)?.2), expect: None };
+                Ok(self.run(self.sent(step, Actor::User(owner))?, &command).await?.1)
+            }
+        }
+    }
+}
+
+impl World {
+    async fn send(&mut self, step: &Step, object: Choice, which: u8) -> Result<String, StoreError> {
+        let (object, owner) = self.object(object);
+        let (name, media_type, bytes) = file(which)?;
+        let actor = self.actor(step.who, Actor::User(owner));
+        let mut writer = match self.market()?.write_file(actor, object, media_type, None).await {
+            Ok(writer) => writer,
+            Err(error) => return refused(error),
+        };
+        let upload = writer.upload();
+        let sent = async {
+            writer.write(&bytes).await?;
+            writer.finish().await
+        };
+        match sent.await {
+            // An attempt whose answer was lost had the same ids: the bytes are there.
+            Ok(_) | Err(MarketError::Conflict) => {}
+            Err(error) => return refused(error),
+        }
+        let length = fit(u64::try_from(bytes.len()))?;
+        let file = File { name, media_type, bytes: length, sha256: Digest::of(&bytes) };
+        self.known.sent = Some(Sending { object, owner, file, upload });
+        Ok("the bytes are there".to_owned())
+    }
+
+    async fn attach(&mut self, step: &Step) -> Result<String, StoreError> {
+        let Some(Sending { object, owner, file, upload }) = self.known.sent.clone() else {
+            return Ok("nothing was sent".to_owned());
+        };
+        let command = AttachFile { object, file, expect: None, upload: Some(upload) };
+        Ok(self.run(self.sent(step, Actor::User(owner))?, &command).await?.1)
+    }
+
+    async fn read(&self) -> Result<String, StoreError> {
+        let Some(Sending { object, owner, file, .. }) = &self.known.sent else {
+            return Ok("nothing was sent".to_owned());
+        };
+        match self.market()?.read_file(Actor::User(*owner), *object, None, &file.name).await {
+            Ok(mut reader) => Ok(format!("{:?}", reader.next().await?)),
+            Err(error) => refused(error),
         }
     }
 }
@@ -145,7 +234,19 @@ pub(super) fn acts(choice: impl Strategy<Value = Choice> + Clone) -> impl Strate
             .prop_map(|(object, shape, first)| ObjectAct::Edit { object, shape, first }),
         1 => (choice.clone(), any::<bool>()).prop_map(|(object, sense)| ObjectAct::Amend { object, sense }),
         3 => (choice.clone(), to).prop_map(|(object, to)| ObjectAct::Move { object, to }),
-        1 => (choice, some).prop_map(|(object, product)| ObjectAct::Link { object, product }),
+        1 => (choice.clone(), some).prop_map(|(object, product)| ObjectAct::Link { object, product }),
+        9 => files(choice),
+    ]
+}
+
+fn files(choice: impl Strategy<Value = Choice> + Clone) -> impl Strategy<Value = ObjectAct> {
+    prop_oneof![
+        2 => (choice.clone(), 0_u8..12).prop_map(|(object, file)| ObjectAct::Send { object, file }),
+        3 => Just(ObjectAct::Attach),
+        2 => Just(ObjectAct::Read),
+        1 => Just(ObjectAct::Clear),
+        1 => (choice.clone(), 0_u8..12).prop_map(|(object, file)| ObjectAct::Detach { object, file }),
+        1 => (choice, 0_u8..12).prop_map(|(object, file)| ObjectAct::Purge { object, file }),
     ]
 }
 
@@ -168,6 +269,21 @@ pub(super) fn tour() -> Vec<ObjectAct> {
         ObjectAct::Link { object: 0, product: Some(0) },
         to(1, ObjectState::Submitted),
         to(1, ObjectState::Published),
+        ObjectAct::Send { object: 0, file: 3 },
+        ObjectAct::Attach,
+        ObjectAct::Read,
+        // The same bytes: what was sent is waste then.
+        ObjectAct::Send { object: 1, file: 2 },
+        ObjectAct::Attach,
+        ObjectAct::Clear,
+        ObjectAct::Send { object: 0, file: 8 },
+        ObjectAct::Attach,
+        // It is no text.
+        ObjectAct::Send { object: 0, file: 6 },
+        ObjectAct::Purge { object: 0, file: 3 },
+        ObjectAct::Detach { object: 0, file: 3 },
+        to(0, ObjectState::Published),
+        ObjectAct::Purge { object: 0, file: 3 },
         to(0, ObjectState::Deprecated),
         ObjectAct::Edit { object: 0, shape: 7, first: false },
         to(1, ObjectState::Removed),

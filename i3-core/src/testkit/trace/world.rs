@@ -239,7 +239,7 @@ impl World {
         Ok(if heard.is_empty() { answer } else { format!("{answer}; announced: {heard:?}") })
     }
 
-    fn actor(&self, who: Who, fitting: Actor) -> Actor {
+    pub(super) fn actor(&self, who: Who, fitting: Actor) -> Actor {
         match who {
             Who::Fitting => fitting,
             Who::System => Actor::System,

@@ -234,6 +234,8 @@ const fn status_of(kind: RefusalKind) -> StatusCode {
         RefusalKind::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
         RefusalKind::TooOften => StatusCode::TOO_MANY_REQUESTS,
         RefusalKind::Precondition => StatusCode::PRECONDITION_FAILED,
+        RefusalKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        RefusalKind::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         // `Invalid`, and kinds that are not known yet: the request is at fault.
         _ => StatusCode::BAD_REQUEST,
     }

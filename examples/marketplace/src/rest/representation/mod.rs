@@ -367,11 +367,11 @@ pub(super) async fn represent(mut request: Request, next: Next) -> Response {
     varied(numbered(response, &asked))
 }
 
-/// The layer around routes whose answers have formats of their own: problems are JSON, answers have the request's number
-/// and, where they have an entity tag that the client knows, no body.
+/// The layer around routes whose answers have formats of their own: answers have the request's number and, where they have
+/// an entity tag that the client knows, no body. What such a route shows of a record has the usual formats.
 pub(super) async fn deliver(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    let asked = Arc::new(Asked::of(&request, Format::Json));
+    let asked = Arc::new(Asked::of(&request, accept::best(request.headers()).unwrap_or_default()));
     let known = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect::<Vec<_>>();
     request.extensions_mut().insert(asked.clone());
     let answered = tokio::time::timeout(PATIENCE, next.run(request)).await;
@@ -379,6 +379,11 @@ pub(super) async fn deliver(mut request: Request, next: Next) -> Response {
     if method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
         return StatusCode::NO_CONTENT.into_response();
     }
+    let response = if response.extensions().get::<Of>().is_some() {
+        shaped(response, &asked).await.unwrap_or_else(Problem::into_response)
+    } else {
+        response
+    };
     let response = if method.is_safe() { unless_known(response, &asked, &known) } else { response };
     varied(numbered(response, &asked))
 }
