@@ -1,7 +1,10 @@
 //! What can be set, and how starting fails.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use i3_core::denial::DenialRecorder;
 
 use crate::listener::Listener;
 use crate::log::LogDown;
@@ -14,6 +17,8 @@ pub struct GateConfig {
     pub listeners: Vec<Listener>,
     /// The name under which this process takes leases: unique among the gates of one marketplace.
     pub holder: String,
+    /// Who is told of what the gate denies; nobody by default. What is merely too much is counted alone.
+    pub denials: Option<Arc<dyn DenialRecorder>>,
     /// The most connections at a time; more are closed at once. Default 10,000.
     pub max_connections: usize,
     /// The most connections at a time from one IPv4 address or one IPv6 /64; more are closed at once. Raise it
@@ -102,6 +107,7 @@ impl GateConfig {
         Self {
             listeners,
             holder: "gate".to_owned(),
+            denials: None,
             max_connections: 10_000,
             max_connections_per_address: 1_024,
             max_connections_per_principal: 1_024,

@@ -77,6 +77,7 @@
 
 mod config;
 mod connection;
+mod denials;
 pub mod dialect;
 mod gate;
 mod limits;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use i3_core::gate::{Admission, Principal};
 
+use crate::denials::Denied;
 use crate::message::MessageParts;
 use crate::metrics::NotTaken;
 use crate::session::will_right;
@@ -29,6 +30,7 @@ pub(crate) async fn fire(shared: &Shared, principal: Principal, will: &Will) {
         let Some(right) = will_right(&rights, &will.topic) else {
             shared.counters.refused.fetch_add(1, Ordering::Relaxed);
             shared.meters.not_taken.one(NotTaken::Will);
+            shared.denied(Some(principal), Denied::Will(&will.topic));
             return;
         };
         if shared.streams.ready(right, 1, shared.config.quota_wait).await.is_err() {

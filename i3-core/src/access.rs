@@ -10,6 +10,7 @@
 
 mod action;
 mod bound;
+mod noted;
 mod permission;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use action::Action;
 pub use bound::{Bound, Denial, Limits, Purpose, decide};
+pub use noted::Noted;
 pub use permission::{InvalidPermission, Permission, PermissionSet, Reach};
 
 use crate::id::UserId;

@@ -61,6 +61,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod denial;
 pub mod device;
 pub mod gate;
 pub mod grant;

@@ -18,6 +18,7 @@ use i3_broker::log::{
 };
 use i3_broker::{Gate, GateConfig, GateError, JsonSchemas, Listener, Ports};
 use i3_core::access::Actor;
+use i3_core::denial::DenialQueue;
 use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
 use i3_core::market::{MarketError, Marketplace, Settings};
 use i3_core::store::{DynStore, StoreError};
@@ -27,6 +28,11 @@ use i3_semantic::ontology::Stored;
 use crate::StoreUrl;
 use crate::floods::{FloodLimits, Floods};
 use crate::rest::oauth::SCOPES;
+
+/// How many denials may wait to be written.
+const DENIALS_WAITING: usize = 1_024;
+/// How many of the newest denials are kept if nothing is said.
+const DENIALS_KEPT: u64 = 10_000;
 
 /// What a marketplace is assembled from.
 #[derive(Debug, Clone)]
@@ -54,6 +60,8 @@ pub struct AssemblyConfig {
     pub captcha: Option<WorkSettings>,
     /// The broker that messages go through; without one they stay in this process.
     pub upstream: Option<Upstream>,
+    /// How many of the newest denials are kept.
+    pub denials_kept: u64,
 }
 
 /// A broker elsewhere that messages go through.
@@ -81,6 +89,7 @@ impl AssemblyConfig {
             floods: FloodLimits::default(),
             captcha: None,
             upstream: None,
+            denials_kept: DENIALS_KEPT,
         }
     }
 
@@ -174,6 +183,8 @@ pub struct Access {
     pub floods: Arc<Floods>,
     /// What who registers has to do for it, if anything.
     pub challenge: Option<Arc<dyn Challenge>>,
+    /// What was denied and waits to be written.
+    pub denials: Arc<DenialQueue>,
     /// Programs that act for people.
     pub oauth: Arc<AuthorizationServer>,
     /// Checks logins of people, devices and buyers' clients.
@@ -217,6 +228,7 @@ impl Assembly {
         market.listen(oauth.revocations().clone());
         oauth.revocations().read(&*store).await?;
         let access = Access {
+            denials: Arc::new(DenialQueue::new(DENIALS_WAITING)),
             oauth,
             passwords,
             broker_passwords,
@@ -243,6 +255,12 @@ impl Assembly {
         &self.access
     }
 
+    /// Writes down what was denied since the last call, and returns how much that was: call it now and then, from one
+    /// task, and before the end.
+    pub async fn write_denials(&self) -> Result<usize, MarketError> {
+        self.market.write_denials(&self.access.denials, self.config.denials_kept).await
+    }
+
     /// How it was configured.
     pub fn config(&self) -> &AssemblyConfig {
         &self.config
@@ -259,6 +277,7 @@ impl Assembly {
     pub async fn start_gate_at(&self, listeners: Vec<Listener>) -> Result<Gate, AssemblyError> {
         let mut config = GateConfig::over(listeners);
         config.holder.clone_from(&self.config.gate);
+        config.denials = Some(self.access.denials.clone());
         let market = Arc::new(self.market.clone());
         let ports = Ports {
             authenticator: self.access.authenticator.clone(),

@@ -110,6 +110,10 @@ pub struct ProtectionOptions {
     #[arg(long, env = "I3_CAPTCHA", value_name = "HASHES", num_args = 0..=1, default_missing_value = "100000",
           value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub captcha: Option<u32>,
+    /// How many of the newest requests that were denied are kept for administrators to look at
+    #[arg(long, env = "I3_DENIALS_KEPT", value_name = "NUMBER", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub denials_kept: u64,
 }
 
 impl ProtectionOptions {

@@ -28,8 +28,9 @@ use tokio::time::MissedTickBehavior;
 
 use crate::listeners::{MqttOptions, spoken};
 use crate::{
-    AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, Knowledge, MailOptions, MetricsOptions,
-    ProtectionOptions, PublicLinks, RestConfig, SparqlStoreOptions, StoreUrl, UpstreamOptions, router_with,
+    Access, AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, Knowledge, MailOptions,
+    MetricsOptions, ProtectionOptions, PublicLinks, RestConfig, SparqlStoreOptions, StoreUrl,
+    UpstreamOptions, router_with,
 };
 
 /// Where the data are, for every command that uses them.
@@ -136,6 +137,8 @@ pub struct ServeOptions {
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often grants are looked for whose time is over.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often what was denied is written.
+const DENIALS: Duration = Duration::from_millis(250);
 /// How many consents that are over are removed each time.
 const SWEPT: usize = 100;
 /// How often bytes are looked for that belong to no file; also when the server starts.
@@ -165,6 +168,7 @@ impl ServeOptions {
         config.gate.clone_from(&self.gate);
         config.upstream = self.upstream.upstream()?;
         config.floods = self.protection.limits();
+        config.denials_kept = self.protection.denials_kept;
         config.captcha =
             self.protection.captcha.map(|max_number| WorkSettings { max_number, ..WorkSettings::default() });
         Ok(config)
@@ -223,6 +227,11 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let (market, oauth) = (assembly.market().clone(), assembly.access().oauth.clone());
     upkeep.spawn(crate::telling::tell(market, oauth, links, mailer));
     upkeep.spawn(sweeping(assembly.market().clone()));
+    upkeep.spawn(write_denials(
+        assembly.market().clone(),
+        assembly.access().clone(),
+        assembly.config().denials_kept,
+    ));
     upkeep.spawn(housekeeping(assembly.market().clone(), assembly.access().oauth.clone()));
     #[cfg(unix)]
     if let Some(files) = tls {
@@ -304,9 +313,30 @@ async fn answer(http: TcpListener, app: Router, mut ended: watch::Receiver<bool>
 async fn end(assembly: Assembly, gate: Gate, mut upkeep: JoinSet<()>) {
     upkeep.shutdown().await;
     gate.shutdown().await;
+    if let Err(error) = assembly.write_denials().await {
+        tracing::error!(code = error.code(), "what was denied at last could not be written: {error}");
+    }
     // The store's writer is waited for: not on a thread that others need.
     let _ = tokio::task::spawn_blocking(move || drop(assembly)).await;
     tracing::info!("ended");
+}
+
+/// Writes down what is denied, as it comes.
+async fn write_denials(market: Marketplace, access: Access, kept: u64) {
+    let mut ticks = tokio::time::interval(DENIALS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = false;
+    loop {
+        ticks.tick().await;
+        match market.write_denials(&access.denials, kept).await {
+            Ok(_) => failed = false,
+            // Said once: an outage has many ticks.
+            Err(error) if !std::mem::replace(&mut failed, true) => {
+                tracing::error!(code = error.code(), "what was denied could not be written: {error}");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 async fn housekeeping(market: Marketplace, oauth: Arc<AuthorizationServer>) {

@@ -9,6 +9,7 @@ use tokio::io::Interest;
 
 use super::deliver::{Membership, Subscription};
 use super::{Connection, SMALL_READ};
+use crate::denials::Denied;
 use crate::parked::{Kept, Parked, ParkedSession, Standing};
 use crate::session::Ending;
 use crate::shared::{Owner, Shared};
@@ -27,6 +28,9 @@ impl Connection {
     pub(super) async fn leave(mut self: Box<Self>, ending: Ending) {
         if ending.flushes() {
             self.flush().await;
+        }
+        if let Ending::Cut(Reason::NotAuthorized) | Ending::Finished(Reason::NotAuthorized) = ending {
+            self.shared.denied(Some(self.admission.principal), Denied::Stay);
         }
         self.pause();
         self.intake.discard(&mut self.session);

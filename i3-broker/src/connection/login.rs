@@ -14,6 +14,7 @@ use super::outbox::Outbox;
 use super::receive::Intake;
 use super::{Connection, SMALL_READ};
 use crate::config::GateConfig;
+use crate::denials::Denied;
 use crate::limits::Claim;
 use crate::metrics::{NotTaken, Present, TurnedAway};
 use crate::parked::{self, Found, Kept, Key, ParkedSession, Standing};
@@ -127,6 +128,10 @@ pub(super) async fn login(
         }
         Err(reason) => {
             shared.meters.turned_away.one(reason.into());
+            if reason == Reason::NotAuthorized {
+                let principal = handle.admission.get().map(|admission| admission.principal);
+                shared.denied(principal, Denied::Connect(peer));
+            }
             if let Some(answer) = answer(&Connack::refused(reason)) {
                 refuse(&mut stream, &answer).await;
             }

@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use i3_core::denial::DeniedRequest;
 use i3_core::gate::Principal;
 
 use super::{Connection, LARGE_READ, MOST_CONTROL, SMALL_READ};
+use crate::denials::Denied;
 use crate::limits::{Claim, FREE};
 use crate::log::Backlog;
 use crate::message::{Message, MessageParts};
@@ -247,6 +249,9 @@ impl Connection {
             Ok(Event::Refused(publish)) => {
                 self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
                 self.shared.meters.not_taken.one(NotTaken::Publish);
+                let topic = publish.topic().get(..DeniedRequest::MAX_TEXT).unwrap_or(publish.topic());
+                let topic = String::from_utf8_lossy(topic);
+                self.shared.denied(Some(self.principal()), Denied::Publish(&topic));
                 tracing::debug!("a publish is refused");
                 self.session.refuse(&publish, &mut self.intake.acks)
             }

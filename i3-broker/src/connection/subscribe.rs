@@ -8,6 +8,7 @@ use i3_core::name::Topic;
 
 use super::Connection;
 use super::deliver::{Membership, Subscription};
+use crate::denials::Denied;
 use crate::meter::{Phase, Stop};
 use crate::parked::Standing;
 use crate::session::{Ending, Granted, Options, grant_filters};
@@ -20,6 +21,11 @@ impl Connection {
         let Granted { reasons, filter } = self.grant(&request).await?;
         let refused = reasons.iter().filter(|reason| reason.is_error()).count();
         add(&self.shared.counters.subscriptions_refused, u64::try_from(refused).unwrap_or_default());
+        for (filter, reason) in request.filters.iter().zip(&reasons) {
+            if *reason == Reason::NotAuthorized {
+                self.shared.denied(Some(self.principal()), Denied::Subscribe(&filter.filter));
+            }
+        }
         if let (Some(subscription), Some(filter)) = (&mut self.subscription, filter) {
             let standing = &mut subscription.standing;
             standing.options = Options {

@@ -3,6 +3,7 @@
 mod abuse;
 mod client;
 mod delivery;
+mod denials;
 mod exactly_once;
 mod failure;
 mod five;

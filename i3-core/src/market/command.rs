@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Refusal, Settings};
-use crate::access::{Action, Actor, Bound, Denial, Policy, Purpose, Resource, Subject, decide};
+use crate::access::{Action, Actor, Bound, Denial, Noted, Policy, Purpose, Resource, Subject, decide};
 use crate::audit::{self, AuditEntry};
 use crate::gate::AccessChange;
 use crate::hub::{Hub, Membership, MembershipId};
@@ -83,6 +83,7 @@ pub struct Context<'c, 't> {
     /// The store, as this decision sees it.
     pub tx: &'c mut Tx<'t, Refusal>,
     origin: Origin<'c>,
+    noted: Option<&'c Noted>,
     subject: Subject,
     /// How many questions the policy was asked.
     asked: usize,
@@ -134,6 +135,9 @@ impl<'c> Context<'c, '_> {
         };
         decision.map_err(|denial| {
             self.denied.push(question);
+            if let Some(noted) = self.noted {
+                noted.note(action, &denial);
+            }
             Halt::Refused(Refusal::denied(action, denial))
         })
     }
@@ -283,6 +287,8 @@ pub(super) struct Execution<'a, C> {
     pub(super) actor: Actor,
     /// What the program that acts for the actor may do at most, if one does.
     pub(super) bound: Option<&'a Bound>,
+    /// Where what is denied is noted.
+    pub(super) noted: Option<&'a Noted>,
     pub(super) key: Option<&'a IdempotencyKey>,
     pub(super) command: &'a C,
     pub(super) condition: Option<&'a dyn Condition>,
@@ -355,6 +361,7 @@ impl<C: Command> Rule for Execution<'_, C> {
         let mut context = Context {
             tx,
             origin: self.origin,
+            noted: self.noted,
             subject,
             asked: 0,
             denied: Vec::new(),

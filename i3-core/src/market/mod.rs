@@ -9,6 +9,7 @@ mod catalogue;
 mod clients;
 mod command;
 mod condition;
+mod denials;
 mod devices;
 mod explain;
 mod follow;
@@ -40,6 +41,7 @@ pub use catalogue::{CreateProduct, DescribeProduct, MoveProduct, PublishOffer, W
 pub use clients::{DescribeClient, RegisterClient, RemoveClient, ReplaceClientSecret, SetClientState};
 pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
 pub use condition::{Condition, InvalidRecordTag, RecordTag, Unchanged};
+pub use denials::DenialFilter;
 pub use devices::{AddCredential, NewCredential, RegisterDevice, RemoveCredential, SetDeviceState};
 pub use explain::{
     AccessExplanation, Bars, ChargeExplanation, Check, DeviceFacts, Finding, LeaseLine, LedgerLine,
@@ -70,7 +72,7 @@ pub use virtual_objects::{
 
 use command::{Execution, Origin, fingerprint};
 
-use crate::access::{Actor, Bound, Policy, Purpose};
+use crate::access::{Actor, Bound, Noted, Policy, Purpose};
 use crate::gate::{AccessChange, AccessListener};
 use crate::id::{IdSource, RandomIds};
 use crate::ontology::OntologyCheck;
@@ -233,6 +235,7 @@ pub struct Marketplace {
     settings: Arc<Settings>,
     schemas: Option<Arc<dyn SchemaCheck>>,
     bound: Option<Arc<Bound>>,
+    noted: Option<Arc<Noted>>,
     /// What its queries are for.
     purpose: Purpose,
     ontologies: Option<Arc<dyn OntologyCheck>>,
@@ -294,6 +297,8 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::stream::Samples>().unlogged(),
         Part::records::<crate::stream::SampleViews>().unlogged(),
         Part::records::<crate::oauth::Client>(),
+        Part::records::<crate::denial::DenialRecord>().unlogged(),
+        Part::records::<crate::denial::DenialRing>().unlogged(),
         Part::records::<crate::virtual_object::VirtualObject>(),
         Part::records::<crate::virtual_object::ObjectVersion>(),
         Part::records::<crate::virtual_object::ObjectContent>(),
@@ -352,6 +357,7 @@ impl Marketplace {
             settings: Arc::new(Settings::default()),
             schemas: None,
             bound: None,
+            noted: None,
             purpose: Purpose::Reading,
             ontologies: None,
             listeners: Arc::default(),
@@ -397,6 +403,12 @@ impl Marketplace {
     pub fn with_ontology_check(mut self, ontologies: Arc<dyn OntologyCheck>) -> Self {
         self.ontologies = Some(ontologies);
         self
+    }
+
+    /// The same marketplace, noting there what it denies: for who answers one request.
+    #[must_use]
+    pub fn noting(&self, noted: Arc<Noted>) -> Self {
+        Self { noted: Some(noted), ..self.clone() }
     }
 
     /// The store.
@@ -450,6 +462,7 @@ impl Marketplace {
         let execution = Execution {
             actor,
             bound: self.bound.as_deref(),
+            noted: self.noted.as_deref(),
             key,
             command,
             condition,

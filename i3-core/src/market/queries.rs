@@ -172,8 +172,12 @@ impl Marketplace {
         resource: &Resource,
     ) -> Result<(), MarketError> {
         let subject = self.subject(actor).await?;
-        decide(&*self.policy, &subject, self.purpose, action, resource)
-            .map_err(|denial| Refusal::denied(action, denial).into())
+        decide(&*self.policy, &subject, self.purpose, action, resource).map_err(|denial| {
+            if let Some(noted) = &self.noted {
+                noted.note(action, &denial);
+            }
+            Refusal::denied(action, denial).into()
+        })
     }
 
     /// An actor's role in a hub.

@@ -234,6 +234,7 @@ impl<C: Command + Send> Again for Of<C> {
         let execution = Execution {
             actor: entry.actor,
             bound: None,
+            noted: None,
             key: key.as_ref(),
             command: &command,
             condition: None,

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use i3_core::access::{Actor, HubRole, Permission};
+use i3_core::denial::{DenialQueue, DenialRecorder as _, DeniedRequest};
 use i3_core::device::{DeviceSecret, DeviceState, KeyAlgorithm};
 use i3_core::gate::{Metering, Streams};
 use i3_core::hub::HubState;
-use i3_core::id::{GrantId, SequentialIds};
+use i3_core::id::{GrantId, SequentialIds, TypedId};
 use i3_core::market::{
     ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, Commands, CreateProduct,
     CreateRole, DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EditRole, EndLogins,
@@ -269,6 +270,7 @@ async fn everything() -> MemoryStore {
     f.pass(DAY);
     assert_eq!(run.expire(system).await.unwrap(), 1, "{}", expired.id);
     streams(&f, &store).await;
+    deny(&f).await;
     crate::objects::every_state(&f, &store).await;
     things(&f).await;
     crate::ontology::versions(&f).await;
@@ -417,6 +419,44 @@ async fn streams(f: &Fixture, store: &MemoryStore) {
     let strict = Marketplace::open(Arc::new(store.clone()), Arc::new(MembersOnly), &[]).await.unwrap();
     let looked = strict.with_clock(f.clock.clone()).sample(Actor::User(f.buyer), product).await.unwrap();
     assert_eq!((looked.samples.len(), looked.looks_left), (5, Some(2)));
+}
+
+/// What was denied: one of each kind, of which one had to make room.
+async fn deny(f: &Fixture) {
+    let queue = DenialQueue::new(3);
+    let request = |operation: &str, code: &str| DeniedRequest {
+        at: f.market.now(),
+        user: None,
+        client: None,
+        device: None,
+        order: None,
+        peer: None,
+        operation: operation.to_owned(),
+        target: None,
+        code: code.to_owned(),
+        missing: None,
+    };
+    queue.record(request("list_users", "authentication_required"));
+    queue.record(DeniedRequest {
+        user: Some(f.buyer),
+        client: Some(TypedId::from_bits(7)),
+        peer: Some([192, 0, 2, 1].into()),
+        target: Some("/users".to_owned()),
+        missing: Some("user:manage".to_owned()),
+        ..request("list_users", "forbidden")
+    });
+    f.market.write_denials(&queue, 2).await.unwrap();
+    for _ in 0..4 {
+        queue.record(DeniedRequest {
+            device: Some(TypedId::from_bits(8)),
+            order: Some(TypedId::from_bits(9)),
+            peer: Some("2001:db8::1".parse().unwrap()),
+            ..request("publish", "not_authorized")
+        });
+    }
+    queue.drop_first(2);
+    queue.record(request("connect", "not_authorized"));
+    f.market.write_denials(&queue, 3).await.unwrap();
 }
 
 async fn exported(store: &MemoryStore) -> String {

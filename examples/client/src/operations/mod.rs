@@ -33,7 +33,7 @@ pub use hubs::HubRegistration;
 pub use inbox::{InboxState, Notice};
 pub use invitations::{Invited, NewInvitation};
 pub use ontology::{OntologyAddition, OntologyStatements};
-pub use operation::{Health, Reconciliation};
+pub use operation::{DenialQuery, Health, Reconciliation};
 pub use orders::{Bought, MqttLogin, Opinion};
 pub use passwords::Forgotten;
 pub use products::{OfferPublication, ProductCreation, ProductPatch, ProductTexts, Stream, StreamChange};

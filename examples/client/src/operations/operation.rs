@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use i3_core::audit::{AuditEntry, ChainReport};
+use i3_core::denial::DenialRecord;
+use i3_core::id::UserId;
 use i3_core::market::{GrantLine, Numbered};
 use i3_core::outbox::OutboxEntry;
+use i3_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,6 +40,23 @@ pub struct Reconciliation {
     pub differences: Vec<Value>,
 }
 
+/// Which denials are wanted; all if nothing is said.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DenialQuery {
+    /// Those of this user, in person or through a program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// Those that were answered with this code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Those from this time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Those before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
 impl Client {
     /// Whether the store answers.
     pub fn health(&self) -> Query<Health> {
@@ -51,6 +71,11 @@ impl Client {
     /// Who did what, in order. Its places are positions: 0 is before the first.
     pub fn list_audit(&self) -> Pages<Numbered<AuditEntry>> {
         self.list("/audit")
+    }
+
+    /// What was denied, newest first.
+    pub fn list_denials(&self, query: &DenialQuery) -> Pages<DenialRecord> {
+        self.list("/denials").parameters(query)
     }
 
     /// Whether the audit log's chain holds.

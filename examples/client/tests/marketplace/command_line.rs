@@ -298,6 +298,7 @@ async fn trade(house: &House, i3: &Terminal, helper: &str, buyer: &str) {
     i3.says("nobody", &["health"]);
     i3.says("admin", &["events", "--limit", "5"]);
     i3.says("admin", &["audit", "list"]);
+    i3.says("admin", &["audit", "denials", "--code", "forbidden", "--limit", "5"]);
     i3.says("admin", &["audit", "verify"]);
     i3.says("admin", &["reconcile"]);
 }

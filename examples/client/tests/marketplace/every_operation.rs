@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use i3_client::{
-    ClientDescription, ClientPatch, ClientRegistration, CredentialAddition, DeviceRegistration, Forgotten,
-    HubRegistration, LedgerHolder, NewCredential, NewInvitation, NewRole, NewVirtualObject, ObjectQuery,
-    ObjectSort, OfferPublication, OntologyStatements, Opinion, Payment, ProductCreation, ProductPatch,
-    ProductTexts, RoleDescription, SignIn, StreamChange, Thing, UserDescription, UserRegistration,
+    ClientDescription, ClientPatch, ClientRegistration, CredentialAddition, DenialQuery, DeviceRegistration,
+    Forgotten, HubRegistration, LedgerHolder, NewCredential, NewInvitation, NewRole, NewVirtualObject,
+    ObjectQuery, ObjectSort, OfferPublication, OntologyStatements, Opinion, Payment, ProductCreation,
+    ProductPatch, ProductTexts, RoleDescription, SignIn, StreamChange, Thing, UserDescription,
+    UserRegistration,
 };
 use i3_core::access::HubRole;
 use i3_core::device::DeviceState;
@@ -434,6 +435,9 @@ async fn books(house: &House, buyer: &i3_client::Client, buyer_id: UserId) {
     assert_eq!(u64::try_from(audit.len()).unwrap(), chain.entries);
     assert!(audit.windows(2).all(|pair| pair[0].position + 1 == pair[1].position));
     assert!(audit.iter().all(|numbered| !format!("{:?}", numbered.entry).contains(PASSWORD)));
+    let query = DenialQuery { code: Some("forbidden".to_owned()), ..DenialQuery::default() };
+    let denied = house.admin.list_denials(&query).limit(2).all().await.unwrap();
+    assert!(denied.iter().all(|record| record.denied.code == "forbidden"));
     let report = house.admin.reconcile().await.unwrap();
     assert_eq!((report.differences.len(), report.grants[0].usage.delivered), (0, 10));
 }

@@ -32,6 +32,7 @@ mod body;
 mod catalogue;
 mod challenge;
 mod clients;
+mod denials;
 mod devices;
 mod discovery;
 mod explain;
@@ -135,6 +136,7 @@ fn routes() -> Routes {
         .merge(sparql::routes())
         .merge(accounts::routes())
         .merge(operation::routes())
+        .merge(denials::routes())
 }
 
 /// Every operation of the interface, as it is declared: for tests and tables of all of them.
@@ -174,7 +176,8 @@ pub fn router_with(state: AppState, config: &RestConfig) -> Router {
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn_with_state(state.clone(), hold_off));
+        .layer(from_fn_with_state(state.clone(), hold_off))
+        .layer(from_fn_with_state(state.clone(), denials::taken_down));
     protected(all, config, https).with_state(state)
 }
 

@@ -17,13 +17,15 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use i3_auth::Secret;
 use i3_auth::oauth2::{
-    AuthorizationRequest, AuthorizeError, ClientCall, Endpoints, MAX_BYTES, Metadata, OAuthError, Settings,
+    AuthorizationRequest, AuthorizeError, ClientCall, Endpoints, ErrorCode, MAX_BYTES, Metadata, OAuthError,
+    Settings,
 };
 use i3_core::gate::LoginError;
 use i3_core::oauth::Scope;
 use serde::Serialize;
 
 use super::AppState;
+use super::denials::DeniedWith;
 use super::html::escaped;
 
 pub(super) fn routes() -> Router<AppState> {
@@ -126,6 +128,7 @@ fn told<T: Serialize>(answer: Result<T, OAuthError>, challenged: bool) -> Respon
             }
             let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
             let mut response = (status, Json(refusal)).into_response();
+            denying(&mut response, refusal.code);
             // RFC 6749, section 5.2.
             if challenged && status == StatusCode::UNAUTHORIZED {
                 let challenge = HeaderValue::from_static("Basic realm=\"i3\"");
@@ -133,6 +136,18 @@ fn told<T: Serialize>(answer: Result<T, OAuthError>, challenged: bool) -> Respon
             }
             response
         }
+    }
+}
+
+/// Marks an answer that denies: it is taken down. What makes no sense is not denied.
+fn denying(response: &mut Response, code: ErrorCode) {
+    if let ErrorCode::InvalidClient
+    | ErrorCode::InvalidGrant
+    | ErrorCode::InvalidScope
+    | ErrorCode::UnauthorizedClient
+    | ErrorCode::InvalidTarget = code
+    {
+        response.extensions_mut().insert(DeniedWith(code.as_str()));
     }
 }
 
@@ -195,7 +210,11 @@ async fn answered(
     let password = answered.password.as_ref().map(Secret::expose).unwrap_or_default();
     let user = match state.access.authenticator.user(&answered.name, password.as_bytes(), peer).await {
         Ok(user) => user,
-        Err(LoginError::Refused) => return again("The name or the password is not accepted."),
+        Err(LoginError::Refused) => {
+            let mut response = again("The name or the password is not accepted.");
+            response.extensions_mut().insert(DeniedWith("invalid_credentials"));
+            return response;
+        }
         Err(LoginError::Busy) => return again("Too many logins at the moment: try again later."),
         Err(error) => {
             tracing::error!("a login could not be checked: {error}");
@@ -215,7 +234,11 @@ async fn answered(
 /// What cannot be put to the user.
 fn unasked(error: AuthorizeError) -> Response {
     match error {
-        AuthorizeError::Redirected { location, .. } => sent_back(&location),
+        AuthorizeError::Redirected { location, refusal } => {
+            let mut response = sent_back(&location);
+            denying(&mut response, refusal.code);
+            response
+        }
         AuthorizeError::Shown(refusal) => {
             let text = escaped(refusal.description);
             page(StatusCode::BAD_REQUEST, &format!("<h1>This request makes no sense</h1><p>{text}</p>"))

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub(super) use super::body::{Body, Edit, Patch};
+use super::denials::Traced;
 use super::problem::Problem;
 use super::representation::{Asked, Created, Format, IfMatch, Linked, Listed, Shown};
 use super::{AppState, representation, sessions};
@@ -233,6 +234,8 @@ impl FromRequestParts<AppState> for Api {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
         let mut state = state.clone();
+        let traced = parts.extensions.get::<Traced>().cloned().unwrap_or_default();
+        state.market = traced.noting(&state.market);
         let (actor, client, login) = match bearer(&parts.headers)? {
             None => match sessions::of_request(parts, &state).await? {
                 Some(session) => (Actor::User(session.user), None, Some(session)),
@@ -250,6 +253,8 @@ impl FromRequestParts<AppState> for Api {
                 (Actor::User(token.user), None, Some(token))
             }
         };
+        let user = if let Actor::User(user) = actor { Some(user) } else { None };
+        traced.asks(user, client);
         let of = match (client, actor) {
             (Some(client), _) => Some(client.to_string()),
             (None, Actor::User(user)) => Some(user.to_string()),

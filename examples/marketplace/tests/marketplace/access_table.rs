@@ -65,6 +65,11 @@ async fn the_table_of_who_gets_what_in_the_repository_is_todays() {
         ] {
             let asked = if asks_the_index(&operation) { &knowing } else { &world };
             let reply = asked.request(&operation, caller).send_raw().await;
+            // A denial leaves exactly one record, and nothing else leaves any.
+            let written = asked.assembly().write_denials().await.unwrap();
+            if !asked.is_taken_down(&operation, &reply, written).await {
+                wrong.push(format!("{} as {caller:?}: {} records of {}", operation.id, written, reply.text));
+            }
             // What is carried out may be answered in other forms than JSON.
             let body: Value = serde_json::from_str(&reply.text).unwrap_or_default();
             let code = body["code"].as_str();

@@ -312,7 +312,9 @@ impl Everything {
             "list_entries" => (Buyer, vec![is("holder", "buyer"), ("?", "currency=EUR".to_owned())], None),
             "list_administration_notices" | "administration_inbox_state" => (Administrator, vec![], None),
             "read_administration_notices" => (Administrator, vec![], Some(json!({"position": 1}))),
-            "list_audit" | "verify_audit" | "list_events" | "reconcile" => (Administrator, vec![], None),
+            "list_audit" | "list_denials" | "verify_audit" | "list_events" | "reconcile" => {
+                (Administrator, vec![], None)
+            }
             "ask_challenge" | "health" => (Anonymous, vec![], None),
 
             "list_clients" => (Seller, vec![], None),

@@ -8,6 +8,7 @@ mod catalogue;
 mod configuration;
 mod crash;
 mod delivery;
+mod denials;
 mod discover;
 mod dynsec;
 mod everything;

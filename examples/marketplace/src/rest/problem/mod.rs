@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use i3_auth::api_token::ApiTokenError;
 use i3_auth::password::PasswordError;
-use i3_core::access::{Actor, Permission};
+use i3_core::access::{Actor, Permission, Reach};
 use i3_core::gate::LoginError;
 use i3_core::market::{MarketError, Refusal, RefusalKind};
 use i3_core::store::{Applied, StoreError, StoreErrorKind};
@@ -31,8 +31,8 @@ pub(super) struct Problem {
     validation: Vec<ValidationError>,
     /// After how many seconds the same may work.
     retry_after: Option<u64>,
-    /// What a program's token lacks.
-    scope: Option<Permission>,
+    /// What who asks lacks, if it was denied for want of that.
+    lacks: Option<Permission>,
 }
 
 /// What is wrong with one part of the request.
@@ -66,7 +66,7 @@ impl Problem {
     /// A problem of this status with this stable code; the detail is for people.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (faults, validation) = (Vec::new(), Vec::new());
-        Self { status, code, detail: detail.into(), faults, validation, retry_after: None, scope: None }
+        Self { status, code, detail: detail.into(), faults, validation, retry_after: None, lacks: None }
     }
 
     /// What a status means that something else than the interface answered with.
@@ -127,6 +127,16 @@ impl Problem {
     /// Whether something else is there than the request is based on.
     pub(super) fn is_outdated(&self) -> bool {
         self.code == "outdated"
+    }
+
+    /// The stable code.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What who asks lacks, if it was denied for want of that.
+    pub(super) fn lacks(&self) -> Option<Permission> {
+        self.lacks
     }
 
     /// The status.
@@ -207,11 +217,16 @@ impl Problem {
     /// What the marketplace answered to this actor.
     pub(super) fn of_market(actor: Actor, error: MarketError) -> Self {
         match error {
-            MarketError::Refused(Refusal::Forbidden { .. }) if actor == Actor::Anonymous => Self::sign_in(),
+            MarketError::Refused(Refusal::Forbidden { action, .. }) if actor == Actor::Anonymous => {
+                Self { lacks: Permission::new(action, Reach::Any).ok(), ..Self::sign_in() }
+            }
             MarketError::Refused(refusal) => {
                 let problem = Self::new(status_of(refusal.kind()), refusal.code(), refusal.to_string());
                 match refusal {
-                    Refusal::OutOfScope { needed } => Self { scope: Some(needed), ..problem },
+                    Refusal::OutOfScope { needed } => Self { lacks: Some(needed), ..problem },
+                    Refusal::Forbidden { action, .. } => {
+                        Self { lacks: Permission::new(action, Reach::Any).ok(), ..problem }
+                    }
                     _ => problem,
                 }
             }
@@ -330,9 +345,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // RFC 6750, section 3.1.
-        let lacks =
-            self.scope.as_ref().map(|scope| format!("Bearer error=\"{}\", scope=\"{scope}\"", self.code));
-        if let Some(Ok(challenge)) = lacks.map(HeaderValue::try_from) {
+        let scope = self.lacks.filter(|_| self.code == "insufficient_scope");
+        let challenge = scope.map(|scope| format!("Bearer error=\"{}\", scope=\"{scope}\"", self.code));
+        if let Some(Ok(challenge)) = challenge.map(HeaderValue::try_from) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         match self.status {
