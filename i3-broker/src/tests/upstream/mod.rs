@@ -345,8 +345,8 @@ async fn publishers_have_connections_of_their_own_up_to_a_bound_and_while_they_p
         mosquitto.log().contains(&format!("i3.gate.{} disconnected", DeviceId::from_bits(1)))
     })
     .await;
-    log.publish(device(5), &topic(), &[message(b"again")]).unwrap();
-    eventually("another may have it", || mosquitto.log().contains(&named(5))).await;
+    log.publish(device(6), &topic(), &[message(b"again")]).unwrap();
+    eventually("another may have it", || mosquitto.log().contains(&named(6))).await;
     eventually("it came", || read(&mut reader) == [b"again"]).await;
     assert_eq!(log.counts().lost, 0);
 }
