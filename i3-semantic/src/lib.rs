@@ -5,6 +5,7 @@ pub mod description;
 pub mod discovery;
 pub mod facets;
 pub mod graph;
+mod hashing;
 pub mod inference;
 pub mod ontology;
 pub mod projection;

@@ -1,13 +1,14 @@
 //! The numbers of things, by slot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use i3_core::money::Currency;
 use roaring::RoaringBitmap;
 
 use super::analysis::Numbers;
-use super::{geo, place};
+use super::{geo, make_room, place};
 use crate::description::Point;
+use crate::hashing::Map;
 
 /// In place of a quality that was not measured.
 const UNMEASURED: u16 = u16::MAX;
@@ -19,15 +20,16 @@ pub(super) struct Columns {
     rating: Vec<i64>,
     quality: Vec<u16>,
     titles: Vec<Box<str>>,
-    prices: HashMap<Currency, HashMap<u32, u64>>,
-    points: HashMap<u32, Point>,
+    prices: Map<Currency, Map<u32, u64>>,
+    points: Map<u32, Point>,
     cells: BTreeMap<geo::Cell, RoaringBitmap>,
 }
 
 fn put<T: Clone>(column: &mut Vec<T>, slot: u32, value: T, none: T) {
     let at = place(slot);
-    if column.len() <= at {
-        column.resize(at.saturating_add(1), none);
+    while column.len() <= at {
+        make_room(column);
+        column.push(none.clone());
     }
     if let Some(entry) = column.get_mut(at) {
         *entry = value;
@@ -100,7 +102,7 @@ impl Columns {
     }
 
     /// The prices in a currency.
-    pub(super) fn prices(&self, currency: Currency) -> Option<&HashMap<u32, u64>> {
+    pub(super) fn prices(&self, currency: Currency) -> Option<&Map<u32, u64>> {
         self.prices.get(&currency)
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use roaring::RoaringBitmap;
 
-use super::{Dimension, FacetIndex};
+use super::{Dimension, FacetIndex, Thing};
 use crate::description::Facet;
 use crate::discovery::{Count, FacetCounts};
 
@@ -33,7 +33,7 @@ impl FacetIndex {
     ) -> (Vec<(u64, u32)>, bool) {
         let mut counts: HashMap<u32, u64> = HashMap::new();
         for slot in found {
-            for term in self.thing(slot).into_iter().flat_map(|thing| &thing.terms) {
+            for term in self.thing(slot).into_iter().flat_map(Thing::terms) {
                 if self.terms.is_of(*term, dimension) {
                     *counts.entry(*term).or_default() += 1;
                 }

@@ -15,9 +15,10 @@ mod rank;
 mod search;
 mod terms;
 
-use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use i3_core::money::Currency;
 use roaring::RoaringBitmap;
 use sha2::{Digest as _, Sha256};
@@ -27,9 +28,10 @@ pub use analysis::{Classes, Impossible};
 pub(crate) use geo::distance;
 pub use ontology::OntologyClasses;
 
+use crate::hashing::RandomState;
 use crate::text::{TextIndex, Weighted};
 use columns::Columns;
-use orders::Orders;
+use orders::{Orders, Place, Places};
 use terms::Terms;
 
 /// What a term is a value of.
@@ -57,14 +59,42 @@ pub(crate) fn price_text(nanos: u64, currency: Currency) -> String {
     format!("{}{point}{part} {}", nanos / 1_000_000_000, currency.code())
 }
 
-/// A thing in the index.
+/// A thing in the index. There are very many, so it is kept small.
 #[derive(Debug)]
 struct Thing {
     id: Arc<str>,
-    terms: Box<[u32]>,
-    /// The terms of the classes that were said of it.
-    kinds: Box<[u32]>,
-    words: Box<[Weighted]>,
+    /// Its terms, then those of the classes that were said of it, then its words.
+    numbers: Box<[u32]>,
+    terms: u32,
+    kinds: u32,
+}
+
+impl Thing {
+    fn new(id: Arc<str>, terms: Vec<u32>, kinds: &[u32], words: &[Weighted]) -> Self {
+        let count = |numbers: &[u32]| u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        let (of_terms, of_kinds) = (count(&terms), count(kinds));
+        let mut numbers = terms;
+        numbers.reserve_exact(kinds.len().saturating_add(words.len()));
+        numbers.extend(kinds);
+        numbers.extend(words.iter().map(|word| word.to_bits()));
+        Self { id, numbers: numbers.into_boxed_slice(), terms: of_terms, kinds: of_kinds }
+    }
+
+    fn parts(&self) -> (&[u32], &[u32]) {
+        self.numbers.split_at_checked(place(self.terms)).unwrap_or_default()
+    }
+
+    fn terms(&self) -> &[u32] {
+        self.parts().0
+    }
+
+    fn kinds(&self) -> &[u32] {
+        self.parts().1.get(..place(self.kinds)).unwrap_or_default()
+    }
+
+    fn words(&self) -> impl Iterator<Item = Weighted> {
+        self.parts().1.get(place(self.kinds)..).unwrap_or_default().iter().copied().map(Weighted::from_bits)
+    }
 }
 
 /// See the [module](self).
@@ -72,7 +102,9 @@ struct Thing {
 pub(crate) struct FacetIndex {
     things: Vec<Option<Thing>>,
     free: Vec<u32>,
-    slots: HashMap<Arc<str>, u32>,
+    /// By the ids of what is in them.
+    slots: HashTable<u32>,
+    hasher: RandomState,
     live: RoaringBitmap,
     terms: Terms,
     text: TextIndex,
@@ -84,6 +116,35 @@ fn place(slot: u32) -> usize {
     usize::try_from(slot).unwrap_or(usize::MAX)
 }
 
+/// Makes room for one more, for an eighth more than there are: twice as much would be for nothing most of the time.
+fn make_room<T>(column: &mut Vec<T>) {
+    if column.len() == column.capacity() {
+        column.reserve_exact((column.len() / 8).max(16));
+    }
+}
+
+fn thing(things: &[Option<Thing>], slot: u32) -> Option<&Thing> {
+    things.get(place(slot))?.as_ref()
+}
+
+/// Where things are in the orders, by what is kept of them.
+struct ByColumns<'a> {
+    things: &'a [Option<Thing>],
+    columns: &'a Columns,
+}
+
+impl Places for ByColumns<'_> {
+    fn newest(&self, slot: u32) -> Place<'_> {
+        let id = thing(self.things, slot).map_or("", |thing| &thing.id);
+        (0, self.columns.created(slot).saturating_neg(), id)
+    }
+
+    fn best_rated(&self, slot: u32) -> Place<'_> {
+        let (_, age, id) = self.newest(slot);
+        (self.columns.rating(slot).saturating_neg(), age, id)
+    }
+}
+
 impl FacetIndex {
     /// How many things there are.
     pub(crate) fn len(&self) -> usize {
@@ -92,7 +153,7 @@ impl FacetIndex {
 
     /// The ids of all things, in no order.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.slots.keys()
+        self.live.iter().filter_map(|slot| Some(&self.thing(slot)?.id))
     }
 
     /// How many terms and words there are.
@@ -101,7 +162,11 @@ impl FacetIndex {
     }
 
     fn thing(&self, slot: u32) -> Option<&Thing> {
-        self.things.get(place(slot))?.as_ref()
+        thing(&self.things, slot)
+    }
+
+    fn places(&self) -> ByColumns<'_> {
+        ByColumns { things: &self.things, columns: &self.columns }
     }
 
     /// Puts a thing in, in place of the one with its id.
@@ -112,33 +177,41 @@ impl FacetIndex {
             None => u32::try_from(self.things.len()).unwrap_or(u32::MAX),
         };
         let terms = analysed.terms.iter().map(|(dimension, text)| self.terms.insert(*dimension, text, slot));
-        let terms: Box<[u32]> = terms.collect();
+        let terms: Vec<u32> = terms.collect();
         let kind = Dimension::Facet(crate::description::Facet::Kind);
-        let kinds = analysed.kinds.iter().filter_map(|class| self.terms.find(kind, class)).collect();
+        let kinds = analysed.kinds.iter().filter_map(|class| self.terms.find(kind, class));
+        let kinds: Vec<u32> = kinds.collect();
         let words = self.text.insert(slot, &analysed.words);
-        self.orders.insert(slot, &analysed.id, &analysed.numbers);
         self.columns.set(slot, &analysed.numbers, analysed.title);
-        let thing = Some(Thing { id: analysed.id.clone(), terms, kinds, words });
-        match self.things.get_mut(place(slot)) {
-            Some(freed) => *freed = thing,
-            None => self.things.push(thing),
+        let hash = self.hasher.hash_one(&*analysed.id);
+        let new = Some(Thing::new(analysed.id, terms, &kinds, &words));
+        if let Some(freed) = self.things.get_mut(place(slot)) {
+            *freed = new;
+        } else {
+            make_room(&mut self.things);
+            self.things.push(new);
         }
-        self.slots.insert(analysed.id, slot);
+        let (things, hasher) = (&self.things, &self.hasher);
+        let rehash = |slot: &u32| hasher.hash_one(thing(things, *slot).map_or("", |thing| &thing.id));
+        self.slots.insert_unique(hash, slot, rehash);
+        self.orders.insert(slot, &ByColumns { things, columns: &self.columns });
         self.live.insert(slot);
     }
 
     /// Takes a thing out, and says whether it was there.
     pub(crate) fn remove(&mut self, id: &str) -> bool {
-        let Some(slot) = self.slots.remove(id) else { return false };
+        let hash = self.hasher.hash_one(id);
+        let things = &self.things;
+        let is_it = |slot: &u32| thing(things, *slot).is_some_and(|thing| *thing.id == *id);
+        let Ok(entry) = self.slots.find_entry(hash, is_it) else { return false };
+        let (slot, _) = entry.remove();
+        self.orders.remove(slot, &ByColumns { things, columns: &self.columns });
         self.live.remove(slot);
         if let Some(thing) = self.things.get_mut(place(slot)).and_then(Option::take) {
-            for term in &thing.terms {
+            for term in thing.terms() {
                 self.terms.remove(*term, slot);
             }
-            self.text.remove(slot, &thing.words);
-            if let Some((numbers, _)) = self.columns.get(slot) {
-                self.orders.remove(slot, &thing.id, &numbers);
-            }
+            self.text.remove(slot, thing.words());
         }
         self.columns.clear(slot);
         self.free.push(slot);
@@ -151,14 +224,14 @@ impl FacetIndex {
         let (numbers, title) = self.columns.get(slot)?;
         Some(Analysed {
             id: thing.id.clone(),
-            terms: thing.terms.iter().filter_map(|term| self.terms.get(*term)).collect(),
+            terms: thing.terms().iter().filter_map(|term| self.terms.get(*term)).collect(),
             kinds: thing
-                .kinds
+                .kinds()
                 .iter()
                 .filter_map(|term| self.terms.get(*term))
                 .map(|(_, class)| class)
                 .collect(),
-            words: self.text.words(&thing.words),
+            words: self.text.words(thing.words()),
             numbers,
             title,
         })

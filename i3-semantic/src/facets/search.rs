@@ -10,7 +10,7 @@ use super::rank::First;
 use super::{Classes, Dimension, FacetIndex, distance, measured};
 use crate::description::Facet;
 use crate::discovery::{Cursor, FacetCounts, Hit, Key, Query, Reason, Sort};
-use crate::text::{TextIndex, query_words};
+use crate::text::{TextIndex, Weighted, query_words};
 
 /// What was found.
 #[derive(Debug)]
@@ -221,9 +221,11 @@ impl FacetIndex {
             }
             Sort::Relevance => self.most_relevant(words, found, number, limit),
             Sort::Newest => self.newest(found, number, limit),
-            Sort::Rating => self.orders.best_rated(found, number, limit).unwrap_or_else(|| {
-                self.all_by(found, number, limit, |slot| self.columns.rating(slot).saturating_neg())
-            }),
+            Sort::Rating => {
+                self.orders.best_rated(found, number, limit, &self.places()).unwrap_or_else(|| {
+                    self.all_by(found, number, limit, |slot| self.columns.rating(slot).saturating_neg())
+                })
+            }
             Sort::Price => {
                 let prices = query.sold_for().and_then(|currency| self.columns.prices(currency));
                 let price = |slot| price_key(prices.and_then(|prices| prices.get(&slot)));
@@ -233,7 +235,7 @@ impl FacetIndex {
     }
 
     fn newest(&self, found: &RoaringBitmap, after: After<'_>, limit: usize) -> Vec<u32> {
-        let walked = self.orders.newest(found, after, limit);
+        let walked = self.orders.newest(found, after, limit, &self.places());
         walked.unwrap_or_else(|| self.all_by(found, after, limit, |_| 0))
     }
 
@@ -293,8 +295,8 @@ impl FacetIndex {
 
     /// How much the words of the question say of a thing.
     fn score(&self, words: &Words, slot: u32) -> u32 {
-        let held = self.thing(slot).map(|thing| &thing.words);
-        let level = |word: u32| held?.iter().find(|held| held.word == word).map(|held| held.level);
+        let thing = self.thing(slot);
+        let level = |word: u32| thing?.words().find(|held| held.word() == word).map(Weighted::level);
         words.numbers.iter().zip(&words.weights).fold(0, |score: u32, (word, weight)| {
             score.saturating_add(weight.saturating_mul(level(*word).map_or(0, u32::from)))
         })
@@ -327,7 +329,7 @@ impl FacetIndex {
         let mut why = Vec::with_capacity(query.clauses.len() + query.attributes.len() + words.texts.len());
         let mut because = |field, value: Arc<str>, through| why.push(Reason { field, value, through });
         let has = |dimension, text: &str| {
-            self.terms.find(dimension, text).is_some_and(|term| thing.terms.contains(&term))
+            self.terms.find(dimension, text).is_some_and(|term| thing.terms().contains(&term))
         };
         for clause in &query.clauses {
             let dimension = Dimension::Facet(clause.facet);
@@ -379,7 +381,7 @@ impl FacetIndex {
 
     /// The class that was said of a thing and makes it one of another class, if that was not said itself.
     fn said_under(&self, thing: &super::Thing, above: &str, classes: &dyn Classes) -> Option<Arc<str>> {
-        let said = || thing.kinds.iter().filter_map(|term| self.terms.get(*term)).map(|(_, class)| class);
+        let said = || thing.kinds().iter().filter_map(|term| self.terms.get(*term)).map(|(_, class)| class);
         if said().any(|class| &*class == above) {
             return None;
         }
@@ -387,7 +389,7 @@ impl FacetIndex {
     }
 
     fn innermost(&self, thing: &super::Thing) -> Option<Arc<str>> {
-        let terms = thing.terms.iter().filter_map(|term| self.terms.get(*term));
+        let terms = thing.terms().iter().filter_map(|term| self.terms.get(*term));
         let places = terms.filter(|(dimension, _)| *dimension == Dimension::Facet(Facet::Place));
         places.map(|(_, place)| place).max_by_key(|place| place.len())
     }

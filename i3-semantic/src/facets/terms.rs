@@ -1,11 +1,11 @@
 //! The terms: which things have which value of which facet.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
 use super::{Dimension, place};
+use crate::hashing::Map;
 
 #[derive(Debug)]
 struct Term {
@@ -17,7 +17,7 @@ struct Term {
 /// See the [module](self). A term that nothing has any more is forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
-    known: HashMap<Dimension, HashMap<Arc<str>, u32>>,
+    known: Map<Dimension, Map<Arc<str>, u32>>,
     all: Vec<Option<Term>>,
     free: Vec<u32>,
 }
@@ -91,6 +91,6 @@ impl Terms {
 
     /// How many terms there are.
     pub(super) fn len(&self) -> usize {
-        self.known.values().map(HashMap::len).sum()
+        self.known.values().map(Map::len).sum()
     }
 }

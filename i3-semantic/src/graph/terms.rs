@@ -2,7 +2,6 @@
 
 use oxigraph::model::{GraphName, Literal, NamedNode, NamedOrBlankNode, Quad, Term, Triple};
 use std::borrow::Borrow;
-use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
@@ -126,11 +125,11 @@ impl<T> Borrow<T> for ByText<T> {
 /// All terms of a graph.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
-    iris: HashSet<ByText<NamedNode>>,
-    literals: HashSet<ByText<Literal>>,
+    iris: Set<ByText<NamedNode>>,
+    literals: Set<ByText<Literal>>,
 }
 
-fn once<T: Clone + Eq + Hash>(known: &mut HashSet<ByText<T>>, term: T) -> Once<T> {
+fn once<T: Clone + Eq + Hash>(known: &mut Set<ByText<T>>, term: T) -> Once<T> {
     if let Some(ByText(once)) = known.get(&term) {
         return once.clone();
     }
@@ -173,3 +172,4 @@ impl Terms {
         self.iris.len() + self.literals.len()
     }
 }
+use crate::hashing::Set;

@@ -1,8 +1,9 @@
 //! Everything that follows from an ontology alone.
 
+use crate::hashing::Map;
 use crate::ontology::{Axiom, OntologyRefused};
 use oxigraph::model::NamedNode;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most pairs "is below" that an ontology may have, of classes and properties together.
 pub const MAX_RELATIONS: usize = 1_000_000;
@@ -41,10 +42,10 @@ pub struct PropertyClosure {
 /// for everything that can be reached settles all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closure {
-    above: HashMap<NamedNode, Vec<NamedNode>>,
-    below: HashMap<NamedNode, Vec<NamedNode>>,
-    properties: HashMap<NamedNode, PropertyClosure>,
-    disjoint: HashMap<NamedNode, BTreeSet<NamedNode>>,
+    above: Map<NamedNode, Vec<NamedNode>>,
+    below: Map<NamedNode, Vec<NamedNode>>,
+    properties: Map<NamedNode, PropertyClosure>,
+    disjoint: Map<NamedNode, BTreeSet<NamedNode>>,
 }
 
 type Turnable = (NamedNode, Direction);
@@ -62,7 +63,7 @@ impl Closure {
         let mut transitive = BTreeSet::new();
         let mut domains: BTreeMap<&NamedNode, Vec<&NamedNode>> = BTreeMap::new();
         let mut ranges: BTreeMap<&NamedNode, Vec<&NamedNode>> = BTreeMap::new();
-        let mut disjoint: HashMap<NamedNode, BTreeSet<NamedNode>> = HashMap::new();
+        let mut disjoint: Map<NamedNode, BTreeSet<NamedNode>> = Map::default();
         for axiom in axioms {
             match axiom {
                 Axiom::Declaration { term, kind } => {

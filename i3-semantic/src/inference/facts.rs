@@ -1,10 +1,11 @@
 //! What follows from the facts about one object.
 
 use super::{Closure, Direction};
+use crate::hashing::{Map, Set};
 use crate::ontology::is_reserved;
 use oxigraph::model::vocab::{rdf, rdfs};
 use oxigraph::model::{NamedNode, NamedOrBlankNode, Term, Triple};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 /// Why a fact is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +54,7 @@ pub struct Contradiction {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inferred {
     /// The facts and all that follows from them, without what needs chains of transitive properties. Each once.
-    pub facts: HashSet<Triple>,
+    pub facts: Set<Triple>,
     /// Edges of transitive properties among them: property, from, to.
     pub edges: BTreeSet<(NamedNode, NamedNode, NamedNode)>,
     /// What makes the facts impossible.
@@ -100,7 +101,7 @@ pub fn infer<'a>(
     facts: impl IntoIterator<Item = &'a Triple>,
 ) -> Result<Inferred, FactRefused> {
     let mut found = Inferred::default();
-    let mut types: HashMap<NamedNode, HashSet<&NamedNode>> = HashMap::new();
+    let mut types: Map<NamedNode, Set<&NamedNode>> = Map::default();
     for fact in facts {
         let (subject, predicate) = check(fact)?;
         found.facts.insert(fact.clone());
@@ -156,11 +157,7 @@ pub fn infer<'a>(
     Ok(found)
 }
 
-fn is_a<'c>(
-    types: &mut HashMap<NamedNode, HashSet<&'c NamedNode>>,
-    what: &NamedNode,
-    classes: &'c [NamedNode],
-) {
+fn is_a<'c>(types: &mut Map<NamedNode, Set<&'c NamedNode>>, what: &NamedNode, classes: &'c [NamedNode]) {
     if classes.is_empty() {
         return;
     }

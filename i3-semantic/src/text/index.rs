@@ -6,26 +6,89 @@
 //! a word is ([`Weights`]) belongs to a question; a cursor keeps it, so pages follow one another without gaps or
 //! repetitions whatever comes in between.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-/// A word of a thing.
+use crate::hashing::Map;
+
+/// A word of a thing, with its level: 28 bits and 4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Weighted {
-    pub(crate) word: u32,
-    pub(crate) level: u8,
+pub(crate) struct Weighted(u32);
+
+impl Weighted {
+    /// Levels are 1 to 16. `None`: there are 2^28 words already.
+    fn new(word: u32, level: u8) -> Option<Self> {
+        let level = u32::from(level).checked_sub(1).filter(|level| *level < 16)?;
+        (word < 1 << 28).then_some(Self(word << 4 | level))
+    }
+
+    /// As [`to_bits`](Self::to_bits) gave it.
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn word(self) -> u32 {
+        self.0 >> 4
+    }
+
+    pub(crate) fn level(self) -> u8 {
+        u8::try_from((self.0 & 15) + 1).unwrap_or(u8::MAX)
+    }
 }
 
 /// What is known of a word.
 #[derive(Debug, Default)]
 struct Posting {
     word: Arc<str>,
-    /// Who holds it.
-    all: RoaringBitmap,
-    /// The same by level, highest first. Nobody is in two levels of a word.
+    /// Who holds it, by level, highest first. Nobody is in two levels of a word.
     levels: Vec<(u8, RoaringBitmap)>,
+    /// Who holds it, if there is more than one level.
+    all: RoaringBitmap,
+}
+
+impl Posting {
+    fn all(&self) -> &RoaringBitmap {
+        match self.levels.as_slice() {
+            [(_, only)] => only,
+            _ => &self.all,
+        }
+    }
+
+    fn insert(&mut self, slot: u32, level: u8) {
+        match self.levels.binary_search_by(|(known, _)| level.cmp(known)) {
+            Ok(at) => {
+                if let Some((_, slots)) = self.levels.get_mut(at) {
+                    slots.insert(slot);
+                }
+            }
+            Err(at) => {
+                if let [(_, only)] = self.levels.as_slice() {
+                    self.all = only.clone();
+                }
+                self.levels.insert(at, (level, RoaringBitmap::from([slot])));
+            }
+        }
+        if self.levels.len() > 1 {
+            self.all.insert(slot);
+        }
+    }
+
+    fn remove(&mut self, slot: u32, level: u8) {
+        if let Some((_, slots)) = self.levels.iter_mut().find(|(known, _)| *known == level) {
+            slots.remove(slot);
+        }
+        self.levels.retain(|(_, slots)| !slots.is_empty());
+        if self.levels.len() > 1 {
+            self.all.remove(slot);
+        } else {
+            self.all = RoaringBitmap::new();
+        }
+    }
 }
 
 /// How much each word of a question weighs: its rarity in 256ths of a power of two.
@@ -41,7 +104,7 @@ fn log2(number: u64) -> u32 {
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(crate) struct TextIndex {
-    known: HashMap<Arc<str>, u32>,
+    known: Map<Arc<str>, u32>,
     postings: Vec<Posting>,
     free: Vec<u32>,
 }
@@ -55,23 +118,17 @@ impl TextIndex {
         self.postings.get(place(word))
     }
 
-    pub(crate) fn insert(&mut self, slot: u32, words: &[(Arc<str>, u8)]) -> Box<[Weighted]> {
+    /// What is not found by a word, because there are too many, is left out of what is given back.
+    pub(crate) fn insert(&mut self, slot: u32, words: &[(Arc<str>, u8)]) -> Vec<Weighted> {
         let mut held = Vec::with_capacity(words.len());
         for (text, level) in words {
-            let (level, word) = (*level, self.word(text));
+            let word = self.word(text);
             let Some(posting) = self.postings.get_mut(place(word)) else { continue };
-            posting.all.insert(slot);
-            match posting.levels.binary_search_by(|(known, _)| level.cmp(known)) {
-                Ok(at) => {
-                    if let Some((_, slots)) = posting.levels.get_mut(at) {
-                        slots.insert(slot);
-                    }
-                }
-                Err(at) => posting.levels.insert(at, (level, RoaringBitmap::from([slot]))),
-            }
-            held.push(Weighted { word, level });
+            let Some(weighted) = Weighted::new(word, *level) else { continue };
+            posting.insert(slot, *level);
+            held.push(weighted);
         }
-        held.into_boxed_slice()
+        held
     }
 
     fn word(&mut self, text: &Arc<str>) -> u32 {
@@ -91,18 +148,14 @@ impl TextIndex {
         word
     }
 
-    pub(crate) fn remove(&mut self, slot: u32, words: &[Weighted]) {
+    pub(crate) fn remove(&mut self, slot: u32, words: impl Iterator<Item = Weighted>) {
         for held in words {
-            let Some(posting) = self.postings.get_mut(place(held.word)) else { continue };
-            posting.all.remove(slot);
-            if let Some((_, slots)) = posting.levels.iter_mut().find(|(level, _)| *level == held.level) {
-                slots.remove(slot);
-            }
-            posting.levels.retain(|(_, slots)| !slots.is_empty());
+            let Some(posting) = self.postings.get_mut(place(held.word())) else { continue };
+            posting.remove(slot, held.level());
             if posting.levels.is_empty() {
                 self.known.remove(&posting.word);
                 *posting = Posting::default();
-                self.free.push(held.word);
+                self.free.push(held.word());
             }
         }
     }
@@ -113,8 +166,8 @@ impl TextIndex {
     }
 
     /// The words of a thing as they were put in.
-    pub(crate) fn words(&self, held: &[Weighted]) -> Vec<(Arc<str>, u8)> {
-        held.iter().filter_map(|held| Some((self.text(held.word)?.clone(), held.level))).collect()
+    pub(crate) fn words(&self, held: impl Iterator<Item = Weighted>) -> Vec<(Arc<str>, u8)> {
+        held.filter_map(|held| Some((self.text(held.word())?.clone(), held.level()))).collect()
     }
 
     /// The word of a text, if anything holds it.
@@ -124,7 +177,7 @@ impl TextIndex {
 
     /// How many hold a word.
     pub(crate) fn frequency(&self, word: u32) -> u64 {
-        self.posting(word).map_or(0, |posting| posting.all.len())
+        self.posting(word).map_or(0, |posting| posting.all().len())
     }
 
     /// How much words weigh among so many things.
@@ -136,7 +189,7 @@ impl TextIndex {
 
     /// What holds a word.
     pub(crate) fn holding(&self, word: u32) -> Option<&RoaringBitmap> {
-        self.posting(word).map(|posting| &posting.all)
+        self.posting(word).map(Posting::all)
     }
 
     /// What holds a word, by level from the highest on.
@@ -212,13 +265,13 @@ mod tests {
         let mut index = TextIndex::default();
         let one = index.insert(1, &words("blue fan", "it blows"));
         let two = index.insert(2, &words("red fan", ""));
-        index.remove(1, &one);
+        index.remove(1, one.into_iter());
         assert_eq!(index.find("blue"), None);
         assert_eq!(index.holding(index.find("fan").unwrap()), Some(&RoaringBitmap::from([2])));
-        index.remove(2, &two);
+        index.remove(2, two.into_iter());
         assert_eq!((index.len(), index.all().len()), (0, 0));
         let held = index.insert(3, &words("green lamp", ""));
-        assert!(held.iter().all(|held| index.text(held.word).is_some()));
+        assert!(held.iter().all(|held| index.text(held.word()).is_some()));
     }
 
     #[test]
