@@ -5,6 +5,7 @@
 //! answer in one batch. Queries are methods of [`Marketplace`] too, and ask the policy as commands do.
 
 mod caller;
+mod cards;
 mod catalogue;
 mod clients;
 mod command;
@@ -37,6 +38,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 
 pub use caller::Caller;
+pub use cards::ProductCard;
 pub use catalogue::{CreateProduct, DescribeProduct, MoveProduct, PublishOffer, WithdrawOffer};
 pub use clients::{DescribeClient, RegisterClient, RemoveClient, ReplaceClientSecret, SetClientState};
 pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
@@ -56,7 +58,7 @@ pub use metering::{CloseLease, ExtendLease, OpenLease, ReclaimLease};
 pub use notices::MailReport;
 pub use ontology::{ChangeOntology, UnchangedOntology};
 pub use people::{ActivateUser, DescribeUser, RegisterUser, RejectUser, SetRoles, SuspendUser};
-pub use queries::{Balance, Numbered, PageRequest, Paged, ProductCard};
+pub use queries::{Balance, Numbered, PageRequest, Paged};
 pub use ratings::RateProduct;
 pub use reconcile::{Difference, GrantLine, Reconciliation};
 pub use refusal::{Refusal, RefusalKind};

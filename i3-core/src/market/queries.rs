@@ -24,7 +24,7 @@ use crate::offer::Offer;
 use crate::order::Order;
 use crate::outbox::{self, OutboxEntry};
 use crate::product::{Product, ProductState, Source};
-use crate::rating::{Rating, Score};
+use crate::rating::Rating;
 use crate::reservation::Reservation;
 use crate::role::RoleBook;
 use crate::statement::Statement;
@@ -68,16 +68,6 @@ fn text<S: serde::Serializer>(cursor: &Option<Cursor>, serializer: S) -> Result<
         Some(cursor) => serializer.collect_str(cursor),
         None => serializer.serialize_none(),
     }
-}
-
-/// What a catalogue shows of a product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-pub struct ProductCard {
-    /// The product.
-    pub product: Product,
-    /// What buyers think of it.
-    pub score: Score,
 }
 
 /// What an account holds.
@@ -292,44 +282,6 @@ impl Marketplace {
         self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
         let scan = declared(Scan::index(Device::collection(), "by_hub", vec![hub.to_string().into()]))?;
         self.page(scan, page).await
-    }
-
-    /// The listed products, newest first.
-    pub async fn catalogue(&self, page: &PageRequest) -> Result<Paged<ProductCard>, MarketError> {
-        let listed = vec![ProductState::Listed.as_str().into()];
-        let scan = declared(Scan::index(Product::collection(), "by_state", listed))?.backward();
-        let Paged { items, next } = self.page::<Product>(scan, page).await?;
-        let mut cards = Vec::with_capacity(items.len());
-        let mut keys = Vec::with_capacity(items.len() * 2);
-        for product in &items {
-            keys.extend(Score::keys(product.id)?);
-        }
-        let counts = if keys.is_empty() { Vec::new() } else { self.counts(&keys).await? };
-        for (product, counts) in items.into_iter().zip(counts.chunks_exact(2)) {
-            let [ratings, stars] = counts else { continue };
-            cards.push(ProductCard { product, score: Score { ratings: *ratings, stars: *stars } });
-        }
-        Ok(Paged { items: cards, next })
-    }
-
-    async fn counts(&self, keys: &[Key]) -> Result<Vec<u64>, StoreError> {
-        let mut counts = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(limits::READ_KEYS) {
-            counts.extend(self.store.read(keys).await?.into_iter().map(|cell| match cell {
-                Some(Cell::Counter(units)) => u64::try_from(units.get()).unwrap_or(0),
-                _ => 0,
-            }));
-        }
-        Ok(counts)
-    }
-
-    /// What buyers think of a product.
-    pub async fn score(&self, product: ProductId) -> Result<Score, MarketError> {
-        let counts = self.counts(&Score::keys(product)?).await?;
-        Ok(Score {
-            ratings: counts.first().copied().unwrap_or(0),
-            stars: counts.last().copied().unwrap_or(0),
-        })
     }
 
     /// A product. A draft is seen by its hub alone.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::queries::{declared, not_found};
+use super::super::queries::{declared, not_found, read_if};
 use super::super::{MarketError, Marketplace, PageRequest, Paged, Refusal};
 use super::{MISSING, ObjectView, lost};
 use crate::access::{Action, Actor, Resource};
@@ -394,6 +394,22 @@ impl Marketplace {
             Some(face) => self.with_content(face).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// As [`public_object`](Self::public_object), of each of these, in their order.
+    pub async fn public_objects_of(
+        &self,
+        ids: &[VirtualObjectId],
+    ) -> Result<Vec<Option<ObjectView>>, MarketError> {
+        let mut faces = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(limits::READ_KEYS) {
+            let keys = ids.iter().map(VirtualObject::key).collect::<Result<Vec<_>, _>>()?;
+            for (key, cell) in keys.iter().zip(self.store.read(&keys).await?) {
+                faces.push(read_if::<VirtualObject>(key, cell)?.and_then(|object| object.public_face()));
+            }
+        }
+        let mut views = self.with_contents(faces.iter().flatten().cloned().collect()).await?.into_iter();
+        Ok(faces.into_iter().map(|face| face.and_then(|_| views.next())).collect())
     }
 
     /// All public objects, by id: for who builds an index. A page may have fewer items than were asked for.
