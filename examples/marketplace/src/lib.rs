@@ -34,7 +34,7 @@ pub use mail::{FolderNotifier, MailOptions, Mailer, PublicLinks, SmtpNotifier};
 pub use metrics::{MetricsOptions, metrics_router};
 pub use reconcile::{Report, reconcile, report};
 pub use rest::{
-    AppState, InvalidOrigin, Operation, RestConfig, Who, openapi, operations, router, router_with,
+    AppParts, AppState, InvalidOrigin, Operation, RestConfig, Who, openapi, operations, router, router_with,
 };
 
 /// The codes of problems with what they mean, as Markdown: `docs/problems.md`.

@@ -5,10 +5,8 @@
 //! people. What was withdrawn is not answered with, even if the index has not followed yet: the document is gone.
 
 use axum::http::StatusCode;
-use i3_core::access::Actor;
-use i3_core::id::ProductId;
-use i3_core::market::{Caller, MarketError, ProductCard};
-use i3_core::product::ProductState;
+use i3_core::id::{ProductId, VirtualObjectId};
+use i3_core::market::{Caller, ProductCard};
 use i3_semantic::discovery::{self, Discovery as _, DiscoveryError, Hit, InvalidQuery, Query, Reason};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -196,13 +194,12 @@ async fn discover(api: Api, query: QueryText<Question>) -> Answer<Shown<Discover
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
         }
     })?;
-    let mut things = Vec::with_capacity(answer.hits.len());
-    for hit in &answer.hits {
-        if let Some(thing) = document(&api, hit).await? {
-            let why = hit.why.iter().map(Why::from).collect();
-            things.push(Found { id: hit.id.to_string(), why, thing });
-        }
-    }
+    let documents = documents(&api, &answer.hits).await?;
+    let things = answer.hits.iter().zip(documents).filter_map(|(hit, document)| {
+        let why = hit.why.iter().map(Why::from).collect();
+        Some(Found { id: hit.id.to_string(), why, thing: document? })
+    });
+    let things = things.collect();
     let found = Discovered {
         things,
         next: answer.next.map(|next| next.to_string()),
@@ -213,21 +210,30 @@ async fn discover(api: Api, query: QueryText<Question>) -> Answer<Shown<Discover
     api.paged(&found).await
 }
 
-/// What everybody sees of a thing, as the store has it now; nothing if that is nothing.
-async fn document(api: &Api, hit: &Hit) -> Answer<Option<Thing>> {
+/// What everybody sees of each thing, as the store has it now; nothing where that is nothing.
+async fn documents(api: &Api, hits: &[Hit]) -> Answer<Vec<Option<Thing>>> {
     let refused = |error| api.refused(error);
-    if let Ok(product) = hit.id.parse::<ProductId>() {
-        let product = match api.market().product(Actor::Anonymous, product).await {
-            Ok(product) if product.state == ProductState::Listed => product,
-            Ok(_) | Err(MarketError::Refused(_)) => return Ok(None),
-            Err(error) => return Err(refused(error)),
-        };
-        let score = api.market().score(product.id).await.map_err(refused)?;
-        return Ok(Some(Thing::Product(Box::new(ProductCard { product, score }))));
+    let (mut documents, mut products, mut objects) = (Vec::new(), Vec::new(), Vec::new());
+    documents.resize_with(hits.len(), || None);
+    let (mut of_products, mut of_objects) = (Vec::new(), Vec::new());
+    for (hit, document) in hits.iter().zip(&mut documents) {
+        if let Ok(product) = hit.id.parse::<ProductId>() {
+            products.push(product);
+            of_products.push(document);
+        } else if let Ok(object) = hit.id.parse::<VirtualObjectId>() {
+            objects.push(object);
+            of_objects.push(document);
+        }
     }
-    let Ok(object) = hit.id.parse() else { return Ok(None) };
-    let view = api.market().public_object(object).await.map_err(refused)?;
-    Ok(view.map(ObjectAnswer::of).transpose()?.map(Box::new).map(Thing::Object))
+    let products = api.market().listed(&products).await.map_err(refused)?;
+    for (document, card) in of_products.into_iter().zip(products) {
+        *document = card.map(Box::new).map(Thing::Product);
+    }
+    let objects = api.market().public_objects_of(&objects).await.map_err(refused)?;
+    for (document, view) in of_objects.into_iter().zip(objects) {
+        *document = view.map(ObjectAnswer::of).transpose()?.map(Box::new).map(Thing::Object);
+    }
+    Ok(documents)
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ mod virtual_objects;
 mod wot;
 
 use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
@@ -85,9 +87,13 @@ use route::{Routes, described};
 /// The longest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// What the interface answers from. Cheap to clone.
+/// What the interface answers from. Cheap to clone: the framework does so several times for each request.
 #[derive(Debug, Clone)]
-pub struct AppState {
+pub struct AppState(Arc<AppParts>);
+
+/// See [`AppState`].
+#[derive(Debug, Clone)]
+pub struct AppParts {
     /// The marketplace.
     pub market: Marketplace,
     /// Passwords and tokens.
@@ -96,17 +102,25 @@ pub struct AppState {
     pub knowledge: Option<Knowledge>,
 }
 
+impl Deref for AppState {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
+}
+
 impl AppState {
     /// With answers to questions by meaning.
     pub fn with_knowledge(self, knowledge: Knowledge) -> Self {
-        Self { knowledge: Some(knowledge), ..self }
+        Self(Arc::new(AppParts { knowledge: Some(knowledge), ..Arc::unwrap_or_clone(self.0) }))
     }
 }
 
 impl From<&Assembly> for AppState {
     fn from(assembly: &Assembly) -> Self {
         let (market, access) = (assembly.market().clone(), assembly.access().clone());
-        Self { market, access, knowledge: None }
+        Self(Arc::new(AppParts { market, access, knowledge: None }))
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) type Answer<T> = Result<T, Problem>;
 #[derive(Debug)]
 pub(super) struct Api {
     state: AppState,
+    /// The marketplace as far as what was presented reaches.
+    market: Marketplace,
     /// Who asks.
     pub(super) actor: Actor,
     /// The program that asks for the user, if it is one.
@@ -51,7 +53,7 @@ pub(super) struct Api {
 impl Api {
     /// The marketplace, for queries.
     pub(super) fn market(&self) -> &Marketplace {
-        &self.state.market
+        &self.market
     }
 
     /// Passwords and tokens.
@@ -171,7 +173,7 @@ impl Api {
         C: Command + Send + 'static,
         C::Done: 'static,
     {
-        let (market, actor, key) = (self.state.market.clone(), self.actor, self.key.clone());
+        let (market, actor, key) = (self.market().clone(), self.actor, self.key.clone());
         let task = tokio::spawn(async move {
             market.execute_if(actor, key.as_ref(), &command, condition.as_deref()).await
         });
@@ -189,7 +191,7 @@ impl Api {
         if self.asked.format != Format::Hal {
             return Ok(None);
         }
-        self.state.market.caller(self.actor).await.map(Some).map_err(|error| self.refused(error))
+        self.market().caller(self.actor).await.map(Some).map_err(|error| self.refused(error))
     }
 
     /// One thing, as the client wants it shown.
@@ -233,11 +235,10 @@ impl FromRequestParts<AppState> for Api {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Answer<Self> {
-        let mut state = state.clone();
         let traced = parts.extensions.get::<Traced>().cloned().unwrap_or_default();
-        state.market = traced.noting(&state.market);
+        let mut market = traced.noting(&state.market);
         let (actor, client, login) = match bearer(&parts.headers)? {
-            None => match sessions::of_request(parts, &state).await? {
+            None => match sessions::of_request(parts, state).await? {
                 Some(session) => (Actor::User(session.user), None, Some(session)),
                 None => (Actor::Anonymous, None, None),
             },
@@ -245,7 +246,7 @@ impl FromRequestParts<AppState> for Api {
                 let token = state.access.oauth.check(token).map_err(|_| Problem::bad_token())?;
                 let reading = parts.method.is_safe();
                 let purpose = if reading { Purpose::Reading } else { Purpose::Changing };
-                state.market = state.market.through(Bound::of(&token.scopes), purpose);
+                market = market.through(Bound::of(&token.scopes), purpose);
                 (Actor::User(token.user), Some(token.client), None)
             }
             Some(token) => {
@@ -266,7 +267,7 @@ impl FromRequestParts<AppState> for Api {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         let asked = parts.extensions.get::<Arc<Asked>>().cloned().unwrap_or_default();
         let key = idempotency_key(&parts.headers)?;
-        Ok(Self { state, actor, client, login, peer, key, asked })
+        Ok(Self { state: state.clone(), market, actor, client, login, peer, key, asked })
     }
 }
 
