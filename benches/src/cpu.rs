@@ -9,7 +9,7 @@ pub(crate) fn thread_time() -> Option<Duration> {
 }
 
 /// How long the present threads of a process have been on a processor, all together.
-pub(crate) fn process_time(process: u32) -> Option<Duration> {
+pub fn process_time(process: u32) -> Option<Duration> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
     // A thread that ends meanwhile is left out.
     Some(threads.flatten().filter_map(|thread| on_processor(&thread.path())).sum())

@@ -3,10 +3,12 @@
 //! machine. See the package's README for how to run them and how to read them.
 
 pub mod callers;
+pub mod cpu;
 pub mod discovery;
 pub mod disk;
 pub mod durable;
 pub mod gate;
+pub mod http_load;
 pub mod memory;
 pub mod mosquitto;
 pub mod mqtt_idle;
@@ -21,7 +23,6 @@ pub mod shop;
 pub mod stores;
 pub mod things;
 
-mod cpu;
 mod mqtt_frames;
 
 use std::process::ExitCode;

@@ -35,6 +35,7 @@ const METERED: u64 = 1_000_000_000;
 /// What is in a shop: enough to find it again in a store that was closed.
 #[derive(Debug)]
 pub struct Deed {
+    seller: UserId,
     device: Device,
     product: Product,
     offer: OfferId,
@@ -59,10 +60,10 @@ impl Shop {
     pub async fn open(store: DynStore, buyers: usize) -> Result<Self, ShopError> {
         let market = Marketplace::open(store, Arc::new(RolePolicy), i3_auth::COLLECTIONS).await?;
         let seller = user(&market, "seller", RoleName::PROVIDER).await?;
-        let seller = Actor::User(seller);
-        let (device, product) = list(&market, seller).await?;
-        let many = offer(&market, seller, &product, MESSAGES, 1).await?;
-        let metered = offer(&market, seller, &product, METERED, METERED.try_into()?).await?;
+        let actor = Actor::User(seller);
+        let (device, product) = list(&market, actor).await?;
+        let many = offer(&market, actor, &product, MESSAGES, 1).await?;
+        let metered = offer(&market, actor, &product, METERED, METERED.try_into()?).await?;
 
         let mut opening = JoinSet::new();
         for number in 0..buyers {
@@ -83,7 +84,7 @@ impl Shop {
         while let Some(buyer) = opening.join_next().await {
             buyers.push(buyer??);
         }
-        Ok(Self { market, deed: Arc::new(Deed { device, product, offer: many, metered, buyers }) })
+        Ok(Self { market, deed: Arc::new(Deed { seller, device, product, offer: many, metered, buyers }) })
     }
 
     /// The shop that was opened in this store before.
@@ -103,6 +104,11 @@ impl Shop {
     /// The marketplace.
     pub fn market(&self) -> &Marketplace {
         &self.market
+    }
+
+    /// The seller, who is a provider.
+    pub fn seller(&self) -> UserId {
+        self.deed.seller
     }
 
     /// The seller's device.
@@ -130,12 +136,11 @@ impl Shop {
         Ok(self.market.execute(Actor::System, None, &device).await?)
     }
 
-    /// Lists another product of the seller's, `many-{number}`, and has its buyer of this number (counted around) buy
-    /// a billion messages of it.
+    /// Lists another product of the seller's, `many-{number}`, without an offer.
     ///
     /// # Errors
-    /// The marketplace's answer, if it is not an order.
-    pub async fn list_and_sell(&self, number: usize) -> Result<Order, ShopError> {
+    /// The marketplace's answer, if it is not a product.
+    pub async fn list_another(&self, number: usize) -> Result<Product, ShopError> {
         let product = CreateProduct {
             hub: self.deed.device.hub,
             slug: format!("many-{number}").parse()?,
@@ -147,7 +152,16 @@ impl Shop {
         };
         let product = self.market.execute(Actor::System, None, &product).await?;
         let listed = MoveProduct { product: product.id, to: ProductState::Listed };
-        let product: Product = self.market.execute(Actor::System, None, &listed).await?;
+        Ok(self.market.execute(Actor::System, None, &listed).await?)
+    }
+
+    /// As [`list_another`](Self::list_another), and has its buyer of this number (counted around) buy a billion messages
+    /// of it.
+    ///
+    /// # Errors
+    /// The marketplace's answer, if it is not an order.
+    pub async fn list_and_sell(&self, number: usize) -> Result<Order, ShopError> {
+        let product = self.list_another(number).await?;
         let offer = offer(&self.market, Actor::System, &product, METERED, 1).await?;
         self.purchase(offer, number, &format!("many-{number}")).await
     }
@@ -169,10 +183,18 @@ impl Shop {
         self.purchase(self.deed.metered, buyer, request).await
     }
 
-    async fn purchase(&self, offer: OfferId, buyer: usize, request: &str) -> Result<Order, ShopError> {
+    /// The buyer of this number (counted around).
+    ///
+    /// # Errors
+    /// The shop was opened without buyers.
+    pub fn buyer(&self, number: usize) -> Result<UserId, ShopError> {
         let buyers = &self.deed.buyers;
-        let place = buyer.checked_rem(buyers.len()).ok_or("the shop has no buyers")?;
-        let buyer = buyers.get(place).copied().ok_or("the shop has no buyers")?;
+        let place = number.checked_rem(buyers.len()).ok_or("the shop has no buyers")?;
+        buyers.get(place).copied().ok_or_else(|| "the shop has no buyers".into())
+    }
+
+    async fn purchase(&self, offer: OfferId, buyer: usize, request: &str) -> Result<Order, ShopError> {
+        let buyer = self.buyer(buyer)?;
         let key = request.parse()?;
         Ok(self.market.execute(Actor::User(buyer), Some(&key), &Purchase { offer }).await?)
     }
