@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use i3_auth::Secret;
 use i3_auth::challenge::WorkSettings;
 use i3_auth::oauth2::AuthorizationServer;
-use i3_broker::Gate;
+use i3_broker::{Gate, Transport};
 use i3_core::access::Actor;
 use i3_core::id::NoEntropy;
 use i3_core::market::{
@@ -19,7 +19,7 @@ use i3_core::market::{
 };
 use i3_core::name::Slug;
 use i3_core::role::RoleName;
-use i3_core::virtual_object::FileLimits;
+use i3_core::virtual_object::{FileLimits, ResourceUri};
 use i3_semantic::sparql::PoolOptions;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -81,6 +81,10 @@ pub struct ServeOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text in its help")]
     pub mqtt: MqttOptions,
+    /// Under which addresses MQTT clients reach the gate, the best first, comma between: `mqtts://broker.example`; buyers
+    /// are told them. By default those where it listens
+    #[arg(long, env = "I3_MQTT_PUBLIC_URLS", value_name = "URL", value_delimiter = ',')]
+    pub mqtt_public_url: Vec<ResourceUri>,
     /// The marketplace's share of what buyers pay, in hundredths of a percent
     #[arg(long, env = "I3_FEE_POINTS", value_name = "POINTS", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=10_000))]
@@ -251,7 +255,17 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     if let Some(endpoint) = elsewhere {
         upkeep.spawn(crate::sparql_store::keep(knowledge.index.clone(), endpoint));
     }
-    let mut app = router_with(AppState::from(&assembly).with_knowledge(knowledge), &rest);
+    let told = if options.mqtt_public_url.is_empty() {
+        gate.local_addrs()
+            .iter()
+            .zip(&listeners)
+            .filter_map(|(at, one)| reached(*at, &one.transport))
+            .collect()
+    } else {
+        options.mqtt_public_url
+    };
+    let state = AppState::from(&assembly).with_knowledge(knowledge).with_brokers(told);
+    let mut app = router_with(state, &rest);
     if let Some(brokers) = brokers {
         app = app.merge(brokers);
     }
@@ -266,6 +280,23 @@ fn rest_config(origins: &[String]) -> Result<RestConfig, Failure> {
         let bad = |error| Failure::usage("invalid_origin", format!("--cors-origin {origin:?}: {error}"));
         config.with_origin(origin).map_err(bad)
     })
+}
+
+/// How a program reaches the gate at an address where it listens; from this machine, if that is every address.
+fn reached(address: SocketAddr, transport: &Transport) -> Option<ResourceUri> {
+    let scheme = match transport {
+        Transport::Tcp => "mqtt",
+        Transport::Tls(_) => "mqtts",
+        Transport::WebSocket => "ws",
+        Transport::SecureWebSocket(_) => "wss",
+        _ => return None,
+    };
+    let host = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("{scheme}://{}", SocketAddr::new(host, address.port())).parse().ok()
 }
 
 /// How a program on this machine reaches the interface.

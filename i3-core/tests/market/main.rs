@@ -15,6 +15,7 @@ mod moves;
 mod notices;
 mod objects;
 mod ontology;
+mod ordered;
 mod random_traces;
 mod roles;
 mod rules;

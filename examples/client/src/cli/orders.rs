@@ -32,6 +32,11 @@ pub(crate) enum OrderTask {
         /// For which
         order: OrderId,
     },
+    /// The virtual object of what was bought, with where its data are received and how
+    Object {
+        /// Of which
+        order: OrderId,
+    },
     /// Ends an order; what was not delivered is paid back
     Cancel {
         /// Which
@@ -73,6 +78,7 @@ impl OrderTask {
             Self::Show { order } => context.ask(client.show_order(order)).await,
             Self::Password { order } => context.ask(client.show_order_password(order)).await,
             Self::ReplacePassword { order } => context.change(client.replace_order_password(order)).await,
+            Self::Object { order } => context.ask(client.show_ordered_object(order)).await,
             Self::Cancel { order } => context.change(client.cancel_order(order)).await,
             Self::Revoke { order } => context.change(client.revoke_grant(order)).await,
             Self::Grant { order } => context.ask(client.show_grant(order)).await,

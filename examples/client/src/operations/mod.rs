@@ -34,7 +34,7 @@ pub use inbox::{InboxState, Notice};
 pub use invitations::{Invited, NewInvitation};
 pub use ontology::{OntologyAddition, OntologyStatements};
 pub use operation::{DenialQuery, Health, Reconciliation};
-pub use orders::{Bought, MqttLogin, Opinion};
+pub use orders::{Bought, MqttLogin, Opinion, OrderedAccess, OrderedObject};
 pub use passwords::Forgotten;
 pub use products::{OfferPublication, ProductCreation, ProductPatch, ProductTexts, Stream, StreamChange};
 pub use roles::{NewRole, PermissionText, RoleDescription};

@@ -1,11 +1,13 @@
 //! Orders: buying, receiving, ending and rating.
 
 use i3_core::grant::Grant;
-use i3_core::id::{OfferId, OrderId};
+use i3_core::id::{OfferId, OrderId, VirtualObjectId};
 use i3_core::name::{Prose, Topic};
 use i3_core::order::Order;
 use i3_core::rating::{Rating, Stars};
 use i3_core::statement::Statement;
+use i3_core::time::Timestamp;
+use i3_core::virtual_object::{Content, ContentHash};
 use serde::{Deserialize, Serialize};
 
 use crate::{Change, Client, Pages, Query, Secret};
@@ -30,6 +32,39 @@ pub struct Bought {
     pub order: Order,
     /// What the buyer's MQTT client needs.
     pub mqtt: MqttLogin,
+}
+
+/// The virtual object of what was bought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OrderedObject {
+    /// The order.
+    pub order: OrderId,
+    /// The object.
+    pub object: VirtualObjectId,
+    /// The number of the content that was filled in.
+    pub version: u32,
+    /// The hash of the content before it was filled in.
+    pub hash: ContentHash,
+    /// What the object says; the addresses where this buyer receives its data come first.
+    pub content: Content,
+    /// How they are received.
+    pub access: OrderedAccess,
+}
+
+/// How a buyer receives the data of a virtual object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OrderedAccess {
+    /// What to subscribe to.
+    pub topic: Topic,
+    /// What an MQTT client logs in as.
+    pub username: OrderId,
+    /// Where the buyer gets the password.
+    pub password_at: String,
+    /// When access ends, if it does by time.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 /// What a buyer thinks.
@@ -71,6 +106,11 @@ impl Client {
     /// Replaces the MQTT password.
     pub fn replace_order_password(&self, order: OrderId) -> Change<MqttLogin> {
         self.act(format!("/orders/{order}/password"))
+    }
+
+    /// The virtual object of what was bought, with where its data are received and how.
+    pub fn show_ordered_object(&self, order: OrderId) -> Query<OrderedObject> {
+        self.get(format!("/orders/{order}/object"))
     }
 
     /// Ends an order; what was not delivered is paid back.

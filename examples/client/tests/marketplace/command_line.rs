@@ -275,6 +275,11 @@ async fn trade(house: &House, i3: &Terminal, helper: &str, buyer: &str) {
     let order = &text(&i3.json("buyer", &["order", "buy", offer])["order"]["id"]);
     i3.says("buyer", &["order", "password", order]);
     i3.says("buyer", &["order", "replace-password", order]);
+    let content = i3.write("ordered.json", r#"{"kind":"sensor","title":"Air"}"#);
+    let object = &i3.id("seller", &["object", "create", &content, "--submit"]);
+    i3.says("seller", &["object", "link", object, product]);
+    i3.says("buyer", &["order", "object", order]);
+    i3.says("seller", &["object", "remove", object]);
     deliver(house, order, 10).await;
     i3.says("buyer", &["order", "rate", order, "4"]);
     i3.says("nobody", &["product", "show", product]);

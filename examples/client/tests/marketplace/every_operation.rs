@@ -14,7 +14,7 @@ use i3_core::access::HubRole;
 use i3_core::device::DeviceState;
 use i3_core::gate::Metering as _;
 use i3_core::hub::HubState;
-use i3_core::id::{GrantId, OrderId, ResetId, UserId, VirtualObjectId};
+use i3_core::id::{GrantId, OrderId, ProductId, ResetId, UserId, VirtualObjectId};
 use i3_core::market::{Registration, WhichVersion};
 use i3_core::money::{Amount, Currency};
 use i3_core::oauth::{ClientKind, ClientState};
@@ -272,6 +272,7 @@ async fn trade(house: &House, seller: &i3_client::Client, buyer: &i3_client::Cli
     assert!(seller.explain_publish(device, "i3/acme/air").await.unwrap().allowed);
     assert!(buyer.explain_receive(order, Some("i3/acme/air")).await.unwrap().allowed);
     assert!(buyer.explain_charge(order).await.unwrap().balances);
+    ordered_object(seller, buyer, product, order).await;
     buyer.cancel_order(order).await.unwrap();
     let second = buyer.purchase(paid).await.unwrap().order.id;
     seller.revoke_grant(second).await.unwrap();
@@ -333,6 +334,23 @@ async fn objects(house: &House, seller: &i3_client::Client) {
     let elsewhere = ObjectQuery { domain: Some("smart-home".parse().unwrap()), ..query };
     assert!(seller.list_virtual_objects(&elsewhere).all().await.unwrap().is_empty());
     seller.remove_virtual_object(id).await.unwrap();
+}
+
+/// An object is linked to what was bought.
+async fn ordered_object(
+    seller: &i3_client::Client,
+    buyer: &i3_client::Client,
+    product: ProductId,
+    order: OrderId,
+) {
+    let content: Content = serde_json::from_value(json!({"kind": "sensor", "title": "Air"})).unwrap();
+    let new = NewVirtualObject { content, hub: None, submit: true };
+    let object = seller.create_virtual_object(&new).await.unwrap().id;
+    seller.link_virtual_object(object, Some(product)).await.unwrap();
+    let ordered = buyer.show_ordered_object(order).await.unwrap();
+    assert_eq!((ordered.object, ordered.access.username), (object, order));
+    assert!(ordered.access.password_at.ends_with(&format!("/orders/{order}/password")));
+    seller.remove_virtual_object(object).await.unwrap();
 }
 
 async fn files(seller: &i3_client::Client, object: VirtualObjectId) {

@@ -46,6 +46,7 @@ mod object_files;
 mod object_things;
 mod ontology;
 mod operation;
+mod ordered_object;
 mod orders;
 mod passwords;
 mod problem;
@@ -72,6 +73,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use i3_core::market::Marketplace;
+use i3_core::virtual_object::ResourceUri;
 
 pub(crate) use problem::table as problems;
 pub use protection::{InvalidOrigin, RestConfig};
@@ -100,6 +102,8 @@ pub struct AppParts {
     pub access: Access,
     /// What answers questions by meaning. Without it they are answered with 503.
     pub knowledge: Option<Knowledge>,
+    /// Where MQTT clients reach the gate, the best address first.
+    pub brokers: Vec<ResourceUri>,
 }
 
 impl Deref for AppState {
@@ -111,6 +115,11 @@ impl Deref for AppState {
 }
 
 impl AppState {
+    /// With MQTT clients that reach the gate here, the best address first.
+    pub fn with_brokers(self, brokers: Vec<ResourceUri>) -> Self {
+        Self(Arc::new(AppParts { brokers, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
     /// With answers to questions by meaning.
     pub fn with_knowledge(self, knowledge: Knowledge) -> Self {
         Self(Arc::new(AppParts { knowledge: Some(knowledge), ..Arc::unwrap_or_clone(self.0) }))
@@ -120,7 +129,7 @@ impl AppState {
 impl From<&Assembly> for AppState {
     fn from(assembly: &Assembly) -> Self {
         let (market, access) = (assembly.market().clone(), assembly.access().clone());
-        Self(Arc::new(AppParts { market, access, knowledge: None }))
+        Self(Arc::new(AppParts { market, access, knowledge: None, brokers: Vec::new() }))
     }
 }
 
@@ -141,6 +150,7 @@ fn routes() -> Routes {
         .merge(explain::routes())
         .merge(products::routes())
         .merge(orders::routes())
+        .merge(ordered_object::routes())
         .merge(virtual_objects::routes())
         .merge(object_files::routes())
         .merge(object_things::routes())

@@ -17,6 +17,7 @@ use i3_core::market::{
     Unchanged,
 };
 use i3_core::store::{Cursor, Entity};
+use i3_core::virtual_object::ResourceUri;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -80,6 +81,11 @@ impl Api {
     /// The request's idempotency key.
     pub(super) fn key(&self) -> Option<&str> {
         self.key.as_ref().map(IdempotencyKey::as_str)
+    }
+
+    /// Where MQTT clients reach the gate.
+    pub(super) fn brokers(&self) -> &[ResourceUri] {
+        &self.state.brokers
     }
 
     /// What answers questions by meaning.

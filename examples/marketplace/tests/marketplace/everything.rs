@@ -177,6 +177,8 @@ impl Everything {
         let fan = "<urn:x:Fan> a <http://www.w3.org/2002/07/owl#Class> .";
         self.make(Administrator, "PUT", "/ontology/extension", json!({"turtle": fan})).await;
         self.attach_files().await;
+        let link = format!("/virtual_objects/{}/product", self.id("object"));
+        self.make(Seller, "PUT", &link, json!({"product": self.id("product")})).await;
 
         let role = json!({"name": "auditor", "label": "Auditor", "permissions": ["audit:view"]});
         self.make(Administrator, "POST", "/roles", role).await;
@@ -363,7 +365,8 @@ impl Everything {
             | "show_grant"
             | "show_order_password"
             | "replace_order_password"
-            | "show_statement" => (Buyer, vec![], None),
+            | "show_statement"
+            | "show_ordered_object" => (Buyer, vec![], None),
             "purchase" => (Buyer, vec![], Some(json!({"offer": self.id("offer")}))),
             "rate" => (Buyer, vec![], Some(json!({"stars": 4}))),
             "revoke_grant" | "withdraw_offer" => (Seller, vec![], None),

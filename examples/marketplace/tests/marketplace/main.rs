@@ -21,6 +21,7 @@ mod object_files;
 mod object_things;
 mod objects;
 mod ontology;
+mod ordered_object;
 mod process;
 mod protection;
 mod purchase;

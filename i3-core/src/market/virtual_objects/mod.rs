@@ -19,12 +19,14 @@ mod change;
 mod commands;
 mod files;
 mod moves;
+mod ordered;
 mod queries;
 
 pub use bytes::{FileReader, FileWriter, WholeFile};
 pub use commands::{AmendObject, CreateObject, EditObject, LinkProduct};
 pub use files::{AttachFile, DetachFile, PurgeFile};
 pub use moves::MoveObject;
+pub use ordered::OrderedObject;
 pub use queries::{ObjectFilter, ObjectOrder, VersionView, WhichVersion};
 
 use serde::{Deserialize, Serialize};
