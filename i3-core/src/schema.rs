@@ -97,6 +97,10 @@ schemas! {
     crate::virtual_object::ClassIri, "ClassIri" = {
         "description": "The name of a class of the ontology", "type": "string", "format": "iri", "maxLength": 300
     };
+    crate::virtual_object::TermsPatch, "TermsPatch" = {
+        "description": "The text of a JSON object: a merge patch of a Thing Description", "type": "string",
+        "maxLength": 24576
+    };
     crate::virtual_object::ResourceUri, "ResourceUri" = {
         "description": "An absolute URI with a host", "type": "string", "format": "uri", "maxLength": 512
     };

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use super::{ClassIri, DataField, File, Location, Method, Protocol, ResourceUri};
+use super::{ClassIri, DataField, File, Location, Method, Protocol, ResourceUri, ThingTerms};
 use crate::id::VirtualObjectId;
 use crate::name::{Label, Prose, Slug, Term};
 use crate::store::Digest;
@@ -90,6 +90,9 @@ pub struct Content {
     /// Programs and guides that come with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<File>,
+    /// What the Thing Description that it was made of says beyond all this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thing: Option<ThingTerms>,
 }
 
 /// A content that makes no sense.
@@ -189,6 +192,7 @@ impl Content {
             location: None,
             parts: BTreeSet::new(),
             files: Vec::new(),
+            thing: None,
         }
     }
 

@@ -53,6 +53,7 @@ mod listing;
 mod object;
 mod place;
 mod protocol;
+mod thing;
 
 pub use bytes::{FileChunk, FileChunkId, FileHold, FileHoldId, FileUpload, StoredFile, UploadState};
 pub use class::{ClassIri, InvalidClassIri};
@@ -68,6 +69,7 @@ pub use object::{
 };
 pub use place::{InvalidDegrees, Latitude, Location, Longitude, Point};
 pub use protocol::{InvalidProtocol, InvalidResourceUri, OtherProtocol, Protocol, ResourceUri};
+pub use thing::{InvalidTermsPatch, TermsPatch, ThingTerms};
 
 #[cfg(test)]
 mod tests;

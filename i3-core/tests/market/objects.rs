@@ -80,6 +80,7 @@ pub(crate) fn full() -> Content {
             },
         ],
         "resources": ["coap://129.21.121.1", "http://129.21.121.1/led"],
+        "thing": {"of": format!("sha256:{:064}", 7), "patch": "{\"a\":{\"b\":null}}"},
         "location": {"place": "Jeju/Campus", "point": {"lat": 33.450_701, "lon": 126}},
     });
     serde_json::from_value(json).unwrap()

@@ -82,9 +82,10 @@ pub(super) async fn state(endpoint: &dyn Endpoint) -> Result<State, RemoteError>
         }
     }
     for solution in select(endpoint, &write::ask_digests()).await? {
-        let digest = text(&solution, "d")?.parse();
-        let digest = digest.map_err(|()| senseless("a digest of 64 digits is expected"))?;
-        if state.sums.insert(named(&solution, "g")?, digest).is_some() {
+        let wrong = || senseless("a digest of 64 digits and the name of a graph are expected");
+        let (digest, graph) = text(&solution, "d")?.split_once(' ').ok_or_else(wrong)?;
+        let digest = digest.parse().map_err(|()| wrong())?;
+        if state.sums.insert(NamedNode::new(graph).map_err(senseless)?, digest).is_some() {
             return Err(senseless("a graph has two digests"));
         }
     }

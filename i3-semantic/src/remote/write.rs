@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use oxigraph::model::vocab::xsd;
 use oxigraph::model::{Literal, NamedNode, NamedNodeRef, Term, Triple};
 
+use crate::description::iri_part;
 use crate::graph::Sum;
 use crate::vocabulary::iri;
 
@@ -20,6 +21,13 @@ pub(super) const DIGEST: NamedNodeRef<'static> = iri("urn:i3:projection#digest")
 pub(super) const FORMAT: NamedNodeRef<'static> = iri("urn:i3:projection#format");
 /// How all of this is kept.
 pub(super) const THIS_FORMAT: &str = "1";
+
+/// What is said of a graph is said of this, and not of what the graph is about: who asks for that shall not find it.
+fn about(graph: NamedNodeRef<'_>) -> NamedNode {
+    // Of letters, digits and `%` only, so it is one.
+    let name = format!("{}:{}", STATE.as_str(), iri_part(graph.as_str()));
+    NamedNode::new(name).unwrap_or_else(|_| STATE.into_owned())
+}
 
 /// One request: what it says becomes so, all of it, if the store is as it was left. Building it again and sending it again
 /// changes nothing more.
@@ -74,10 +82,11 @@ impl Part {
 
     /// That this is the digest of the graph; none, if it is not known.
     pub(super) fn digest(&mut self, graph: NamedNodeRef<'_>, sum: Option<Sum>) {
-        self.delete(STATE, &format!("{graph} {DIGEST} ?d"));
+        let about = about(graph);
+        self.delete(STATE, &format!("{about} {DIGEST} ?d"));
         if let Some(sum) = sum {
-            let digest = Literal::new_simple_literal(sum.to_string());
-            self.insert(STATE, &[Triple::new(graph, DIGEST, digest)]);
+            let digest = Literal::new_simple_literal(format!("{sum} {}", graph.as_str()));
+            self.insert(STATE, &[Triple::new(about, DIGEST, digest)]);
         }
     }
 
@@ -148,7 +157,7 @@ pub(super) fn ask_state() -> String {
 
 /// The digests of the graphs.
 pub(super) fn ask_digests() -> String {
-    format!("SELECT ?g ?d WHERE {{ GRAPH {STATE} {{ ?g {DIGEST} ?d }} }}")
+    format!("SELECT ?d WHERE {{ GRAPH {STATE} {{ ?about {DIGEST} ?d }} }}")
 }
 
 /// The graphs that are ours by name.

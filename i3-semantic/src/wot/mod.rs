@@ -6,6 +6,7 @@
 
 pub mod blocks;
 pub mod directory;
+pub mod from_td;
 pub mod json;
 pub mod object;
 pub mod patch;

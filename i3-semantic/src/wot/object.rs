@@ -3,12 +3,14 @@
 //! A data attribute becomes a property that can be read, a method an action; each has a form for each address of the object:
 //! that address with the name as one more step. An object that has no address is a model only: its forms have placeholders
 //! (`{{RESOURCE}}`, `{{RESOURCE_2}}`, …), which [`instantiate`](super::tm::instantiate) puts addresses in place of. What a
-//! virtual object does not say is not invented: the security scheme is `auto`, which is found out by asking.
+//! virtual object does not say is not invented: the security scheme is `auto`, which is found out by asking. One that was made
+//! of a Thing Description ([`from_td`](super::from_td)) says again what that said.
 
 use i3_core::market::ObjectView;
 use i3_core::virtual_object::{Content, DataField, Method, ObjectKind};
 use serde_json::{Map, Value, json};
 
+use super::from_td::restore;
 use super::td;
 use crate::description::{iri_part, thing_iri};
 use crate::vocabulary::NAMESPACE;
@@ -16,7 +18,7 @@ use crate::vocabulary::NAMESPACE;
 /// The Thing Description of an object; nothing if it has no address.
 pub fn description(view: &ObjectView) -> Option<Value> {
     let addresses: Vec<String> = view.content.resources.iter().map(ToString::to_string).collect();
-    (!addresses.is_empty()).then(|| Value::Object(described(view, &addresses)))
+    (!addresses.is_empty()).then(|| Value::Object(described(view, &addresses, true)))
 }
 
 /// The Thing Model of an object: all but where it is.
@@ -28,34 +30,48 @@ pub fn model(view: &ObjectView) -> Value {
             },
         )
         .collect();
-    let mut model = described(view, &addresses);
+    let mut model = described(view, &addresses, false);
     model.remove("id");
     model.remove("created");
     model.remove("modified");
-    let kind = model.remove("@type").unwrap_or_default();
-    model.insert("@type".to_owned(), json!([td::THING_MODEL, kind]));
+    let kind = model.remove("@type");
+    let kinds: Vec<&str> = std::iter::once(td::THING_MODEL).chain(td::texts(kind.as_ref())).collect();
+    model.insert("@type".to_owned(), json!(kinds));
     let version =
         model.remove("version").and_then(|mut version| version.get_mut("instance").map(Value::take));
     model.insert("version".to_owned(), json!({"model": version.unwrap_or_default()}));
     Value::Object(model)
 }
 
-fn described(view: &ObjectView, addresses: &[String]) -> Map<String, Value> {
-    let (object, content) = (&view.object, &view.content);
+/// What an object says, with what its document said of where it is or without.
+fn described(view: &ObjectView, addresses: &[String], located: bool) -> Map<String, Value> {
+    let object = &view.object;
+    let mut thing = said(&view.content, addresses);
+    thing.insert("version".to_owned(), json!({"instance": object.content}));
+    restore(&mut thing, &view.content, located);
+    thing.insert("id".to_owned(), json!(thing_iri(&object.id.to_string()).as_str()));
+    thing.insert("created".to_owned(), json!(object.created));
+    thing.insert("modified".to_owned(), json!(object.updated));
+    thing
+}
+
+/// What the content of an object with these addresses says.
+pub(super) fn said(content: &Content, addresses: &[String]) -> Map<String, Value> {
     let mut thing = Map::new();
     let mut say = |name: &str, value: Value| thing.insert(name.to_owned(), value);
     let prefixes =
         json!({"sosa": "http://www.w3.org/ns/sosa/", "schema": "https://schema.org/", "i3": NAMESPACE});
     say("@context", json!([td::CONTEXT, prefixes]));
-    say("id", json!(thing_iri(&object.id.to_string()).as_str()));
-    say("@type", json!(kind(content.kind)));
+    if content.classes.is_empty() {
+        say("@type", json!(kind(content.kind)));
+    } else {
+        let classes = content.classes.iter().map(ToString::to_string);
+        say("@type", std::iter::once(kind(content.kind).to_owned()).chain(classes).collect());
+    }
     say("title", json!(content.title));
     if !content.body.is_empty() {
         say("description", json!(content.body));
     }
-    say("version", json!({"instance": object.content}));
-    say("created", json!(object.created));
-    say("modified", json!(object.updated));
     say("securityDefinitions", json!({"auto": {"scheme": "auto"}}));
     say("security", json!("auto"));
     if !content.tags.is_empty() {
@@ -91,7 +107,7 @@ const fn kind(kind: ObjectKind) -> &'static str {
 }
 
 /// The address with one more step, before what may follow its path.
-fn below(address: &str, name: &str) -> String {
+pub(super) fn below(address: &str, name: &str) -> String {
     let path = address.find(['?', '#']).unwrap_or(address.len());
     let (path, rest) = address.split_at(path);
     format!("{}/{}{rest}", path.trim_end_matches('/'), iri_part(name))

@@ -1,17 +1,26 @@
-//! Virtual objects for programs of the Web of Things: their Thing Descriptions, Thing Models and functional blocks.
+//! Virtual objects for programs of the Web of Things: their Thing Descriptions, Thing Models and functional blocks, and
+//! objects that are made of Thing Descriptions.
 
+use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use i3_core::id::VirtualObjectId;
 use i3_core::market::ObjectView;
-use i3_semantic::wot::{blocks, object};
+use i3_core::virtual_object::Content;
+use i3_semantic::ontology::Ontology;
+use i3_semantic::wot::json::{self, InvalidJson};
+use i3_semantic::wot::{blocks, from_td, object};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::AppState;
+use super::body::{BODIES, media_type, received};
 use super::problem::Problem;
 use super::representation::best_kind;
-use super::request::{Answer, Api, InPath};
-use super::route::{Doc, Output, Routes, about};
+use super::request::{Answer, Api, Body, InPath};
+use super::route::{Doc, Input, Output, Routes, about};
 
 const TD: [&str; 3] = ["application/td+json", "application/ld+json", "application/json"];
 const TM: [&str; 3] = ["application/tm+json", "application/ld+json", "application/json"];
@@ -43,6 +52,53 @@ pub(super) fn routes() -> Routes {
             )
             .refusal(StatusCode::CONFLICT),
         )
+}
+
+/// A body of one known shape, or a Thing Description.
+pub(super) enum OrThing<T> {
+    Body(T),
+    Thing(Value),
+}
+
+impl<T: JsonSchema> Input for OrThing<T> {
+    fn describe(doc: &mut Doc<'_>) {
+        Body::<T>::describe(doc);
+        doc.also_takes(TD[0]);
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<AppState> for OrThing<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Answer<Self> {
+        let kind = media_type(request.headers());
+        if kind != TD[0] {
+            if !BODIES.contains(&kind.as_str()) {
+                return Err(Problem::media_type(&[&BODIES[..], &TD[..1]].concat()));
+            }
+            let Body(body) = Body::from_request(request, state).await?;
+            return Ok(Self::Body(body));
+        }
+        let bytes = received(request, state).await?;
+        let invalid = |why: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_json", why);
+        let text = std::str::from_utf8(&bytes).map_err(|error| invalid(format!("not UTF-8: {error}")))?;
+        json::read(text).map(Self::Thing).map_err(|error| match error {
+            InvalidJson::TooLong { .. } => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", error.to_string())
+            }
+            error => invalid(error.to_string()),
+        })
+    }
+}
+
+/// What an object says that is made of a Thing Description, by the ontology in force.
+pub(super) fn content(api: &Api, document: &Value) -> Answer<Content> {
+    let ontology = api.knowledge().map(|knowledge| knowledge.index.graph().ontology().clone());
+    from_td::content(document, &ontology.unwrap_or_else(|_| Ontology::core())).map_err(|refused| {
+        let detail = "no virtual object can be made of this Thing Description: see `validationErrors`";
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid_description", detail);
+        refused.errors.into_iter().fold(problem, Problem::validation)
+    })
 }
 
 /// A document of the Web of Things.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::node;
+use super::object_things::{self, OrThing};
 use super::problem::Problem;
 use super::representation::{Created, Linked, Links, Listed, Shown};
 use super::request::{Answer, Api, Body, InPath, InQuery, Patch, page_request};
@@ -38,7 +39,7 @@ pub(super) fn routes() -> Routes {
             create,
             about(
                 "create_virtual_object",
-                "Creates a virtual object, in plain form or as the paper prints one",
+                "Creates a virtual object, in plain form, as the paper prints one, or of a Thing Description",
             )
             .permission(Action::CreateVirtualObject)
             .permission(Action::EditVirtualObject)
@@ -312,8 +313,14 @@ impl<'de> Deserialize<'de> for ObjectCreation {
     }
 }
 
-async fn create(api: Api, Body(body): Body<ObjectCreation>) -> Answer<Created<InForm>> {
-    let ObjectCreation { content, hub, submit, node } = body;
+async fn create(api: Api, body: OrThing<ObjectCreation>) -> Answer<Created<InForm>> {
+    let ObjectCreation { content, hub, submit, node } = match body {
+        OrThing::Body(body) => body,
+        OrThing::Thing(document) => {
+            let content = object_things::content(&api, &document)?;
+            ObjectCreation { content, hub: None, submit: false, node: false }
+        }
+    };
     let view = api.execute(CreateObject { content, hub, submit }).await?;
     let place = format!("/virtual_objects/{}", view.object.id);
     api.created(place, InForm::new(view, node)?).await
@@ -403,8 +410,12 @@ pub(super) async fn changed(api: &Api, view: ObjectView) -> Answer<Shown<ObjectA
 async fn replace(
     api: Api,
     InPath(object): InPath<VirtualObjectId>,
-    Body(content): Body<Content>,
+    body: OrThing<Content>,
 ) -> Answer<Shown<ObjectAnswer>> {
+    let content = match body {
+        OrThing::Body(content) => content,
+        OrThing::Thing(document) => object_things::content(&api, &document)?,
+    };
     let command = EditObject { object, content, expect: None };
     let view = api.execute_on::<VirtualObject, _>(object, command).await?;
     changed(&api, view).await

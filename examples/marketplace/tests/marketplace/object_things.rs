@@ -102,3 +102,67 @@ async fn an_object_without_an_address_is_a_model_only() {
     td::validate_model(&model).unwrap();
     assert_eq!(model["actions"]["BlueOn"]["forms"][0]["href"], "{{RESOURCE}}/BlueOn");
 }
+
+#[tokio::test]
+async fn a_thing_description_is_shared_as_a_virtual_object_and_described_by_the_same_terms_again() {
+    let (_assembly, rest) = assemble(config(StoreUrl::Memory)).await;
+    let (maker, _) = rest.register("maker", "provider").await;
+    let document = json!({
+        "@context": ["https://www.w3.org/2022/wot/td/v1.1", {"ex": "https://example.org/"}],
+        "@type": ["sosa:Sensor", "ex:Station"], "title": "Weather station", "ex:height": {"ex:metres": 2.5},
+        "securityDefinitions": {"nosec_sc": {"scheme": "nosec"}}, "security": "nosec_sc",
+        "properties": {
+            "wind": {
+                "type": "number", "unit": "m/s", "ex:cups": 3,
+                "forms": [{"href": "coap://192.0.2.9/wind", "op": "readproperty", "ex:quick": true}]
+            }
+        },
+        "events": {"storm": {"forms": [{"href": "http://192.0.2.9/storm", "subprotocol": "sse"}]}}
+    });
+    let send = async |method: &str, path: &str, document: &Value| {
+        let asked = rest.ask(method, path).token(&maker).header("content-type", "application/td+json");
+        asked.text(document.to_string()).send().await
+    };
+    let made = send("POST", "/virtual_objects", &document).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let made = made.ok();
+    assert_eq!((&made["kind"], &made["state"]), (&json!("sensor"), &json!("draft")));
+    assert_eq!(
+        (&made["classes"], &made["attributes"][0]["unit"]),
+        (&json!(["https://example.org/Station"]), &json!("m/s"))
+    );
+    assert_eq!(made["protocols"], json!(["coap", "http"]));
+    let path = format!("/virtual_objects/{}", text(&made["id"]));
+    let described = async || {
+        let mut described = rest.get(&maker, format!("{path}/td")).await.ok();
+        for own in ["id", "created", "modified", "version"] {
+            assert!(described.as_object_mut().unwrap().remove(own).is_some(), "{own}");
+        }
+        described
+    };
+    assert_eq!(described().await, document);
+    let mut other = document.clone();
+    other["title"] = json!("Another station");
+    other["ex:height"] = json!(3);
+    send("PUT", &path, &other).await.ok();
+    assert_eq!(described().await, other);
+
+    other["properties"]["wind"].as_object_mut().unwrap().remove("type");
+    other["ex:nothing"] = Value::Null;
+    let reply = send("POST", "/virtual_objects", &other).await;
+    reply.is(400, "invalid_description");
+    let fields: Vec<String> = reply.body["validationErrors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| text(&error["field"]))
+        .collect();
+    assert_eq!(fields, ["ex:nothing", "properties.wind.type"]);
+    send("POST", "/virtual_objects", &json!({"title": "x"})).await.is(400, "invalid_description");
+    send("POST", "/virtual_objects", &json!([])).await.is(400, "invalid_description");
+    let deep = "[".repeat(50_000);
+    let asked =
+        rest.ask("POST", "/virtual_objects").token(&maker).header("content-type", "application/td+json");
+    let reply = asked.text(deep).send().await;
+    assert!([400, 413].contains(&reply.status), "{reply:?}");
+}

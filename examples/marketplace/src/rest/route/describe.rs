@@ -47,6 +47,15 @@ impl Doc<'_> {
         self.body = Some(json!({"required": true, "content": content}));
     }
 
+    /// The body may be of this media type too.
+    pub(in crate::rest) fn also_takes(&mut self, kind: &'static str) {
+        let content =
+            self.body.as_mut().and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut);
+        if let Some(content) = content {
+            content.insert(kind.to_owned(), json!({"schema": {}}));
+        }
+    }
+
     fn answer(&mut self, status: u16, about: &str, plain: &Value, hal: &Value, headers: &Value) {
         let mut content = serde_json::Map::new();
         for format in Format::ALL {
