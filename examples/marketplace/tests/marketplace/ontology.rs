@@ -22,7 +22,16 @@ struct House {
 
 impl House {
     async fn open(store: StoreUrl) -> Self {
-        let assembly = Assembly::open(config(store)).await.unwrap();
+        // After a restart in one process the threads of the life before may still hold the file.
+        let mut tries = 0;
+        let assembly = loop {
+            match Assembly::open(config(store.clone())).await {
+                Ok(assembly) => break assembly,
+                Err(error) => assert!(tries < 600, "{error}"),
+            }
+            tries += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
         let register = RegisterUser {
             name: "admin".parse().unwrap(),
             display: "Admin".parse().unwrap(),
