@@ -48,7 +48,7 @@ pub fn content(document: &Value, ontology: &Ontology) -> Result<Content, ThingRe
     if td::is_model(document) {
         reader.wrong("@type", "a Thing Model is no Thing: it is instantiated first");
     }
-    reader.no_null(String::new(), document);
+    reader.no_null("", document);
     let content = reader.content(document, ontology);
     match content {
         Some(content) if reader.errors.is_empty() => Ok(content),
@@ -132,21 +132,16 @@ impl Reader {
         read.map_err(|why| self.wrong(field, why)).ok()
     }
 
-    /// A merge patch cannot say `null`.
-    fn no_null(&mut self, at: String, value: &Value) {
-        let within = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
-        match value {
-            Value::Object(members) => {
-                for (name, value) in members {
-                    if value.is_null() {
-                        self.wrong(within(name), "a member that is null cannot be kept");
-                    } else {
-                        self.no_null(within(name), value);
-                    }
-                }
+    /// A merge patch cannot say `null`. A list is kept as a whole, with what is null in it.
+    fn no_null(&mut self, at: &str, value: &Value) {
+        let Value::Object(members) = value else { return };
+        for (name, value) in members {
+            let within = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+            if value.is_null() {
+                self.wrong(within, "a member that is null cannot be kept");
+            } else {
+                self.no_null(&within, value);
             }
-            // A list is kept as a whole, with what is null in it.
-            _ => {}
         }
     }
 
