@@ -25,7 +25,7 @@ fn view(content: &Content) -> ObjectView {
         public: None,
         level: 0,
         settled: false,
-        kept_files: BTreeSet::new(),
+        kept_files: BTreeMap::new(),
         remark: None,
         created: at,
         updated: at,
