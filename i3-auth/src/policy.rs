@@ -37,6 +37,7 @@ use i3_core::access::{Action, Actor, Decision, Policy, Reach, Resource, Subject}
 /// | `thing:create` | for oneself | | | own | |
 /// | `thing:view`, `thing:delete` | oneself's | own | | own | yes |
 /// | `thing:edit` | oneself's | own | | own | |
+/// | `ontology:manage` | | | | | yes |
 /// | `usage:meter` | | | | | |
 ///
 /// Beside the table: a higher hub role may all that a lower one may. Without an account one may open one, or
@@ -174,7 +175,8 @@ mod tests {
                 "virtual_object:delete",
                 "virtual_object:publish",
                 "thing:view",
-                "thing:delete"
+                "thing:delete",
+                "ontology:manage"
             ]
         );
     }
