@@ -21,7 +21,7 @@ use i3_core::virtual_object::{
 };
 
 use crate::fixture::{refusal, user};
-use crate::objects::Roles;
+use crate::workshop::Roles;
 
 const LIMITS: FileLimits = FileLimits { file_bytes: 1 << 20, object_bytes: 3 << 19 };
 

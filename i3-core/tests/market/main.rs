@@ -4,6 +4,7 @@
 mod accounts;
 mod clients;
 mod copies;
+mod everything;
 mod explain;
 mod files;
 mod fixture;
@@ -22,3 +23,4 @@ mod rules;
 mod sizes;
 mod streams;
 mod things;
+mod workshop;

@@ -16,6 +16,7 @@ mod look;
 mod objects;
 mod ontology;
 mod rush;
+mod selling;
 mod step;
 mod tour;
 mod world;
