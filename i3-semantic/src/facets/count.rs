@@ -34,8 +34,8 @@ impl FacetIndex {
         let mut counts: HashMap<u32, u64> = HashMap::new();
         for slot in found {
             for term in self.thing(slot).into_iter().flat_map(Thing::terms) {
-                if self.terms.is_of(*term, dimension) {
-                    *counts.entry(*term).or_default() += 1;
+                if self.terms.is_of(term, dimension) {
+                    *counts.entry(term).or_default() += 1;
                 }
             }
         }

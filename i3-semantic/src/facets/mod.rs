@@ -9,6 +9,7 @@ mod analysis;
 mod columns;
 mod count;
 mod geo;
+mod held;
 mod ontology;
 mod orders;
 mod rank;
@@ -31,6 +32,7 @@ pub use ontology::OntologyClasses;
 use crate::hashing::RandomState;
 use crate::text::{TextIndex, Weighted};
 use columns::Columns;
+use held::Held;
 use orders::{Orders, Place, Places};
 use terms::Terms;
 
@@ -63,37 +65,21 @@ pub(crate) fn price_text(nanos: u64, currency: Currency) -> String {
 #[derive(Debug)]
 struct Thing {
     id: Arc<str>,
-    /// Its terms, then those of the classes that were said of it, then its words.
-    numbers: Box<[u32]>,
-    terms: u32,
-    kinds: u32,
+    held: Held,
 }
 
 impl Thing {
-    fn new(id: Arc<str>, terms: Vec<u32>, kinds: &[u32], words: &[Weighted]) -> Self {
-        let count = |numbers: &[u32]| u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        let (of_terms, of_kinds) = (count(&terms), count(kinds));
-        let mut numbers = terms;
-        numbers.reserve_exact(kinds.len().saturating_add(words.len()));
-        numbers.extend(kinds);
-        numbers.extend(words.iter().map(|word| word.to_bits()));
-        Self { id, numbers: numbers.into_boxed_slice(), terms: of_terms, kinds: of_kinds }
+    fn terms(&self) -> impl Iterator<Item = u32> {
+        self.held.terms()
     }
 
-    fn parts(&self) -> (&[u32], &[u32]) {
-        self.numbers.split_at_checked(place(self.terms)).unwrap_or_default()
-    }
-
-    fn terms(&self) -> &[u32] {
-        self.parts().0
-    }
-
-    fn kinds(&self) -> &[u32] {
-        self.parts().1.get(..place(self.kinds)).unwrap_or_default()
+    /// The terms of the classes that were said of it.
+    fn kinds(&self) -> impl Iterator<Item = u32> {
+        self.held.kinds()
     }
 
     fn words(&self) -> impl Iterator<Item = Weighted> {
-        self.parts().1.get(place(self.kinds)..).unwrap_or_default().iter().copied().map(Weighted::from_bits)
+        self.held.words().map(Weighted::from_bits)
     }
 }
 
@@ -180,11 +166,11 @@ impl FacetIndex {
         let terms: Vec<u32> = terms.collect();
         let kind = Dimension::Facet(crate::description::Facet::Kind);
         let kinds = analysed.kinds.iter().filter_map(|class| self.terms.find(kind, class));
-        let kinds: Vec<u32> = kinds.collect();
-        let words = self.text.insert(slot, &analysed.words);
+        let kinds = kinds.collect();
+        let words = self.text.insert(slot, &analysed.words).into_iter().map(Weighted::to_bits).collect();
         self.columns.set(slot, &analysed.numbers, analysed.title);
         let hash = self.hasher.hash_one(&*analysed.id);
-        let new = Some(Thing::new(analysed.id, terms, &kinds, &words));
+        let new = Some(Thing { id: analysed.id, held: Held::new(terms, kinds, words) });
         if let Some(freed) = self.things.get_mut(place(slot)) {
             *freed = new;
         } else {
@@ -209,7 +195,7 @@ impl FacetIndex {
         self.live.remove(slot);
         if let Some(thing) = self.things.get_mut(place(slot)).and_then(Option::take) {
             for term in thing.terms() {
-                self.terms.remove(*term, slot);
+                self.terms.remove(term, slot);
             }
             self.text.remove(slot, thing.words());
         }
@@ -222,16 +208,13 @@ impl FacetIndex {
     fn analysed(&self, slot: u32) -> Option<Analysed> {
         let thing = self.thing(slot)?;
         let (numbers, title) = self.columns.get(slot)?;
+        let mut words = self.text.words(thing.words());
+        words.sort();
         Some(Analysed {
             id: thing.id.clone(),
-            terms: thing.terms().iter().filter_map(|term| self.terms.get(*term)).collect(),
-            kinds: thing
-                .kinds()
-                .iter()
-                .filter_map(|term| self.terms.get(*term))
-                .map(|(_, class)| class)
-                .collect(),
-            words: self.text.words(thing.words()),
+            terms: thing.terms().filter_map(|term| self.terms.get(term)).collect(),
+            kinds: thing.kinds().filter_map(|term| self.terms.get(term)).map(|(_, class)| class).collect(),
+            words,
             numbers,
             title,
         })

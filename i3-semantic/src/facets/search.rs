@@ -329,7 +329,7 @@ impl FacetIndex {
         let mut why = Vec::with_capacity(query.clauses.len() + query.attributes.len() + words.texts.len());
         let mut because = |field, value: Arc<str>, through| why.push(Reason { field, value, through });
         let has = |dimension, text: &str| {
-            self.terms.find(dimension, text).is_some_and(|term| thing.terms().contains(&term))
+            self.terms.find(dimension, text).is_some_and(|term| thing.terms().any(|held| held == term))
         };
         for clause in &query.clauses {
             let dimension = Dimension::Facet(clause.facet);
@@ -381,7 +381,7 @@ impl FacetIndex {
 
     /// The class that was said of a thing and makes it one of another class, if that was not said itself.
     fn said_under(&self, thing: &super::Thing, above: &str, classes: &dyn Classes) -> Option<Arc<str>> {
-        let said = || thing.kinds().iter().filter_map(|term| self.terms.get(*term)).map(|(_, class)| class);
+        let said = || thing.kinds().filter_map(|term| self.terms.get(term)).map(|(_, class)| class);
         if said().any(|class| &*class == above) {
             return None;
         }
@@ -389,7 +389,7 @@ impl FacetIndex {
     }
 
     fn innermost(&self, thing: &super::Thing) -> Option<Arc<str>> {
-        let terms = thing.terms().iter().filter_map(|term| self.terms.get(*term));
+        let terms = thing.terms().filter_map(|term| self.terms.get(term));
         let places = terms.filter(|(dimension, _)| *dimension == Dimension::Facet(Facet::Place));
         places.map(|(_, place)| place).max_by_key(|place| place.len())
     }
