@@ -336,7 +336,7 @@ fn a_query_without_end_is_killed_and_others_are_answered_meanwhile() {
 fn a_query_that_takes_all_memory_ends_its_worker_only() {
     let mut options = options();
     options.memory = 64 * 1024 * 1024;
-    options.deadline = Duration::from_mins(1);
+    options.deadline = Duration::from_mins(5);
     let server = Server::with(400, options);
     let before = memory();
     let failure = server.failure(
