@@ -33,7 +33,7 @@ use crate::hashing::RandomState;
 use crate::text::{TextIndex, Weighted};
 use columns::Columns;
 use held::Held;
-use orders::{Orders, Place, Places};
+use orders::{Orders, Place};
 use terms::Terms;
 
 /// What a term is a value of.
@@ -114,12 +114,12 @@ fn thing(things: &[Option<Thing>], slot: u32) -> Option<&Thing> {
 }
 
 /// Where things are in the orders, by what is kept of them.
-struct ByColumns<'a> {
+struct Places<'a> {
     things: &'a [Option<Thing>],
     columns: &'a Columns,
 }
 
-impl Places for ByColumns<'_> {
+impl Places<'_> {
     fn newest(&self, slot: u32) -> Place<'_> {
         let id = thing(self.things, slot).map_or("", |thing| &thing.id);
         (0, self.columns.created(slot).saturating_neg(), id)
@@ -151,8 +151,8 @@ impl FacetIndex {
         thing(&self.things, slot)
     }
 
-    fn places(&self) -> ByColumns<'_> {
-        ByColumns { things: &self.things, columns: &self.columns }
+    fn places(&self) -> Places<'_> {
+        Places { things: &self.things, columns: &self.columns }
     }
 
     /// Puts a thing in, in place of the one with its id.
@@ -180,7 +180,7 @@ impl FacetIndex {
         let (things, hasher) = (&self.things, &self.hasher);
         let rehash = |slot: &u32| hasher.hash_one(thing(things, *slot).map_or("", |thing| &thing.id));
         self.slots.insert_unique(hash, slot, rehash);
-        self.orders.insert(slot, &ByColumns { things, columns: &self.columns });
+        self.orders.insert(slot, &Places { things, columns: &self.columns });
         self.live.insert(slot);
     }
 
@@ -191,7 +191,7 @@ impl FacetIndex {
         let is_it = |slot: &u32| thing(things, *slot).is_some_and(|thing| *thing.id == *id);
         let Ok(entry) = self.slots.find_entry(hash, is_it) else { return false };
         let (slot, _) = entry.remove();
-        self.orders.remove(slot, &ByColumns { things, columns: &self.columns });
+        self.orders.remove(slot, &Places { things, columns: &self.columns });
         self.live.remove(slot);
         if let Some(thing) = self.things.get_mut(place(slot)).and_then(Option::take) {
             for term in thing.terms() {

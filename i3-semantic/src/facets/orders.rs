@@ -7,57 +7,30 @@ use std::mem;
 
 use roaring::RoaringBitmap;
 
+use super::Places;
 use super::search::After;
 
 /// A thing's place in an order: its key, its age, its id; see [`rank`](super::rank).
 pub(super) type Place<'a> = (i64, i64, &'a str);
 
-/// Where things are in each order.
-pub(super) trait Places {
-    fn newest(&self, slot: u32) -> Place<'_>;
-    fn best_rated(&self, slot: u32) -> Place<'_>;
-}
-
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Orders {
-    newest: Order,
-    best_rated: Order,
+    pub(super) newest: Order,
+    pub(super) best_rated: Order,
 }
 
 impl Orders {
     /// Puts a thing in, whose places are known.
-    pub(super) fn insert(&mut self, slot: u32, places: &impl Places) {
+    pub(super) fn insert(&mut self, slot: u32, places: &Places<'_>) {
         self.newest.insert(slot, |slot| places.newest(slot));
         self.best_rated.insert(slot, |slot| places.best_rated(slot));
     }
 
     /// Takes a thing out, whose places are known still.
-    pub(super) fn remove(&mut self, slot: u32, places: &impl Places) {
+    pub(super) fn remove(&mut self, slot: u32, places: &Places<'_>) {
         self.newest.remove(slot, |slot| places.newest(slot));
         self.best_rated.remove(slot, |slot| places.best_rated(slot));
-    }
-
-    /// The first of what was found, newest first; nothing if a look at each costs less.
-    pub(super) fn newest(
-        &self,
-        found: &RoaringBitmap,
-        after: After<'_>,
-        limit: usize,
-        places: &impl Places,
-    ) -> Option<Vec<u32>> {
-        self.newest.first(found, after, limit, |slot| places.newest(slot))
-    }
-
-    /// The same, best rated first.
-    pub(super) fn best_rated(
-        &self,
-        found: &RoaringBitmap,
-        after: After<'_>,
-        limit: usize,
-        places: &impl Places,
-    ) -> Option<Vec<u32>> {
-        self.best_rated.first(found, after, limit, |slot| places.best_rated(slot))
     }
 }
 
@@ -69,7 +42,7 @@ const BLOCK: usize = 512;
 
 /// Slots by their places, in blocks of which none is empty. No two things have one place.
 #[derive(Debug, Default)]
-struct Order {
+pub(super) struct Order {
     blocks: Vec<Vec<u32>>,
     len: usize,
 }
@@ -130,7 +103,7 @@ impl Order {
     }
 
     /// The first of what was found; nothing if a look at each costs less.
-    fn first<'p>(
+    pub(super) fn first<'p>(
         &self,
         found: &RoaringBitmap,
         after: After<'_>,

@@ -222,7 +222,10 @@ impl FacetIndex {
             Sort::Relevance => self.most_relevant(words, found, number, limit),
             Sort::Newest => self.newest(found, number, limit),
             Sort::Rating => {
-                self.orders.best_rated(found, number, limit, &self.places()).unwrap_or_else(|| {
+                let places = self.places();
+                let walked =
+                    self.orders.best_rated.first(found, number, limit, |slot| places.best_rated(slot));
+                walked.unwrap_or_else(|| {
                     self.all_by(found, number, limit, |slot| self.columns.rating(slot).saturating_neg())
                 })
             }
@@ -235,7 +238,8 @@ impl FacetIndex {
     }
 
     fn newest(&self, found: &RoaringBitmap, after: After<'_>, limit: usize) -> Vec<u32> {
-        let walked = self.orders.newest(found, after, limit, &self.places());
+        let places = self.places();
+        let walked = self.orders.newest.first(found, after, limit, |slot| places.newest(slot));
         walked.unwrap_or_else(|| self.all_by(found, after, limit, |_| 0))
     }
 

@@ -93,7 +93,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct AppState(Arc<AppParts>);
 
-/// See [`AppState`].
+/// What an [`AppState`] is made of.
 #[derive(Debug, Clone)]
 pub struct AppParts {
     /// The marketplace.
@@ -117,19 +117,25 @@ impl Deref for AppState {
 impl AppState {
     /// With MQTT clients that reach the gate here, the best address first.
     pub fn with_brokers(self, brokers: Vec<ResourceUri>) -> Self {
-        Self(Arc::new(AppParts { brokers, ..Arc::unwrap_or_clone(self.0) }))
+        AppParts { brokers, ..Arc::unwrap_or_clone(self.0) }.into()
     }
 
     /// With answers to questions by meaning.
     pub fn with_knowledge(self, knowledge: Knowledge) -> Self {
-        Self(Arc::new(AppParts { knowledge: Some(knowledge), ..Arc::unwrap_or_clone(self.0) }))
+        AppParts { knowledge: Some(knowledge), ..Arc::unwrap_or_clone(self.0) }.into()
+    }
+}
+
+impl From<AppParts> for AppState {
+    fn from(parts: AppParts) -> Self {
+        Self(Arc::new(parts))
     }
 }
 
 impl From<&Assembly> for AppState {
     fn from(assembly: &Assembly) -> Self {
         let (market, access) = (assembly.market().clone(), assembly.access().clone());
-        Self(Arc::new(AppParts { market, access, knowledge: None, brokers: Vec::new() }))
+        AppParts { market, access, knowledge: None, brokers: Vec::new() }.into()
     }
 }
 
