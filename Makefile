@@ -25,6 +25,7 @@ soak:
 	TMPDIR=/dev/shm I3_TRACE_CASES=2000 cargo test --release -p i3-embedding --test parity
 	I3_MODEL_CASES=5000 I3_CRASH_ROUNDS=50 cargo test --release --all-features -p i3-store-sql -p i3-store-sled \
 		-p i3-embedding --test sqlite --test postgres --test mysql --test sled_store --test redb_store
+	I3_ATTACKS=full cargo test --release -p i3-broker --all-features --test attacks
 	I3_SOAK_MESSAGES=1000000 cargo test --release -p i3-marketplace --test marketplace soak -- --nocapture
 
 # Writes the golden files anew: only when a stored format changes on purpose.
@@ -33,9 +34,10 @@ golden:
 	I3_GOLDEN=write cargo test -p i3-store-sql --all-features --test golden -- --test-threads=1
 	I3_GOLDEN=write cargo test -p i3-store-sled --test golden
 
-# Writes docs/openapi.json, docs/problems.md and docs/configuration.md anew: when they changed on purpose.
+# Writes docs/openapi.json, problems.md, access.md, configuration.md and states.md anew: when they changed on purpose.
 openapi:
 	I3_GOLDEN=write cargo test -p i3-marketplace --test marketplace in_the_repository_is_todays
+	I3_GOLDEN=write cargo test -p i3-core --test market states::every_command
 
 # Licences, sources and bans; needs cargo-deny.
 deny:

@@ -18,8 +18,8 @@ use i3_auth::{MarketAuthenticator, MasterKey};
 use i3_broker::log::{RumqttdLog, RumqttdLogConfig};
 use i3_broker::{Certificates, Gate, GateConfig, Listener, Ports, Tls};
 use i3_core::gate::{
-    Admission, Authenticator, Directory, GrantView, LeaseTerms, Login as Presented, LoginError, Metering,
-    MeteringError, Principal, PublishRight, Streams, StreamsError,
+    Admission, Authenticator, Directory, GrantView, LeaseReport, LeaseTerms, Login as Presented, LoginError,
+    Metering, MeteringError, Principal, PublishRight, Streams, StreamsError,
 };
 use i3_core::id::{DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, UserId};
 use i3_core::name::Topic;
@@ -356,11 +356,11 @@ impl Metering for Everything {
         Ok(endless(LeaseId::from_bits(grant.order().bits())))
     }
 
-    async fn extend(&self, lease: LeaseId, _: u64, _: u64) -> Result<LeaseTerms, MeteringError> {
+    async fn extend(&self, lease: LeaseId, _: LeaseReport, _: u64) -> Result<LeaseTerms, MeteringError> {
         Ok(endless(lease))
     }
 
-    async fn close(&self, _: LeaseId, _: u64) -> Result<(), MeteringError> {
+    async fn close(&self, _: LeaseId, _: LeaseReport) -> Result<(), MeteringError> {
         Ok(())
     }
 }

@@ -81,9 +81,9 @@ pub struct ApiToken {
 }
 
 impl ApiToken {
-    /// Whether it is accepted at this time, while the user's logins are of this generation.
-    pub fn is_good(&self, now: Timestamp, generation: u32) -> bool {
-        self.revoked.is_none() && now < self.expires && self.generation == generation
+    /// Whether it is accepted at this time, while these of the user's logins are good.
+    pub fn is_good(&self, now: Timestamp, logins: &LoginGeneration) -> bool {
+        self.revoked.is_none() && now < self.expires && logins.has(self.id, self.generation)
     }
 }
 
@@ -108,15 +108,29 @@ impl Entity for ApiToken {
 #[non_exhaustive]
 pub enum ApiTokenError {
     /// The token is not good: unknown, forged, expired and revoked ones are not told apart. When revoking:
-    /// there is no such token of this user's.
+    /// there is no such token.
     #[error("the token is not accepted")]
     Refused,
+    /// When revoking: the token is another user's. That is for who keeps records; who asks is told the same.
+    #[error("the token is not accepted")]
+    OfAnother,
     /// The user has [`MAX_TOKENS`] already.
     #[error("a user has at most {MAX_TOKENS} tokens: revoke one")]
     TooMany,
     /// The store failed.
     #[error("the tokens could not be looked up or changed")]
     Store(#[from] StoreError),
+}
+
+impl From<Refused<NotOwn>> for ApiTokenError {
+    fn from(refused: Refused<NotOwn>) -> Self {
+        match refused {
+            Refused::Refusal(NotOwn::Missing) => Refused::Refusal(()).into(),
+            Refused::Refusal(NotOwn::OfAnother) => Self::OfAnother,
+            Refused::Conflict => Refused::<()>::Conflict.into(),
+            Refused::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<Refused<()>> for ApiTokenError {
@@ -204,20 +218,13 @@ impl ApiTokens {
             return Err(ApiTokenError::Refused);
         }
         let token = self.store.get::<ApiToken>(&id).await?.ok_or(ApiTokenError::Refused)?.entity;
-        let good = token.is_good(self.clock.now(), self.generation(token.user).await?);
+        let good = token.is_good(self.clock.now(), &self.logins(token.user).await?);
         if good && token.kind == kind { Ok(token) } else { Err(ApiTokenError::Refused) }
     }
 
-    async fn generation(&self, user: UserId) -> Result<u32, StoreError> {
+    async fn logins(&self, user: UserId) -> Result<LoginGeneration, StoreError> {
         let held = self.store.get::<LoginGeneration>(&user).await?;
-        Ok(held.map_or(0, |held| held.entity.generation))
-    }
-
-    /// Lets a token go on in this generation of its user's logins, of which the caller knows that it began for the
-    /// user who presented the token. If a later one has begun, the token stays void.
-    pub async fn carry_over(&self, token: TokenId, generation: u32) -> Result<(), ApiTokenError> {
-        let carry = CarryOver { token, generation };
-        Ok(self.store.transact(self.clock.now(), &*self.ids, &carry).await?)
+        Ok(held.map_or(LoginGeneration::first(user), |held| held.entity))
     }
 
     /// What a page has to send with every request of this session that changes something. No other site can know it,
@@ -246,9 +253,9 @@ impl ApiTokens {
 
     /// The tokens of this user that are accepted now, oldest first.
     pub async fn good(&self, user: UserId) -> Result<Vec<ApiToken>, StoreError> {
-        let (now, generation) = (self.clock.now(), self.generation(user).await?);
+        let (now, logins) = (self.clock.now(), self.logins(user).await?);
         let mut tokens = self.list(user).await?;
-        tokens.retain(|token| token.is_good(now, generation));
+        tokens.retain(|token| token.is_good(now, &logins));
         Ok(tokens)
     }
 
@@ -284,40 +291,26 @@ impl Decision for Issue {
     }
 }
 
-struct CarryOver {
-    token: TokenId,
-    generation: u32,
-}
-
-impl Decision for CarryOver {
-    type Done = ();
-    type Refusal = ();
-
-    fn decide(&self, tx: &mut Tx<'_, ()>) -> Result<(), Halt<()>> {
-        let mut token: ApiToken = tx.need(&self.token, ())?;
-        // Only ever onwards: an earlier call that comes late changes nothing.
-        if token.generation < self.generation {
-            token.generation = self.generation;
-            tx.replace(&token)?;
-        }
-        Ok(())
-    }
-}
-
 struct Revoke {
     token: TokenId,
     user: UserId,
 }
 
+/// Why a user has no such token.
+#[derive(Debug, Clone, Copy)]
+enum NotOwn {
+    Missing,
+    OfAnother,
+}
+
 impl Decision for Revoke {
     type Done = ApiToken;
-    type Refusal = ();
+    type Refusal = NotOwn;
 
-    fn decide(&self, tx: &mut Tx<'_, ()>) -> Result<ApiToken, Halt<()>> {
-        let mut token: ApiToken = tx.need(&self.token, ())?;
-        // Another user's token answers as an unknown one.
+    fn decide(&self, tx: &mut Tx<'_, NotOwn>) -> Result<ApiToken, Halt<NotOwn>> {
+        let mut token: ApiToken = tx.need(&self.token, NotOwn::Missing)?;
         if token.user != self.user {
-            return Err(Halt::Refused(()));
+            return Err(Halt::Refused(NotOwn::OfAnother));
         }
         if token.revoked.is_none() {
             token.revoked = Some(tx.now());
@@ -387,6 +380,7 @@ mod tests {
         let foreign = tokens.revoke(record.id, user(2)).await.unwrap_err();
         let unknown = tokens.revoke(TokenId::from_bits(99), user(2)).await.unwrap_err();
         assert_eq!(foreign.to_string(), unknown.to_string());
+        assert!(matches!((foreign, unknown), (ApiTokenError::OfAnother, ApiTokenError::Refused)));
         assert!(tokens.authenticate(text.expose()).await.is_ok());
         assert_eq!(tokens.list(user(2)).await.unwrap(), []);
     }
@@ -440,8 +434,8 @@ mod tests {
     }
 
     /// What the marketplace's commands do.
-    async fn begin_generation(store: &DynStore, user: UserId, generation: u32) {
-        let draft = LoginGeneration { user, generation }.draft().unwrap();
+    async fn begin_generation(store: &DynStore, user: UserId, generation: u32, kept: Option<TokenId>) {
+        let draft = LoginGeneration { user, generation, kept }.draft().unwrap();
         let batch = i3_core::store::BatchBuilder::new();
         let batch = match store.get::<LoginGeneration>(&user).await.unwrap() {
             Some(held) => batch.replace(held.version, draft),
@@ -451,25 +445,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_tokens_end_with_their_generation_but_the_one_that_is_carried_over() {
+    async fn all_tokens_end_with_their_generation_but_the_one_that_the_next_one_keeps() {
         let (tokens, _, store) = tokens().await;
         let (kept, kept_text) = tokens.issue(user(1), label(), DAY).await.unwrap();
         let (_, other) = tokens.issue(user(1), label(), DAY).await.unwrap();
         let (_, stranger) = tokens.issue(user(2), label(), DAY).await.unwrap();
-        begin_generation(&store, user(1), 1).await;
-        for void in [&kept_text, &other] {
-            assert!(matches!(tokens.authenticate(void.expose()).await, Err(ApiTokenError::Refused)));
+        for generation in [1, 2] {
+            begin_generation(&store, user(1), generation, Some(kept.id)).await;
+            assert!(matches!(tokens.authenticate(other.expose()).await, Err(ApiTokenError::Refused)));
+            assert!(tokens.authenticate(stranger.expose()).await.is_ok());
+            assert!(tokens.authenticate(kept_text.expose()).await.is_ok());
         }
-        assert!(tokens.authenticate(stranger.expose()).await.is_ok());
-        tokens.carry_over(kept.id, 1).await.unwrap();
-        assert!(tokens.authenticate(kept_text.expose()).await.is_ok());
-        assert!(tokens.authenticate(other.expose()).await.is_err());
         assert_eq!(tokens.good(user(1)).await.unwrap().len(), 1);
         let (_, fresh) = tokens.issue(user(1), label(), DAY).await.unwrap();
         assert!(tokens.authenticate(fresh.expose()).await.is_ok());
-        begin_generation(&store, user(1), 2).await;
-        tokens.carry_over(kept.id, 1).await.unwrap();
-        assert!(tokens.authenticate(kept_text.expose()).await.is_err(), "a later end is not undone");
+        begin_generation(&store, user(1), 3, None).await;
+        for void in [&kept_text, &fresh] {
+            assert!(tokens.authenticate(void.expose()).await.is_err(), "it was kept until then");
+        }
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use i3_core::access::{Action, Actor, Decision, Policy, Reach, Resource, Subject}
 /// | `role:manage` | | | | | yes |
 /// | `hub:create` | | | | yes | |
 /// | `hub:view` | a viewer's hub | own | | own | |
+/// | `hub:edit` | a manager's hub | own | | own | |
 /// | `hub:members` | an owner's hub | own | | own | |
 /// | `device:manage`, `product:manage` | a manager's hub | own | | own | |
 /// | `grant:revoke` | a manager's hub | own | | own | yes |
@@ -188,7 +189,10 @@ mod tests {
         let viewer = ["hub:view", "account:view", "order:view", "virtual_object:view"];
         assert_eq!(may(Some(HubRole::Viewer)), viewer);
         let manager = may(Some(HubRole::Manager));
-        assert_eq!(beyond(&manager, &viewer), ["device:manage", "product:manage", "grant:revoke"]);
+        assert_eq!(
+            beyond(&manager, &viewer),
+            ["hub:edit", "device:manage", "product:manage", "grant:revoke"]
+        );
         assert_eq!(beyond(&may(Some(HubRole::Owner)), &manager), ["hub:members"]);
     }
 
@@ -257,6 +261,7 @@ mod tests {
             Action::Rate,
             Action::RegisterHub,
             Action::ViewHub,
+            Action::EditHub,
             Action::ManageMembers,
             Action::ManageDevices,
             Action::ManageProducts,

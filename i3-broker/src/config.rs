@@ -90,6 +90,9 @@ pub struct GateConfig {
     /// How long a session waits for quota when the store does not answer, before it is closed; also how long
     /// the gate tries to close a lease. Default 10 s.
     pub quota_wait: Duration,
+    /// How long the topic log may take no messages before a device that publishes is closed, what it sent last
+    /// unacknowledged; also how long it waits for sequence numbers. Default 3 s.
+    pub log_wait: Duration,
     /// How long a connection may take to act on a revocation before its task is ended by force. Default 2 s.
     pub revoke_limit: Duration,
     /// How long [`crate::Gate::shutdown`] waits for clients to read what is in hand. Default 5 s.
@@ -136,6 +139,7 @@ impl GateConfig {
             report_every: Duration::from_secs(1),
             stream_idle: Duration::from_mins(10),
             quota_wait: Duration::from_secs(10),
+            log_wait: Duration::from_secs(3),
             revoke_limit: Duration::from_secs(2),
             shutdown_limit: Duration::from_secs(5),
         }

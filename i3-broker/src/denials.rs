@@ -11,7 +11,7 @@ use crate::shared::Shared;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Denied<'a> {
     /// A login, or what it asks for at once.
-    Connect(IpAddr),
+    Connect,
     /// A publish to this topic.
     Publish(&'a str),
     /// A will that was due at this topic.
@@ -23,15 +23,16 @@ pub(crate) enum Denied<'a> {
 }
 
 impl Shared {
-    /// Tells of a denial. Whoever has not logged in is nobody, whatever name was given.
-    pub(crate) fn denied(&self, principal: Option<Principal>, what: Denied<'_>) {
+    /// Tells of a denial. Whoever has not logged in is nobody, whatever name was given; a client that is gone has no
+    /// address.
+    pub(crate) fn denied(&self, principal: Option<Principal>, peer: Option<IpAddr>, what: Denied<'_>) {
         let Some(recorder) = &self.config.denials else { return };
-        let (operation, target, peer) = match what {
-            Denied::Connect(peer) => ("gate_connect", None, Some(peer)),
-            Denied::Publish(topic) => ("gate_publish", Some(topic), None),
-            Denied::Will(topic) => ("gate_will", Some(topic), None),
-            Denied::Subscribe(filter) => ("gate_subscribe", Some(filter), None),
-            Denied::Stay => ("gate_stay", None, None),
+        let (operation, target) = match what {
+            Denied::Connect => ("gate_connect", None),
+            Denied::Publish(topic) => ("gate_publish", Some(topic)),
+            Denied::Will(topic) => ("gate_will", Some(topic)),
+            Denied::Subscribe(filter) => ("gate_subscribe", Some(filter)),
+            Denied::Stay => ("gate_stay", None),
         };
         let (device, order, user) = match principal {
             Some(Principal::Device { device, .. }) => (Some(device), None, None),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use i3_core::gate::AccessListener;
+use i3_core::gate::{AccessListener, Recall};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::config::{GateConfig, GateError};
+use crate::history::{Histories, Memory};
 use crate::limits::{Addresses, Budget, Pace};
 use crate::listener;
 use crate::log::TopicLog;
@@ -57,6 +58,7 @@ impl Gate {
             addresses: Addresses::new(config.max_connections_per_address),
             logins: Pace::new(config.login_burst, config.login_interval),
             config,
+            histories: Arc::new(Histories::new(Arc::clone(&ports.clock))),
             ports,
             log,
             runtime: Handle::current(),
@@ -98,6 +100,11 @@ impl Gate {
     /// What must be told of changes of access. Stays valid for as long as it is held.
     pub fn listener(&self) -> Arc<dyn AccessListener> {
         Arc::new(revoke::Listener(Arc::clone(&self.shared)))
+    }
+
+    /// What remembers of single messages. Stays valid for as long as it is held.
+    pub fn recall(&self) -> Arc<dyn Recall> {
+        Arc::new(Memory(Arc::clone(&self.shared)))
     }
 
     /// What it has done so far.

@@ -80,6 +80,7 @@ mod connection;
 mod denials;
 pub mod dialect;
 mod gate;
+mod history;
 mod limits;
 mod listener;
 pub mod log;

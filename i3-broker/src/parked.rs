@@ -9,11 +9,11 @@ use i3_core::name::Topic;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::history::{Turn, Writing};
 use crate::log::Reader;
 use crate::message::Message;
 use crate::session::{Options, Received, Sent, Window};
 use crate::shared::{Owner, Shared};
-use crate::stats::add;
 use crate::will;
 use crate::wire::Will;
 
@@ -37,6 +37,8 @@ pub(crate) struct Standing {
     pub(crate) view: Arc<GrantView>,
     /// The retained message, while it is to be sent.
     pub(crate) retained: Option<Message>,
+    pub(crate) turn: Turn,
+    pub(crate) writing: Writing,
 }
 
 /// What a session is beyond its connection.
@@ -133,6 +135,8 @@ struct Inner {
     due: BTreeSet<(Instant, u64)>,
     bytes: usize,
     next: u64,
+    /// How many ended without being taken up again. Here, so that who reads both sees each session in one of them.
+    ended: u64,
 }
 
 impl Inner {
@@ -162,19 +166,25 @@ impl Inner {
         Some(session)
     }
 
+    fn end(&mut self, place: u64) -> Option<ParkedSession> {
+        let session = self.remove(place)?;
+        self.ended = self.ended.saturating_add(1);
+        Some(session)
+    }
+
     fn park(&mut self, key: Key, session: ParkedSession, limits: Limits) -> Vec<ParkedSession> {
         let mut ended = Vec::new();
-        ended.extend(self.place(&key).and_then(|place| self.remove(place)));
+        ended.extend(self.place(&key).and_then(|place| self.end(place)));
         let owner = key.0;
         self.insert(key, session);
         while self.places.get(&owner).is_some_and(|of_owner| of_owner.len() > limits.each) {
             let oldest = self.places.get(&owner).and_then(|of_owner| of_owner.values().min().copied());
-            let Some(session) = oldest.and_then(|place| self.remove(place)) else { break };
+            let Some(session) = oldest.and_then(|place| self.end(place)) else { break };
             ended.push(session);
         }
         while self.sessions.len() > limits.all || self.bytes > limits.bytes {
             let oldest = self.sessions.keys().next().copied();
-            let Some(session) = oldest.and_then(|place| self.remove(place)) else { break };
+            let Some(session) = oldest.and_then(|place| self.end(place)) else { break };
             ended.push(session);
         }
         ended
@@ -186,7 +196,7 @@ impl Inner {
         while let Some((due, place)) = self.due.first().copied().filter(|(due, _)| *due <= now) {
             if self.sessions.get(&place).is_none_or(|(_, session)| session.ends <= now) {
                 self.due.remove(&(due, place));
-                ended.extend(self.remove(place));
+                ended.extend(self.end(place));
                 continue;
             }
             self.due.remove(&(due, place));
@@ -217,7 +227,7 @@ impl Parked {
         let ended = shared.parked.inner().park(key, session, limits);
         shared.parked.earlier.notify_one();
         for session in ended {
-            end(shared, session);
+            fire_will(shared, session);
         }
     }
 
@@ -239,13 +249,28 @@ impl Parked {
         inner.place(key).and_then(|place| inner.remove(place))
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.inner().sessions.len()
+    /// How many wait, and how many have ended, at one moment.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let inner = self.inner();
+        (u64::try_from(inner.sessions.len()).unwrap_or(u64::MAX), inner.ended)
+    }
+
+    /// Ends a session that was taken out and is not taken up.
+    pub(crate) fn end(shared: &Arc<Shared>, session: ParkedSession) {
+        {
+            let mut inner = shared.parked.inner();
+            inner.ended = inner.ended.saturating_add(1);
+        }
+        fire_will(shared, session);
     }
 
     /// Lets all go, wills included.
     pub(crate) fn clear(&self) {
-        let all = std::mem::take(&mut *self.inner());
+        let all = {
+            let mut inner = self.inner();
+            let ended = inner.ended;
+            std::mem::replace(&mut *inner, Inner { ended, ..Inner::default() })
+        };
         // Readers say good-bye to the log, outside the lock.
         drop(all);
     }
@@ -310,9 +335,8 @@ impl Parked {
     fn discard(shared: &Arc<Shared>, places: impl Iterator<Item = u64>) {
         let gone: Vec<_> = {
             let mut inner = shared.parked.inner();
-            places.filter_map(|place| inner.remove(place)).collect()
+            places.filter_map(|place| inner.end(place)).collect()
         };
-        add(&shared.counters.parked_ended, u64::try_from(gone.len()).unwrap_or_default());
         // Readers say good-bye to the log, outside the lock.
         drop(gone);
     }
@@ -333,7 +357,7 @@ impl Parked {
                 (gone, inner.due.first().map(|(due, _)| *due))
             };
             for session in gone {
-                end(&shared, session);
+                fire_will(&shared, session);
             }
             let next = next.unwrap_or(now + Duration::from_hours(1));
             tokio::select! {
@@ -345,8 +369,7 @@ impl Parked {
 }
 
 /// A session that is not taken up again: its will fires now at the latest (MQTT 5, 3.1.2-8).
-pub(crate) fn end(shared: &Arc<Shared>, mut session: ParkedSession) {
-    add(&shared.counters.parked_ended, 1);
+fn fire_will(shared: &Arc<Shared>, mut session: ParkedSession) {
     if let Some((admission, will)) = session.take_will() {
         will::fire_alone(shared, admission, will);
     }

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::GateConfig;
+use crate::history::Histories;
 use crate::limits::{Addresses, Budget, Pace};
 use crate::log::{Backlog, LogDown, TopicLog};
 use crate::message::{Batch, Message, MessageParts};
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) parked: Parked,
     pub(crate) streams: Arc<ProductStreams>,
     pub(crate) retained: Retained,
+    pub(crate) histories: Arc<Histories>,
     pub(crate) counters: Counters,
     pub(crate) meters: Meters,
     /// Memory for what comes in and for what goes out.
@@ -124,9 +126,12 @@ impl Shared {
     /// What the gate has done so far.
     pub(crate) fn stats(&self) -> GateStats {
         let by_grant = self.grants.delivered();
+        let (parked, parked_ended) = self.parked.counts();
         GateStats {
             delivered: by_grant.iter().map(|(_, delivered)| delivered).sum(),
-            parked: u64::try_from(self.parked.count()).unwrap_or(u64::MAX),
+            missed: self.grants.missed(),
+            parked,
+            parked_ended,
             memory: u64::try_from(self.input.used() + self.output.used()).unwrap_or(u64::MAX),
             streams: u64::try_from(self.streams.count()).unwrap_or(u64::MAX),
             given_up: u64::try_from(self.input.evicted()).unwrap_or(u64::MAX),

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use i3_core::id::GrantId;
+use i3_core::usage::Missed;
 
-/// What a gate has done since it was started. The numbers are read one after the other, not at one instant.
+/// What a gate has done since it was started. The numbers are read one after the other, not at one instant, but for
+/// `parked` and `parked_ended`: no session is in neither because of that.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct GateStats {
@@ -23,12 +25,8 @@ pub struct GateStats {
     pub subscriptions_refused: u64,
     /// Messages handed to sockets: the metered ones.
     pub delivered: u64,
-    /// Messages that sessions missed because they were slower than the log is long.
-    pub gaps: u64,
-    /// Messages that were not delivered because they had expired.
-    pub expired: u64,
-    /// Messages that were not delivered because the client takes no packets of that size.
-    pub too_large: u64,
+    /// Messages that sessions did not get, by why; not charged.
+    pub missed: Missed,
     /// Messages that were sent again, free of charge, after a reconnect.
     pub redelivered: u64,
     /// Sessions that wait for their clients to come back.
@@ -68,12 +66,8 @@ pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) subscriptions_refused: AtomicU64,
-    pub(crate) gaps: AtomicU64,
-    pub(crate) expired: AtomicU64,
-    pub(crate) too_large: AtomicU64,
     pub(crate) redelivered: AtomicU64,
     pub(crate) resumed: AtomicU64,
-    pub(crate) parked_ended: AtomicU64,
     pub(crate) unwritten: AtomicU64,
     pub(crate) revocations: AtomicU64,
     /// In nanoseconds; 0 if there was none.
@@ -98,12 +92,8 @@ impl Counters {
             publishes_accepted: read(&self.accepted),
             publishes_refused: read(&self.refused),
             subscriptions_refused: read(&self.subscriptions_refused),
-            gaps: read(&self.gaps),
-            expired: read(&self.expired),
-            too_large: read(&self.too_large),
             redelivered: read(&self.redelivered),
             resumed: read(&self.resumed),
-            parked_ended: read(&self.parked_ended),
             unwritten: read(&self.unwritten),
             revocations: read(&self.revocations),
             last_revocation: (last > 0).then(|| Duration::from_nanos(last)),

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::Actor;
-use crate::id::IdBits;
+use crate::id::{ClientId, IdBits};
 use crate::market::Settings;
 use crate::store::{
     Collection, Digest, Key, Kind, Row, Scan, Store, StoreError, StoreErrorKind, Units, limits,
@@ -25,6 +25,9 @@ pub struct AuditEntry<C = serde_json::Value> {
     pub at: Timestamp,
     /// Who.
     pub actor: Actor,
+    /// The program that acted for them, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientId>,
     /// What, by the command's name.
     pub command: String,
     /// The command itself, without secrets.

@@ -7,16 +7,15 @@
 //!
 //! It holds no secrets: no passwords, tokens, bodies, and no names that somebody tried.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClientId, DeviceId, OrderId, UserId};
 use crate::store::{Collection, Column, Entity, Index, Kind, Value};
 use crate::time::Timestamp;
+use crate::waiting::Waiting;
 
 /// A request that was denied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +50,26 @@ pub struct DeniedRequest {
     pub missing: Option<String>,
 }
 
+/// The code, and the operation, of a record that only tells how many were lost before it.
+pub const UNWRITTEN: &str = "unwritten";
+
 impl DeniedRequest {
+    /// No request: what stands for those that were lost and that no other one came after.
+    pub(crate) fn unwritten(at: Timestamp) -> Self {
+        Self {
+            at,
+            user: None,
+            client: None,
+            device: None,
+            order: None,
+            peer: None,
+            operation: UNWRITTEN.to_owned(),
+            target: None,
+            code: UNWRITTEN.to_owned(),
+            missing: None,
+        }
+    }
+
     /// The longest text of a part, in bytes; longer ones are cut.
     pub const MAX_TEXT: usize = 200;
 
@@ -198,62 +216,11 @@ pub trait DenialRecorder: fmt::Debug + Send + Sync + 'static {
 }
 
 /// What was denied and waits to be [written](crate::market::Marketplace::write_denials), as much as fits.
-#[derive(Debug)]
-pub struct DenialQueue {
-    capacity: usize,
-    state: Mutex<Waiting>,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    /// Each with how many were lost just before it.
-    taken: VecDeque<(u64, DeniedRequest)>,
-    lost: u64,
-}
-
-impl DenialQueue {
-    /// With room for so many, one at least.
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), state: Mutex::default() }
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The oldest that wait, at most so many, each with how many were lost just before it. They stay until they are
-    /// [dropped](Self::drop_first).
-    pub fn first(&self, most: usize) -> Vec<(u64, DeniedRequest)> {
-        self.state().taken.iter().take(most).cloned().collect()
-    }
-
-    /// Drops the oldest that wait: they were written.
-    pub fn drop_first(&self, count: usize) {
-        let mut state = self.state();
-        let count = count.min(state.taken.len());
-        state.taken.drain(..count);
-    }
-
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.state().taken.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
+pub type DenialQueue = Waiting<DeniedRequest>;
 
 impl DenialRecorder for DenialQueue {
     fn record(&self, denied: DeniedRequest) {
-        let mut state = self.state();
-        if state.taken.len() >= self.capacity {
-            state.lost = state.lost.saturating_add(1);
-            return;
-        }
-        let lost = std::mem::take(&mut state.lost);
-        state.taken.push_back((lost, denied.bounded()));
+        self.push(denied.bounded());
     }
 }
 
@@ -274,24 +241,6 @@ mod tests {
             code: "forbidden".to_owned(),
             missing: None,
         }
-    }
-
-    #[test]
-    fn what_does_not_fit_is_counted_and_told_with_the_next_that_does() {
-        let queue = DenialQueue::new(2);
-        for number in 0..5 {
-            queue.record(denied(number.to_string()));
-        }
-        assert_eq!(queue.len(), 2);
-        let first = queue.first(1);
-        assert_eq!((first[0].0, first[0].1.target.as_deref()), (0, Some("0")));
-        queue.drop_first(1);
-        queue.record(denied("5"));
-        let told: Vec<_> =
-            queue.first(9).into_iter().map(|(lost, denied)| (lost, denied.target.unwrap())).collect();
-        assert_eq!(told, [(0, "1".to_owned()), (3, "5".to_owned())]);
-        queue.drop_first(9);
-        assert!(queue.is_empty());
     }
 
     #[test]

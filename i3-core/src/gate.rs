@@ -3,8 +3,9 @@
 //! A gate (the MQTT front end in `i3-broker`, or any other) authenticates clients through an
 //! [`Authenticator`], learns rights from a [`Directory`], takes quota from [`Metering`], numbers messages and tells
 //! what they were like through [`Streams`], and is told of changes as an [`AccessListener`]. The marketplace implements
-//! [`Directory`], [`Metering`] and [`Streams`].
+//! [`Directory`], [`Metering`] and [`Streams`]. A gate may implement [`Recall`].
 
+mod recall;
 mod streams;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use recall::{Fate, Recall, Recollection, SessionFate};
 pub use streams::{Streams, StreamsError};
 
 use crate::id::{ClientId, CredentialId, DeviceId, GrantId, HubId, LeaseId, OrderId, ProductId, UserId};
@@ -21,6 +23,7 @@ use crate::name::Topic;
 use crate::store::StoreError;
 use crate::stream::StreamTerms;
 use crate::time::Timestamp;
+use crate::usage::Missed;
 
 /// What a client presents when it connects. The password never appears in `Debug` output.
 #[derive(Clone, Copy)]
@@ -188,6 +191,22 @@ pub enum MeteringError {
     Store(#[from] StoreError),
 }
 
+/// What a gate tells of one of its leases: totals since the lease was opened. A gate that does not count what is missed
+/// makes it of the number delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeaseReport {
+    /// Messages that were delivered.
+    pub delivered: u64,
+    /// Messages that sessions of the grant did not get. They take no quota and cost nothing.
+    pub missed: Missed,
+}
+
+impl From<u64> for LeaseReport {
+    fn from(delivered: u64) -> Self {
+        Self { delivered, missed: Missed::default() }
+    }
+}
+
 /// Hands out quota in leases, and takes the usage back. All counts are totals since the lease was
 /// opened, so a call may be repeated without harm.
 ///
@@ -199,14 +218,18 @@ pub trait Metering: fmt::Debug + Send + Sync + 'static {
     /// Takes a lease of up to `messages` messages for the gate called `holder`; at least one, or a refusal.
     async fn open(&self, grant: GrantId, holder: &str, messages: u64) -> Result<LeaseTerms, MeteringError>;
 
-    /// Reports that `delivered` messages were delivered in all and asks for `granted` in all; gives what
+    /// Reports what was delivered and missed, and asks for `granted` messages in all; gives what
     /// is granted in all now, which may be less. Usage is recorded even if nothing more is granted:
     /// then the answer is what was granted before.
-    async fn extend(&self, lease: LeaseId, delivered: u64, granted: u64)
-    -> Result<LeaseTerms, MeteringError>;
+    async fn extend(
+        &self,
+        lease: LeaseId,
+        report: LeaseReport,
+        granted: u64,
+    ) -> Result<LeaseTerms, MeteringError>;
 
-    /// Reports the final count and gives the rest back.
-    async fn close(&self, lease: LeaseId, delivered: u64) -> Result<(), MeteringError>;
+    /// Reports the final counts and gives the rest back.
+    async fn close(&self, lease: LeaseId, report: LeaseReport) -> Result<(), MeteringError>;
 }
 
 /// Something whose access changed by a committed command.
@@ -230,7 +253,8 @@ pub enum AccessChange {
     /// This OAuth2 client was switched on or off, removed, or may do less than before: tokens that it holds are
     /// to be looked at again. No question of a gate's.
     Client(ClientId),
-    /// The password or key that admitted these connections is no longer good: they end.
+    /// The password or key that admitted these connections is no longer good, or they may do less than they were told:
+    /// they end.
     Login {
         /// Whose connections.
         principal: Principal,

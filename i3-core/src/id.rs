@@ -66,17 +66,56 @@ pub struct InvalidId {
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS: usize = 26;
 
-/// The bits as 26 characters.
-struct Digits(u128);
+/// What a letter of the alphabet counts. Not a search in it: ids are most of what is read.
+fn digit(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'0'..=b'9' => letter - b'0',
+        b'a'..=b'h' => letter - b'a' + 10,
+        b'j' | b'k' => letter - b'j' + 18,
+        b'm' | b'n' => letter - b'm' + 20,
+        b'p'..=b't' => letter - b'p' + 22,
+        b'v'..=b'z' => letter - b'v' + 27,
+        _ => return None,
+    })
+}
 
-impl fmt::Display for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A text of an id, made without asking for memory.
+struct Text {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Text {
+    /// The bits as 26 characters.
+    fn digits(bits: u128) -> Self {
+        let mut text = Self { bytes: [0; 32], length: 0 };
         for place in (0..DIGITS).rev() {
-            let digit = usize::try_from((self.0 >> (5 * place)) & 31).unwrap_or(0);
-            let letter = ALPHABET.get(digit).copied().unwrap_or(b'0');
-            fmt::Write::write_char(f, char::from(letter))?;
+            let digit = usize::try_from((bits >> (5 * place)) & 31).unwrap_or(0);
+            text.put(ALPHABET.get(digit).copied().unwrap_or(b'0'));
         }
-        Ok(())
+        text
+    }
+
+    /// The same after a prefix of at most five letters.
+    fn of(prefix: &str, bits: u128) -> Self {
+        let mut text = Self { bytes: [0; 32], length: 0 };
+        prefix
+            .bytes()
+            .chain([b'_'])
+            .chain(Self::digits(bits).as_str().bytes())
+            .for_each(|byte| text.put(byte));
+        text
+    }
+
+    fn put(&mut self, byte: u8) {
+        if let Some(slot) = self.bytes.get_mut(self.length) {
+            *slot = byte;
+            self.length += 1;
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 
@@ -86,18 +125,14 @@ fn read_digits(text: &str) -> Option<u128> {
     }
     let mut bits: u128 = 0;
     for (place, letter) in text.bytes().enumerate() {
-        let digit = ALPHABET.iter().position(|known| *known == letter)?;
+        let digit = digit(letter)?;
         // 26 digits carry 130 bits: the first may use only three of its five.
         if place == 0 && digit > 7 {
             return None;
         }
-        bits = (bits << 5) | u128::try_from(digit).ok()?;
+        bits = (bits << 5) | u128::from(digit);
     }
     Some(bits)
-}
-
-fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bits: u128) -> fmt::Result {
-    write!(f, "{prefix}_{}", Digits(bits))
 }
 
 fn read_id(text: &str, prefix: &'static str) -> Result<u128, InvalidId> {
@@ -105,6 +140,21 @@ fn read_id(text: &str, prefix: &'static str) -> Result<u128, InvalidId> {
         .and_then(|rest| rest.strip_prefix('_'))
         .and_then(read_digits)
         .ok_or(InvalidId { prefix })
+}
+
+/// Reads the bits of an id where its text stands.
+struct Read(&'static str);
+
+impl serde::de::Visitor<'_> for Read {
+    type Value = u128;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u128, E> {
+        read_id(text, self.0).map_err(E::custom)
+    }
 }
 
 macro_rules! ids {
@@ -125,13 +175,13 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_id(f, $prefix, self.0)
+                f.write_str(Text::of($prefix, self.0).as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_id(f, $prefix, self.0)
+                f.write_str(Text::of($prefix, self.0).as_str())
             }
         }
 
@@ -144,7 +194,7 @@ macro_rules! ids {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(Text::of($prefix, self.0).as_str())
             }
         }
 
@@ -161,8 +211,7 @@ macro_rules! ids {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(Read($prefix)).map(Self)
             }
         }
     )*};
@@ -213,7 +262,7 @@ pub struct IdBits(pub u128);
 
 impl serde::Serialize for IdBits {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}", Digits(self.0)))
+        serializer.serialize_str(Text::digits(self.0).as_str())
     }
 }
 
@@ -252,6 +301,14 @@ mod tests {
         #[test]
         fn no_text_makes_the_reader_panic(text in "\\PC{0,40}") {
             let _ = text.parse::<HubId>();
+        }
+    }
+
+    #[test]
+    fn every_letter_of_the_alphabet_counts_its_place_and_no_other_letter_counts() {
+        for letter in 0..=u8::MAX {
+            let place = ALPHABET.iter().position(|known| *known == letter);
+            assert_eq!(digit(letter).map(usize::from), place, "{letter}");
         }
     }
 

@@ -12,6 +12,7 @@
 //! | write a gate that delivers messages | [`gate`]; `i3-broker` has one for MQTT |
 //! | follow what happens | [`outbox`], [`audit`] |
 //! | tell people of it | [`notice`] |
+//! | remember what people look at and buy | [`analytics`] |
 //! | move a store's content elsewhere, check it | [`portable`] |
 //!
 //! # The smallest marketplace
@@ -60,6 +61,7 @@
 //! and search by meaning are not here yet.
 
 pub mod access;
+pub mod analytics;
 pub mod audit;
 pub mod denial;
 pub mod device;
@@ -70,6 +72,7 @@ pub mod id;
 pub mod invitation;
 pub mod ledger;
 pub mod market;
+mod merge_patch;
 pub mod money;
 pub mod name;
 pub mod notice;
@@ -97,3 +100,4 @@ pub mod time;
 pub mod usage;
 pub mod user;
 pub mod virtual_object;
+pub mod waiting;

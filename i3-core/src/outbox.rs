@@ -50,9 +50,9 @@ pub enum Event {
     HubRegistered { hub: HubId },
     /// Who administers a hub changed.
     MembersChanged { hub: HubId, user: UserId },
-    /// A hub's devices and products stopped or go on.
+    /// A hub's devices and products stopped or go on, or it was described anew.
     HubChanged { hub: HubId },
-    /// A device was registered, its credentials or its state changed.
+    /// A device was registered or described anew, its credentials or its state changed.
     DeviceChanged { device: DeviceId, hub: HubId },
     /// A product was created, listed, paused, retired or described anew.
     ProductChanged { product: ProductId, hub: HubId },

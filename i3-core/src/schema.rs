@@ -65,6 +65,10 @@ schemas! {
     crate::thing::ThingId, "ThingId" = {
         "description": "An absolute identifier", "type": "string", "format": "iri", "maxLength": 1000
     };
+    crate::analytics::Item, "Item" = {
+        "description": "The id of a virtual object or of a product",
+        "type": "string", "pattern": "^(vob|prd)_[0-7][0-9a-hjkmnp-tv-z]{25}$"
+    };
     crate::money::Currency, "Currency" = {
         "description": "An ISO 4217 code, or a code and its number of decimal places: `TOK/6`",
         "type": "string", "pattern": "^[A-Z]{3,8}(/[0-9]{1,2})?$"

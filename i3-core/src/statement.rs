@@ -6,7 +6,7 @@ use crate::id::OrderId;
 use crate::money::{Amount, AmountOverflow, Currency};
 use crate::offer::Plan;
 use crate::order::Order;
-use crate::usage::Usage;
+use crate::usage::{Missed, Usage};
 
 /// One line of a bill: a quantity under a plan, rounded once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct Statement {
     pub in_doubt: u64,
     /// Messages that a gate may deliver now and has not reported.
     pub open: u64,
+    /// Messages that sessions of the order did not get, by why; not billed, and at least so many.
+    #[serde(default)]
+    pub missed: Missed,
     /// What was paid, as the ledger has it.
     pub paid: Amount,
     /// What is held for the order.
@@ -56,6 +59,7 @@ impl Statement {
             line: rate(&order.terms.plan, order.terms.currency, usage.delivered)?,
             in_doubt: usage.in_doubt,
             open: usage.open,
+            missed: usage.missed,
             paid: usage.captured,
             held: usage.held,
             fee: usage.fee,

@@ -6,7 +6,8 @@
 //! admitted = delivered + undelivered + in doubt + open
 //! ```
 //!
-//! and the money obeys `captured = due(delivered)`, while `held` covers what is still open.
+//! and the money obeys `captured = due(delivered)`, while `held` covers what is still open. What was missed is beside
+//! these: it took no quota and costs nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,100 @@ use crate::offer::Plan;
 use crate::order::{Order, OrderState};
 use crate::store::{Collection, Column, Entity, Index, Kind, Value};
 use crate::time::Timestamp;
+
+/// Why a session did not get a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Miss {
+    /// The connected client (or its quota) was slower than the gate's log of the topic is long.
+    Slow,
+    /// More came while the client was away than is kept for it.
+    Offline,
+    /// Its time was over before its turn came (MQTT 5, 3.3.2.3.3).
+    Expired,
+    /// It is longer than the packets that the client takes (MQTT 5, 3.1.2.11.4).
+    TooLarge,
+}
+
+impl Miss {
+    /// All reasons.
+    pub const ALL: &'static [Self] = &[Self::Slow, Self::Offline, Self::Expired, Self::TooLarge];
+
+    /// Its text in what is shown and stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Offline => "offline",
+            Self::Expired => "expired",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// Messages that were published while an order could receive them and that a session of it did not get, by why: never
+/// written to a socket and never charged. Counted by gates for each session, as deliveries are.
+///
+/// A lower bound: what a gate had not reported when it died, or when its lease was lost, is not in it, and neither is
+/// what waited for a session that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Missed {
+    /// As of [`Miss::Slow`].
+    pub slow: u64,
+    /// As of [`Miss::Offline`].
+    pub offline: u64,
+    /// As of [`Miss::Expired`].
+    pub expired: u64,
+    /// As of [`Miss::TooLarge`].
+    pub too_large: u64,
+}
+
+impl Missed {
+    /// So many for one reason.
+    pub fn of(why: Miss, count: u64) -> Self {
+        let none = Self::default();
+        match why {
+            Miss::Slow => Self { slow: count, ..none },
+            Miss::Offline => Self { offline: count, ..none },
+            Miss::Expired => Self { expired: count, ..none },
+            Miss::TooLarge => Self { too_large: count, ..none },
+        }
+    }
+
+    /// Whether nothing was missed.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// For whatever reason.
+    pub fn total(&self) -> u64 {
+        let Self { slow, offline, expired, too_large } = *self;
+        slow.saturating_add(offline).saturating_add(expired).saturating_add(too_large)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+
+    /// What came since these counts were taken; nothing where they are higher.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        self.each(earlier, u64::saturating_sub)
+    }
+
+    fn each(self, other: Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            slow: of(self.slow, other.slow),
+            offline: of(self.offline, other.offline),
+            expired: of(self.expired, other.expired),
+            too_large: of(self.too_large, other.too_large),
+        }
+    }
+}
 
 /// What a grant was used for, and what was paid for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +130,9 @@ pub struct Usage {
     pub in_doubt: u64,
     /// Messages of open leases that were not reported yet.
     pub open: u64,
+    /// Messages that sessions did not get, as far as gates have told. Absent where nothing was missed.
+    #[serde(default, skip_serializing_if = "Missed::is_none")]
+    pub missed: Missed,
     /// What is held for the order, in minor units.
     pub held: Amount,
     /// What the buyer has paid: `due(delivered)`.
@@ -53,6 +151,7 @@ impl Usage {
             undelivered: 0,
             in_doubt: 0,
             open: 0,
+            missed: Missed::default(),
             held: Amount::ZERO,
             captured: Amount::ZERO,
             fee: Amount::ZERO,
@@ -180,6 +279,9 @@ pub struct Lease {
     pub granted: u64,
     /// Messages that were reported as delivered under it, in all.
     pub delivered: u64,
+    /// Messages that were reported as missed while it was open, in all. Absent where nothing was missed.
+    #[serde(default, skip_serializing_if = "Missed::is_none")]
+    pub missed: Missed,
     /// What it is in.
     pub state: LeaseState,
     /// When it was taken.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ResetId, UserId};
+use crate::id::{ResetId, TokenId, UserId};
 use crate::name::{Email, Label, Slug};
 use crate::role::RoleName;
 use crate::secret::SecretHash;
@@ -52,7 +52,7 @@ pub struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<ZoneName>,
     /// Whether the user does not want to be observed: what is looked at and bought is not remembered for
-    /// recommendations.
+    /// recommendations, and what was remembered is erased.
     #[serde(skip_serializing_if = "is_false")]
     pub unobserved: bool,
     /// Whether the user wants no e-mail but what concerns the account itself.
@@ -199,14 +199,29 @@ impl Entity for Address {
     }
 }
 
-/// Which logins of a user are good: those of this generation. A suspension, another password and the user's own
-/// wish begin the next one; so all tokens and sessions end at once, in every process over the store.
+/// Which logins of a user are good: those of this generation, and the one that it kept. A suspension, another password
+/// and the user's own wish begin the next one; so all other tokens and sessions end at once, in every process over the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginGeneration {
     /// Whose.
     pub user: UserId,
     /// The number of the generation; zero where there is no record.
     pub generation: u32,
+    /// The login with which its user began it, and which goes on until the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<TokenId>,
+}
+
+impl LoginGeneration {
+    /// The generation of a user who has no record.
+    pub const fn first(user: UserId) -> Self {
+        Self { user, generation: 0, kept: None }
+    }
+
+    /// Whether a login that began in the generation of this number is still good.
+    pub fn has(&self, login: TokenId, generation: u32) -> bool {
+        generation == self.generation || self.kept == Some(login)
+    }
 }
 
 static LOGIN_GENERATIONS: Collection = Collection {

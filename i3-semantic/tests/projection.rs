@@ -8,8 +8,8 @@ use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::hub::HubState;
 use i3_core::id::{ProductId, SequentialIds, UserId, VirtualObjectId};
 use i3_core::market::{
-    ChangeOntology, CreateObject, CreateProduct, EditObject, LinkProduct, Marketplace, MoveObject,
-    MoveProduct, NewCredential, PublishOffer, Refusal, RegisterDevice, RegisterHub, RegisterUser,
+    ChangeOntology, CreateObject, CreateProduct, DescribeHub, EditObject, LinkProduct, Marketplace,
+    MoveObject, MoveProduct, NewCredential, PublishOffer, Refusal, RegisterDevice, RegisterHub, RegisterUser,
     SetHubState,
 };
 use i3_core::money::{Amount, Currency};
@@ -218,6 +218,20 @@ async fn a_product_is_found_by_its_price_and_by_where_its_object_is() {
     let suspend = SetHubState { hub, state: HubState::Suspended };
     shop.market.execute(Actor::System, None, &suspend).await.unwrap();
     assert!(ids(&projection, "").await.is_empty());
+    assert_equal_to_the_store(&projection).await;
+}
+
+#[tokio::test]
+async fn a_product_is_found_by_its_hubs_new_title_when_the_command_returns() {
+    let shop = Shop::new().await;
+    let projection = shop.follow().await;
+    shop.sell(ProductState::Listed).await;
+    assert_eq!(ids(&projection, "q=acme").await.len(), 1);
+    let hub = shop.market.product(Actor::System, shop.product).await.unwrap().hub;
+    let describe = DescribeHub { hub, title: "Weather Makers".parse().ok() };
+    shop.market.execute(shop.seller, None, &describe).await.unwrap();
+    assert_eq!(ids(&projection, "q=makers").await.len(), 1);
+    assert!(ids(&projection, "q=acme").await.is_empty());
     assert_equal_to_the_store(&projection).await;
 }
 

@@ -294,6 +294,18 @@ async fn two_stores_over_one_database_lose_nothing() -> Checked {
     Ok(())
 }
 
+/// Waits for something, as long as a slow machine may need for it.
+async fn until(what: &str, mut is: impl AsyncFnMut() -> Result<bool, Stop>) -> Checked {
+    let begun = Instant::now();
+    while !is().await? {
+        if begun.elapsed() > Duration::from_mins(1) {
+            return Err(Stop::broken(format!("never: {what}")));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
 async fn connected(url: &str) -> Result<MySqlConnection, Stop> {
     let options: MySqlConnectOptions = url.parse()?;
     Ok(options.connect().await?)
@@ -311,8 +323,7 @@ async fn a_lock_that_another_session_holds_is_waited_for_and_tried_again() -> Ch
         let (store, batch) = (Arc::clone(&store), transfer(0, 0)?);
         async move { store.commit(&batch).await }
     });
-    // Longer than one try waits.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    until("one try has waited in vain", async || Ok(store.stats().repeats > 0)).await?;
     assert!(!waiting.is_finished());
     foreign.execute("ROLLBACK").await?;
     waiting.await.map_err(Stop::broken)??;
@@ -335,7 +346,12 @@ async fn a_deadlock_with_another_session_is_tried_again() -> Checked {
         let (store, batch) = (Arc::clone(&store), transfer(1, 0)?);
         async move { store.commit(&batch).await }
     });
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut other = connected(&url).await?;
+    let locked = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'";
+    until("it waits for the foreign session", async || {
+        Ok(sqlx::query_scalar::<_, i64>(locked).fetch_one(&mut other).await? > 0)
+    })
+    .await?;
     foreign.execute("SELECT clock FROM _i3_store FOR UPDATE").await?;
     foreign.execute("ROLLBACK").await?;
     waiting.await.map_err(Stop::broken)??;

@@ -26,7 +26,20 @@ impl Sqlite {
 
     /// Without waiting for the disk, for many short histories.
     fn fast() -> Self {
-        Self { options: SqliteOptions { synchronous: Synchronous::Normal, readers: 1 }, ..Self::new() }
+        Self {
+            options: SqliteOptions {
+                synchronous: Synchronous::Normal,
+                readers: 1,
+                ..SqliteOptions::default()
+            },
+            ..Self::new()
+        }
+    }
+
+    /// With so many bytes for what is remembered.
+    fn remembering(cache_bytes: usize) -> Self {
+        let fast = Self::fast();
+        Self { options: SqliteOptions { cache_bytes, ..fast.options.clone() }, ..fast }
     }
 
     fn path(&self) -> PathBuf {
@@ -67,6 +80,23 @@ async fn all_conformance_cases_run_on_sqlite() -> Checked {
 fn sqlite_answers_like_the_model() -> Checked {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     model::check(&Sqlite::fast(), 96, |run| runtime.block_on(run))
+}
+
+#[tokio::test]
+async fn all_conformance_cases_hold_with_a_small_memory_and_with_none() {
+    for bytes in [0, 2_000] {
+        let report = conformance::run_all(&Sqlite::remembering(bytes)).await;
+        assert_eq!(report.passed.len() + report.not_applicable.len(), conformance::CASES.len(), "{bytes}");
+    }
+}
+
+#[test]
+fn sqlite_answers_like_the_model_while_it_forgets_and_when_it_remembers_nothing() -> Checked {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    for bytes in [0, 2_000] {
+        model::check(&Sqlite::remembering(bytes), 32, |run| runtime.block_on(run))?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -42,12 +42,24 @@ struct Settings {
     /// Also writes the facts as N-Triples and the questions as SPARQL into this folder, for other engines.
     #[arg(long, value_name = "FOLDER")]
     export: Option<PathBuf>,
+    /// Only one part of it.
+    #[arg(long, value_name = "PART")]
+    only: Option<Only>,
     /// For the bench's own child processes.
     #[arg(long, hide = true)]
     weigh: Option<weight::Part>,
     /// Cargo says it.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// A part that can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Making the index anew from a store.
+    Rebuild,
+    /// Adding a class to the ontology, and what others who ask notice of it.
+    Adopt,
 }
 
 /// The bench: prints Markdown.
@@ -73,6 +85,26 @@ fn run(settings: &Settings) -> Result<(), ShopError> {
     let ontology = ontology().ok_or("the ontology of the bench is refused")?;
     if let Some(part) = settings.weigh {
         return weight::child(part, &ontology, settings.objects);
+    }
+    if settings.only == Some(Only::Rebuild) {
+        let Rebuilt { objects, time } = stored::rebuilt(settings.objects)?;
+        println!("{objects} objects rebuilt from a store: {:.3} s of processor time", time.as_secs_f64());
+        return Ok(());
+    }
+    if settings.only == Some(Only::Adopt) {
+        let adopted = stored::adopted(settings.objects)?;
+        println!(
+            "an extension of the ontology in force over {} objects: {:.3} s of processor time, {:.3} s by the clock; \
+             meanwhile {} answers: p50 {:.4} ms by the clock, p99 {:.4}, longest {:.4}",
+            settings.objects,
+            adopted.time.as_secs_f64(),
+            adopted.wall.as_secs_f64(),
+            adopted.answers,
+            adopted.meanwhile.share(50),
+            adopted.meanwhile.share(99),
+            adopted.meanwhile.share(100),
+        );
+        return Ok(());
     }
     let rounds = usize::from(settings.rounds);
     let objects = settings.objects;

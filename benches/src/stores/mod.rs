@@ -25,6 +25,7 @@ mod bars;
 mod calibration;
 mod machine;
 mod named;
+mod one_by_one;
 mod plot;
 mod report;
 mod results;

@@ -8,11 +8,15 @@ use i3_store_sled::SledStore;
 use i3_store_sql::{SqliteOptions, SqliteStore};
 
 use super::backend::{Backend, InFolder, Memory};
+use super::one_by_one::OneByOne;
 use super::servers::OnServer;
 use crate::shop::ShopError;
 
 /// The names, in the order of the tables.
 pub(super) const NAMES: [&str; 5] = ["memory", "sqlite", "sled", "postgres", "mariadb"];
+
+/// SQLite with a query for each record and nothing remembered. Only if it is named: it is no store of ours.
+pub(super) const ONE_BY_ONE: &str = "sqlite-one-by-one";
 
 /// What a SQLite store's file is called in its folder.
 const SQLITE_FILE: &str = "shop.sqlite";
@@ -41,6 +45,11 @@ pub(super) fn find(named: &str, scratch: &Path) -> Result<Found, ShopError> {
         "sqlite" => Box::new(InFolder::new(named, |folder| async move {
             let store = SqliteStore::open(folder.join(SQLITE_FILE), SqliteOptions::default()).await?;
             Ok(Arc::new(store) as DynStore)
+        })),
+        ONE_BY_ONE => Box::new(InFolder::new(named, |folder| async move {
+            let options = SqliteOptions { cache_bytes: 0, ..SqliteOptions::default() };
+            let store = SqliteStore::open(folder.join(SQLITE_FILE), options).await?;
+            Ok(Arc::new(OneByOne(store)) as DynStore)
         })),
         "sled" => Box::new(InFolder::new(named, |folder| async move {
             let store = tokio::task::spawn_blocking(move || SledStore::open(folder.join("shop.sled")));

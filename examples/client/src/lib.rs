@@ -1,7 +1,7 @@
 //! A client of the I3 `IoT` data marketplace's REST interface.
 //!
 //! ```no_run
-//! use i3_client::{Client, HubRegistration, Secret, Settings, SignIn};
+//! use i3_client::{Client, HubRegistration, ProductQuery, Secret, Settings, SignIn};
 //!
 //! # async fn story() -> Result<(), Box<dyn std::error::Error>> {
 //! let market = Client::new(Settings::new("http://127.0.0.1:8080".parse()?))?;
@@ -10,7 +10,7 @@
 //!
 //! let hub = seller.register_hub(&HubRegistration { slug: "acme".parse()?, title: "Acme".parse()? }).await?;
 //! println!("{} is {}", hub.slug, hub.id);
-//! for product in seller.list_products(hub.id).all().await? {
+//! for product in seller.list_products(hub.id, &ProductQuery::default()).all().await? {
 //!     println!("{} at {}", product.title, product.topic);
 //! }
 //! # Ok(())

@@ -18,6 +18,7 @@ use i3_broker::log::{
 };
 use i3_broker::{Gate, GateConfig, GateError, JsonSchemas, Listener, Ports};
 use i3_core::access::Actor;
+use i3_core::analytics::{LeastPeople, ObservationQueue};
 use i3_core::denial::DenialQueue;
 use i3_core::id::{IdSource, LeaseId, NoEntropy, RandomIds};
 use i3_core::market::{MarketError, Marketplace, Settings};
@@ -31,6 +32,8 @@ use crate::rest::oauth::SCOPES;
 
 /// How many denials may wait to be written.
 const DENIALS_WAITING: usize = 1_024;
+/// How much of what people look at and find may wait to be written.
+const OBSERVATIONS_WAITING: usize = 4_096;
 /// How many of the newest denials are kept if nothing is said.
 const DENIALS_KEPT: u64 = 10_000;
 
@@ -62,6 +65,10 @@ pub struct AssemblyConfig {
     pub upstream: Option<Upstream>,
     /// How many of the newest denials are kept.
     pub denials_kept: u64,
+    /// How many things each of a person's histories holds; none: nothing is remembered.
+    pub analytics_kept: usize,
+    /// How many people of a domain must have used a thing for it to be recommended there; `None`: nothing is.
+    pub recommendations: Option<LeastPeople>,
 }
 
 /// A broker elsewhere that messages go through.
@@ -90,6 +97,8 @@ impl AssemblyConfig {
             captcha: None,
             upstream: None,
             denials_kept: DENIALS_KEPT,
+            analytics_kept: crate::analytics::KEPT,
+            recommendations: None,
         }
     }
 
@@ -185,6 +194,8 @@ pub struct Access {
     pub challenge: Option<Arc<dyn Challenge>>,
     /// What was denied and waits to be written.
     pub denials: Arc<DenialQueue>,
+    /// What people looked at and found and waits to be written; `None`: nothing is remembered.
+    pub observations: Option<Arc<ObservationQueue>>,
     /// Programs that act for people.
     pub oauth: Arc<AuthorizationServer>,
     /// Checks logins of people, devices and buyers' clients.
@@ -229,6 +240,8 @@ impl Assembly {
         oauth.revocations().read(&*store).await?;
         let access = Access {
             denials: Arc::new(DenialQueue::new(DENIALS_WAITING)),
+            observations: (config.analytics_kept > 0)
+                .then(|| Arc::new(ObservationQueue::new(OBSERVATIONS_WAITING))),
             oauth,
             passwords,
             broker_passwords,
@@ -261,6 +274,12 @@ impl Assembly {
         self.market.write_denials(&self.access.denials, self.config.denials_kept).await
     }
 
+    /// Takes down what people did since the last call, and returns how much that was: call it now and then, from one
+    /// task, and before the end.
+    pub async fn write_observations(&self) -> Result<usize, MarketError> {
+        crate::analytics::write(&self.market, &self.access, self.config.analytics_kept).await
+    }
+
     /// How it was configured.
     pub fn config(&self) -> &AssemblyConfig {
         &self.config
@@ -288,6 +307,7 @@ impl Assembly {
         };
         let gate = Gate::start(config, ports, self.log().await?).await?;
         self.market.listen(gate.listener());
+        self.market.recall_from(gate.recall());
         Ok(gate)
     }
 

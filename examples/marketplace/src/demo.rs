@@ -18,7 +18,7 @@ use i3_auth::password::PasswordError;
 use i3_core::access::Actor;
 use i3_core::id::NoEntropy;
 use i3_core::ledger::Holder;
-use i3_core::market::{MarketError, Marketplace, PageRequest, Settings};
+use i3_core::market::{MarketError, Marketplace, PageRequest, Settings, TimeOrder, UserFilter};
 use i3_core::money::Amount;
 use i3_core::store::Durability;
 
@@ -135,7 +135,8 @@ async fn play<W: Write>(options: &DemoOptions, screen: &mut Screen<W>) -> Result
     let assembly = Assembly::open(config).await?;
     let market = assembly.market();
     let page = PageRequest { after: None, limit: 1 };
-    if !market.users(Actor::System, &page).await?.items.is_empty() {
+    if !market.users(Actor::System, &UserFilter::default(), TimeOrder::Oldest, &page).await?.items.is_empty()
+    {
         return Err(DemoError::NotFresh(assembly.config().store.clone()));
     }
 

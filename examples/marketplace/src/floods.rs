@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use i3_auth::failures::{BudgetLimits, FailureBudget, peer_network};
+use i3_core::id::UserId;
 use i3_core::time::Clock;
 
 /// The limits of floods: a bucket of tokens for each address, client or account. Each is of bounded size; when more keys
@@ -23,6 +24,8 @@ pub struct FloodLimits {
     pub resets: BudgetLimits,
     /// Leave to set a password that is asked for, for one name or e-mail address.
     pub resets_of_one: BudgetLimits,
+    /// Records that a person, or an address that nobody is known at, asked too much.
+    pub records: BudgetLimits,
 }
 
 const KEYS: usize = 65_536;
@@ -34,7 +37,8 @@ const fn limits(burst: u32, refill: Duration) -> BudgetLimits {
 
 impl Default for FloodLimits {
     /// 2,000 requests at once and 200 a second from an address, half of that from a client; 30 registrations and one a
-    /// minute; 5 resets and one a minute from an address, and 3 and one each ten minutes for an account.
+    /// minute; 5 resets and one a minute from an address, and 3 and one each ten minutes for an account; one record a
+    /// minute.
     fn default() -> Self {
         Self {
             requests: limits(2_000, Duration::from_millis(5)),
@@ -42,6 +46,7 @@ impl Default for FloodLimits {
             registrations: limits(30, Duration::from_mins(1)),
             resets: limits(5, Duration::from_mins(1)),
             resets_of_one: limits(3, Duration::from_mins(10)),
+            records: limits(1, Duration::from_mins(1)),
         }
     }
 }
@@ -54,6 +59,8 @@ pub(crate) enum Flood<'a> {
     Registration(IpAddr),
     Reset(IpAddr),
     ResetOfOne(&'a str),
+    /// A record that this person asked too much, or somebody at this address.
+    Record(Option<UserId>, Option<IpAddr>),
 }
 
 /// Who has asked how much lately, in this process.
@@ -65,6 +72,7 @@ pub struct Floods {
     registrations: Mutex<FailureBudget>,
     resets: Mutex<FailureBudget>,
     resets_of_one: Mutex<FailureBudget>,
+    records: Mutex<FailureBudget>,
 }
 
 impl Floods {
@@ -78,6 +86,7 @@ impl Floods {
             registrations: bucket(limits.registrations),
             resets: bucket(limits.resets),
             resets_of_one: bucket(limits.resets_of_one),
+            records: bucket(limits.records),
         }
     }
 
@@ -89,6 +98,8 @@ impl Floods {
             Flood::Registration(peer) => self.spend(&self.registrations, &peer_network(peer)),
             Flood::Reset(peer) => self.spend(&self.resets, &peer_network(peer)),
             Flood::ResetOfOne(account) => self.spend(&self.resets_of_one, account),
+            Flood::Record(Some(user), _) => self.spend(&self.records, &user),
+            Flood::Record(None, peer) => self.spend(&self.records, &peer.map(peer_network)),
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Knowledge {
     pub index: Arc<Projection>,
     /// Processes that carry out SPARQL queries over a copy of the graph.
     pub workers: WorkerPool,
+    /// The same processes, asked of the descriptions in the directory that everybody sees.
+    pub things: WorkerPool,
     /// The directory of Thing Descriptions.
     pub directory: Directory,
     /// Says when this process committed something: the position of the outbox.
@@ -91,10 +93,11 @@ impl Knowledge {
             command.arg(SPARQL_WORKER);
             command
         };
-        let workers = WorkerPool::new(command, OfIndex(index.clone()), options);
+        let sources: [Box<dyn Source>; 2] = [Box::new(OfIndex(index.clone())), Box::new(directory.clone())];
+        let [workers, things] = WorkerPool::over(command, sources, options);
         let (_, ended) = watch::channel(false);
         let listeners = Arc::new(Semaphore::new(LISTENERS));
-        Ok(Self { index, workers, directory, news, ended, listeners })
+        Ok(Self { index, workers, things, directory, news, ended, listeners })
     }
 
     /// Streams of events end when this becomes true.

@@ -1,6 +1,7 @@
 //! The I3 `IoT` data marketplace as one program: its parts put together, its REST interface, and the commands
 //! of the binary `i3-marketplace`.
 
+mod analytics;
 mod assembly;
 mod brokers;
 mod configuration;
@@ -21,6 +22,7 @@ mod store_url;
 mod telling;
 mod upstream;
 
+pub use analytics::AnalyticsOptions;
 pub use assembly::{Access, Assembly, AssemblyConfig, AssemblyError, Upstream};
 pub use brokers::{BrokerOptions, PlainHttp, broker_router};
 pub use configuration::{configuration, configured};

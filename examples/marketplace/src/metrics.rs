@@ -1,7 +1,8 @@
-//! `serve --metrics`: the gate's metrics for Prometheus, at an address of their own.
+//! `serve --metrics`: the gate's metrics for Prometheus, and what this server had no room for, at an address of their own.
 //!
 //! They name nobody, and whoever reaches the address may read them: keep it inside.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -11,7 +12,7 @@ use clap::Args;
 use i3_broker::{GateMetrics, METRICS_CONTENT_TYPE};
 use tokio::net::TcpListener;
 
-use crate::Failure;
+use crate::{Access, Failure};
 
 /// Whether the gate's metrics are shown.
 #[derive(Debug, Clone, Args)]
@@ -23,18 +24,36 @@ pub struct MetricsOptions {
 }
 
 /// `/metrics`, to be served or merged into another router. Whoever reaches it may read it.
-pub fn metrics_router(metrics: GateMetrics) -> Router {
+pub fn metrics_router(metrics: GateMetrics, access: Access) -> Router {
     Router::new().route(
         "/metrics",
         get(async move || {
-            ([(CONTENT_TYPE, METRICS_CONTENT_TYPE), (CACHE_CONTROL, "no-store")], metrics.text())
+            let text = metrics.text() + &lost(&access);
+            ([(CONTENT_TYPE, METRICS_CONTENT_TYPE), (CACHE_CONTROL, "no-store")], text)
         }),
     )
 }
 
+/// What was not written since there was too much of it.
+fn lost(access: &Access) -> String {
+    let mut text = String::new();
+    for (name, help, lost) in [
+        ("i3_denials_lost_total", "Denials that there was no room to take down.", access.denials.lost()),
+        (
+            "i3_observations_lost_total",
+            "Things that people looked at or found and that there was no room to remember.",
+            access.observations.as_ref().map_or(0, |queue| queue.lost()),
+        ),
+    ] {
+        // Writing to a string does not fail.
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {lost}\n");
+    }
+    text
+}
+
 /// Serves `/metrics` for as long as it is polled.
-pub(crate) async fn show(listener: TcpListener, metrics: GateMetrics) {
-    if let Err(error) = axum::serve(listener, metrics_router(metrics)).await {
+pub(crate) async fn show(listener: TcpListener, metrics: GateMetrics, access: Access) {
+    if let Err(error) = axum::serve(listener, metrics_router(metrics, access)).await {
         tracing::error!(%error, "the metrics are shown no more");
     }
 }

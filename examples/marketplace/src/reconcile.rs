@@ -101,18 +101,25 @@ fn table(grants: &[GrantLine]) -> String {
     line(
         &mut text,
         format_args!(
-            "{:<30} {:>10} {:>10} {:>11} {:>8} {:>8} {:>14} {:>14}",
-            "order", "admitted", "delivered", "undelivered", "in doubt", "open", "billed", "due"
+            "{:<30} {:>10} {:>10} {:>11} {:>8} {:>8} {:>8} {:>14} {:>14}",
+            "order", "admitted", "delivered", "undelivered", "in doubt", "open", "missed", "billed", "due"
         ),
     );
-    let mut sums = [0_u64; 5];
+    let mut sums = [0_u64; 6];
     for GrantLine { order, usage, currency, due } in grants {
-        let counts = [usage.admitted, usage.delivered, usage.undelivered, usage.in_doubt, usage.open];
-        let [admitted, delivered, undelivered, in_doubt, open] = counts;
+        let counts = [
+            usage.admitted,
+            usage.delivered,
+            usage.undelivered,
+            usage.in_doubt,
+            usage.open,
+            usage.missed.total(),
+        ];
+        let [admitted, delivered, undelivered, in_doubt, open, missed] = counts;
         line(
             &mut text,
             format_args!(
-                "{order:<30} {admitted:>10} {delivered:>10} {undelivered:>11} {in_doubt:>8} {open:>8} {:>14} {:>14}",
+                "{order:<30} {admitted:>10} {delivered:>10} {undelivered:>11} {in_doubt:>8} {open:>8} {missed:>8} {:>14} {:>14}",
                 usage.captured.display(*currency),
                 due.display(*currency)
             ),
@@ -121,11 +128,13 @@ fn table(grants: &[GrantLine]) -> String {
             *sum = sum.saturating_add(count);
         }
     }
-    let [admitted, delivered, undelivered, in_doubt, open] = sums;
+    let [admitted, delivered, undelivered, in_doubt, open, missed] = sums;
     let all = format!("sum of {}", grants.len());
     line(
         &mut text,
-        format_args!("{all:<30} {admitted:>10} {delivered:>10} {undelivered:>11} {in_doubt:>8} {open:>8}"),
+        format_args!(
+            "{all:<30} {admitted:>10} {delivered:>10} {undelivered:>11} {in_doubt:>8} {open:>8} {missed:>8}"
+        ),
     );
     text
 }

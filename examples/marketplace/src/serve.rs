@@ -15,7 +15,8 @@ use i3_broker::{Gate, Transport};
 use i3_core::access::Actor;
 use i3_core::id::NoEntropy;
 use i3_core::market::{
-    Follower, MarketError, Marketplace, PageRequest, RegisterUser, Registration, Settings,
+    Follower, MarketError, Marketplace, PageRequest, RegisterUser, Registration, Settings, TimeOrder,
+    UserFilter,
 };
 use i3_core::name::Slug;
 use i3_core::role::RoleName;
@@ -28,8 +29,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::listeners::{MqttOptions, spoken};
 use crate::{
-    Access, AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, Knowledge, MailOptions,
-    MetricsOptions, ProtectionOptions, PublicLinks, RestConfig, SparqlStoreOptions, StoreUrl,
+    Access, AnalyticsOptions, AppState, Assembly, AssemblyConfig, BrokerOptions, Failure, Knowledge,
+    MailOptions, MetricsOptions, ProtectionOptions, PublicLinks, RestConfig, SparqlStoreOptions, StoreUrl,
     UpstreamOptions, router_with,
 };
 
@@ -134,6 +135,9 @@ pub struct ServeOptions {
     pub protection: ProtectionOptions,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show the text in its help")]
+    pub analytics: AnalyticsOptions,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show the text in its help")]
     pub sparql: SparqlStoreOptions,
 }
 
@@ -173,6 +177,7 @@ impl ServeOptions {
         config.upstream = self.upstream.upstream()?;
         config.floods = self.protection.limits();
         config.denials_kept = self.protection.denials_kept;
+        self.analytics.say(&mut config)?;
         config.captcha =
             self.protection.captcha.map(|max_number| WorkSettings { max_number, ..WorkSettings::default() });
         Ok(config)
@@ -208,7 +213,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
     let follower = if store.is_shared() { Some(assembly.market().follow().await?) } else { None };
     let listeners = options.mqtt.listeners(tls.as_ref());
     let gate = assembly.start_gate_at(listeners.clone()).await?;
-    assembly.market().begin_notices(&[crate::telling::LOGINS]).await?;
+    assembly.market().begin_notices(&[crate::telling::LOGINS, i3_core::analytics::FOLLOWER]).await?;
     first_administrator(&assembly, &options.admin_name, admin_password).await?;
     let brokers = options.brokers.start(&assembly)?;
     say(&format!("REST  http://{address}/api/v1"));
@@ -225,7 +230,7 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
         if let Ok(address) = listener.local_addr() {
             say(&format!("metrics http://{address}/metrics"));
         }
-        upkeep.spawn(crate::metrics::show(listener, gate.metrics()));
+        upkeep.spawn(crate::metrics::show(listener, gate.metrics(), assembly.access().clone()));
     }
     let links = PublicLinks::new(&assembly.config().issuer, assembly.access().leaves.clone());
     let (market, oauth) = (assembly.market().clone(), assembly.access().oauth.clone());
@@ -235,6 +240,11 @@ pub async fn serve(options: ServeOptions, admin_password: Option<Secret>) -> Res
         assembly.market().clone(),
         assembly.access().clone(),
         assembly.config().denials_kept,
+    ));
+    upkeep.spawn(crate::analytics::take_down(
+        assembly.market().clone(),
+        assembly.access().clone(),
+        assembly.config().analytics_kept,
     ));
     upkeep.spawn(housekeeping(assembly.market().clone(), assembly.access().oauth.clone()));
     #[cfg(unix)]
@@ -347,6 +357,9 @@ async fn end(assembly: Assembly, gate: Gate, mut upkeep: JoinSet<()>) {
     if let Err(error) = assembly.write_denials().await {
         tracing::error!(code = error.code(), "what was denied at last could not be written: {error}");
     }
+    if let Err(error) = assembly.write_observations().await {
+        tracing::error!(code = error.code(), "what people did at last could not be written: {error}");
+    }
     // The store's writer is waited for: not on a thread that others need.
     let _ = tokio::task::spawn_blocking(move || drop(assembly)).await;
     tracing::info!("ended");
@@ -436,7 +449,7 @@ async fn first_administrator(
 ) -> Result<(), Failure> {
     let market = assembly.market();
     let one = PageRequest { after: None, limit: 1 };
-    if !market.users(Actor::System, &one).await?.items.is_empty() {
+    if !market.users(Actor::System, &UserFilter::default(), TimeOrder::Oldest, &one).await?.items.is_empty() {
         return Ok(());
     }
     let bad = |error: &dyn std::fmt::Display| Failure::usage("invalid_admin", format!("{name:?}: {error}"));
@@ -471,7 +484,13 @@ async fn first_administrator(
     }
     match market.execute(Actor::System, None, &command).await {
         // Another process over the same store was quicker.
-        Err(MarketError::Refused(_)) if !market.users(Actor::System, &one).await?.items.is_empty() => {
+        Err(MarketError::Refused(_))
+            if !market
+                .users(Actor::System, &UserFilter::default(), TimeOrder::Oldest, &one)
+                .await?
+                .items
+                .is_empty() =>
+        {
             say("another process made the first administrator: the password that it showed counts");
             Ok(())
         }

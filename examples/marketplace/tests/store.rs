@@ -10,9 +10,10 @@ use std::sync::{Arc, OnceLock};
 use i3_auth::RolePolicy;
 use i3_core::access::Actor;
 use i3_core::device::Device;
+use i3_core::id::VirtualObjectId;
 use i3_core::market::{
-    CreateProduct, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, RegisterDevice,
-    RegisterHub, RegisterUser, TopUp,
+    AttachFile, CreateObject, CreateProduct, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase,
+    RegisterDevice, RegisterHub, RegisterUser, TopUp, WhichVersion,
 };
 use i3_core::money::{Amount, Currency};
 use i3_core::offer::Plan;
@@ -22,6 +23,7 @@ use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
 use i3_core::store::{DynStore, MemoryStore};
 use i3_core::user::User;
+use i3_core::virtual_object::{Content, File, MediaType, ObjectKind};
 use i3_marketplace::{StoreUrl, store_contents};
 use i3_store_sql::testkit::{mariadb_or_skip, postgres_or_skip};
 
@@ -144,6 +146,7 @@ fn source(folder: &Path) -> (String, PathBuf) {
 }
 
 fn place(folder: &Path, scheme: &str, name: &str) -> String {
+    std::fs::create_dir_all(folder).unwrap();
     format!("{scheme}:{}", folder.join(name).display())
 }
 
@@ -186,39 +189,137 @@ fn a_store_goes_over_both_database_servers_and_back() {
     }
 }
 
+/// Kills a copy when it says this, if it does not end before; whether it was killed.
+fn killed_at(from: &str, to: &str, percent: &str) -> bool {
+    let mut child =
+        program().args(["copy", from, to]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(child.stderr.take().unwrap());
+    let came = said.lines().map_while(Result::ok).any(|line| line == percent);
+    child.kill().unwrap();
+    let ended = child.wait().unwrap();
+    assert!(came, "{percent} was not said");
+    !ended.success()
+}
+
+/// Kills a copy to a new place, and then the one that goes on with it. Where this process had no time before a copy was
+/// done, again, to another place.
+fn stopped_copy(from: &str, folder: &Path, scheme: &str) -> String {
+    for number in 0..20 {
+        let to = place(folder, scheme, &format!("target-{number}"));
+        let killed = ["copying: 20%", "copying: 60%"].into_iter().all(|percent| {
+            killed_at(from, &to, percent) && {
+                let refused = fails(&["digest", &to], 1);
+                assert!(refused.starts_with("i3-marketplace: [store_unfinished] "), "{refused}");
+                true
+            }
+        });
+        if killed {
+            return to;
+        }
+    }
+    panic!("each copy is done before it can be killed");
+}
+
 #[test]
 fn a_copy_killed_in_the_middle_is_refused_until_it_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let (from, _) = source(folder.path());
     let wanted = line(&done(&["digest", &from]), "total").to_owned();
-    for (number, scheme) in ["sled", "sqlite"].into_iter().enumerate() {
-        let to = place(folder.path(), scheme, &format!("target-{number}"));
-        // Twice: going on can be killed too.
-        for percent in ["copying: 20%", "copying: 60%"] {
-            let mut child = program()
-                .args(["copy", &from, &to])
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let said = BufReader::new(child.stderr.take().unwrap());
-            let came = said.lines().map_while(Result::ok).any(|line| line == percent);
-            child.kill().unwrap();
-            child.wait().unwrap();
-            assert!(came, "{percent} was not said");
-            let refused = fails(&["digest", &to], 1);
-            assert!(refused.starts_with("i3-marketplace: [store_unfinished] "), "{refused}");
-            let books = Command::new(env!("CARGO_BIN_EXE_i3-marketplace"))
-                .args(["reconcile", "--store", &to])
-                .output()
-                .unwrap();
-            assert!(!books.status.success() && String::from_utf8_lossy(&books.stderr).contains("unfinished"));
-            assert_eq!(line(&done(&["digest", &from]), "total"), wanted, "the source is as it was");
-        }
+    for scheme in ["sled", "sqlite"] {
+        let to = stopped_copy(&from, &folder.path().join(scheme), scheme);
+        let books = Command::new(env!("CARGO_BIN_EXE_i3-marketplace"))
+            .args(["reconcile", "--store", &to])
+            .output()
+            .unwrap();
+        assert!(!books.status.success() && String::from_utf8_lossy(&books.stderr).contains("unfinished"));
+        assert_eq!(line(&done(&["digest", &from]), "total"), wanted, "the source is as it was");
         let finished = done(&["copy", &from, &to]);
         assert!(finished.contains("going on with an earlier copy"), "{finished}");
         assert_eq!(line(&done(&["digest", &to]), "total"), wanted);
         done(&["verify", &to]);
+    }
+}
+
+async fn market(url: &str) -> Marketplace {
+    let store = url.parse::<StoreUrl>().unwrap().open().await.unwrap();
+    Marketplace::open(store, Arc::new(RolePolicy), i3_auth::COLLECTIONS).await.unwrap()
+}
+
+/// A file of an object: whose, which object, which version of it, the name, the bytes.
+type Kept = (Actor, VirtualObjectId, Option<WhichVersion>, &'static str, Vec<u8>);
+
+/// Two people's objects with the same bytes, which are of many chunks, and one's earlier version with others.
+async fn with_files(url: &str) -> Vec<Kept> {
+    let market = market(url).await;
+    let bytes = |length: usize, step: usize| -> Vec<u8> {
+        (0..length).map(|at| u8::try_from(at * step % 251).unwrap()).collect()
+    };
+    let (common, earlier) = (bytes(3_000_000, 7), bytes(100_000, 11));
+    let mut kept = Vec::new();
+    for name in ["one", "two"] {
+        let by = Actor::User(person(&market, name, RoleName::PROVIDER).await.id);
+        let content = Content::new(ObjectKind::Sensor, "Thermometer".parse().unwrap());
+        let create = CreateObject { content, hub: None, submit: false };
+        let object = market.execute(by, None, &create).await.unwrap().object.id;
+        for bytes in [&earlier, &common] {
+            let media_type = MediaType::OctetStream;
+            let mut writer = market.write_file(by, object, media_type, None).await.unwrap();
+            writer.write(bytes).await.unwrap();
+            let whole = writer.finish().await.unwrap();
+            let file =
+                File { name: "guide".parse().unwrap(), media_type, bytes: whole.bytes, sha256: whole.sha256 };
+            let attach = AttachFile { object, file, expect: None, upload: Some(whole.upload) };
+            let version = market.execute(by, None, &attach).await.unwrap().object.version;
+            market.discard_upload(whole.upload).await.unwrap();
+            kept.push((by, object, Some(WhichVersion::Number(version)), "guide", bytes.clone()));
+        }
+        kept.push((by, object, None, "guide", common.clone()));
+    }
+    kept
+}
+
+async fn has(url: &str, kept: &[Kept]) {
+    let market = market(url).await;
+    for (by, object, version, name, bytes) in kept {
+        let mut reader = market.read_file(*by, *object, *version, &name.parse().unwrap()).await.unwrap();
+        let mut read = Vec::new();
+        while let Some(piece) = reader.next().await.unwrap() {
+            read.extend(piece);
+        }
+        assert!(read == *bytes, "{version:?} has {} bytes of {}", read.len(), bytes.len());
+    }
+}
+
+#[test]
+fn the_files_of_objects_are_copied_and_exported_whole_and_a_part_of_them_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let from = place(folder.path(), "sqlite", "source");
+    let kept = runtime.block_on(with_files(&from));
+    let digest = done(&["digest", &from]);
+    let wanted = line(&digest, "total");
+
+    let copied = stopped_copy(&from, &folder.path().join("sled"), "sled");
+    done(&["copy", &from, &copied]);
+    assert_eq!(line(&done(&["digest", &copied]), "total"), wanted);
+    assert!(done(&["verify", &copied]).ends_with("all is well\n"));
+
+    let lines = folder.path().join("lines");
+    done(&["export", &copied, lines.to_str().unwrap()]);
+    let imported = place(folder.path(), "sqlite", "imported");
+    let said = done(&["import", lines.to_str().unwrap(), &imported]);
+    assert_eq!(line(&said, "digest without secrets:"), line(&digest, "without secrets"));
+    assert!(done(&["verify", &imported]).ends_with("all is well\n"));
+
+    // Half of the bytes, and then nothing more.
+    let text = std::fs::read(&lines).unwrap();
+    std::fs::write(&lines, &text[..text.len() / 2]).unwrap();
+    let half = place(folder.path(), "sqlite", "half");
+    assert!(fails(&["import", lines.to_str().unwrap(), &half], 1).contains("[export_truncated]"));
+    assert!(fails(&["digest", &half], 1).contains("[store_unfinished]"));
+
+    for store in [copied, imported] {
+        runtime.block_on(has(&store, &kept));
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use i3_core::gate::{GrantView, LeaseRefusal};
 use i3_core::id::GrantId;
+use i3_core::usage::Miss;
 
 use super::Connection;
 use super::outbox::Source;
@@ -15,7 +16,6 @@ use crate::parked::Standing;
 use crate::session::{Ending, Options, Sent};
 use crate::shared::Shared;
 use crate::signal::ConnHandle;
-use crate::stats::add;
 use crate::wire::{self, Delivery, Qos, Reason, Version};
 
 /// The most messages that are put into the outbox at a time.
@@ -137,25 +137,16 @@ struct Writer<'a> {
     now: Option<u64>,
 }
 
-/// Why a message is passed over, uncharged.
-#[derive(Debug, Clone, Copy)]
-enum Unfit {
-    /// It is of no use any more (MQTT 5, 3.3.2-5).
-    Expired,
-    /// The client does not take packets of that size (MQTT 5, 3.1.2-24 and -25).
-    TooLarge,
-}
-
 impl<'a> Writer<'a> {
-    /// The delivery of a message, still without packet identifier.
-    fn delivery<'m>(&mut self, message: &'m Message, retained: bool) -> Result<Delivery<'m>, Unfit>
+    /// The delivery of a message, still without packet identifier; or why it is passed over, uncharged.
+    fn delivery<'m>(&mut self, message: &'m Message, retained: bool) -> Result<Delivery<'m>, Miss>
     where
         'a: 'm,
     {
         let mut expiry = None;
         if message.expiry().is_some() {
             let now = *self.now.get_or_insert_with(|| self.shared.now());
-            expiry = message.expiry_at(now).map_err(|_| Unfit::Expired)?;
+            expiry = message.expiry_at(now).map_err(|_| Miss::Expired)?;
         }
         let delivery = Delivery {
             topic: self.topic,
@@ -170,16 +161,17 @@ impl<'a> Writer<'a> {
             subscription_identifier: self.options.identifier,
             expiry,
         };
-        self.check_size(delivery)
+        self.fits(&delivery).then_some(delivery).ok_or(Miss::TooLarge)
     }
 
-    /// The delivery of a message that was sent before. That it was begun in time is enough.
-    fn again<'m>(&self, sent: &'m Sent, qos: Qos, packet_id: u16, now: u64) -> Result<Delivery<'m>, Unfit>
+    /// The delivery of a message that was sent before, if the client still takes such a size. That it was begun in
+    /// time is enough.
+    fn again<'m>(&self, sent: &'m Sent, qos: Qos, packet_id: u16, now: u64) -> Option<Delivery<'m>>
     where
         'a: 'm,
     {
         let message = &sent.message;
-        self.check_size(Delivery {
+        let delivery = Delivery {
             topic: self.topic,
             properties: message.properties(),
             payload: message.payload(),
@@ -190,18 +182,13 @@ impl<'a> Writer<'a> {
             retain: sent.retain,
             subscription_identifier: self.options.identifier,
             expiry: message.expiry_at(now).unwrap_or(Some(0)),
-        })
+        };
+        self.fits(&delivery).then_some(delivery)
     }
 
-    fn check_size<'m>(&self, delivery: Delivery<'m>) -> Result<Delivery<'m>, Unfit> {
-        let fits = self.longest == usize::MAX
-            || wire::delivered_len(self.version, &delivery).is_some_and(|len| len <= self.longest);
-        if fits { Ok(delivery) } else { Err(Unfit::TooLarge) }
-    }
-
-    fn pass_over(&self, unfit: Unfit) {
-        let counters = &self.shared.counters;
-        add(if matches!(unfit, Unfit::Expired) { &counters.expired } else { &counters.too_large }, 1);
+    fn fits(&self, delivery: &Delivery<'_>) -> bool {
+        self.longest == usize::MAX
+            || wire::delivered_len(self.version, delivery).is_some_and(|len| len <= self.longest)
     }
 }
 
@@ -220,6 +207,7 @@ impl Connection {
         self.outbox.put_control(&mut self.control);
         self.wrote = now;
         let Some(subscription) = &mut self.subscription else { return Ok(()) };
+        self.outbox.remember_in(&subscription.standing.writing.history);
         subscription.check_time(&self.shared.config, now)?;
         if self.session.window.owes() {
             if subscription.lease.is_none() {
@@ -234,7 +222,7 @@ impl Connection {
         let Some(subscription) = &mut self.subscription else { return Ok(()) };
         let standing = &mut subscription.standing;
         let (missed, waiting) = standing.reader.waiting();
-        add(&self.shared.counters.gaps, missed);
+        subscription.member.grant.missed(Miss::Slow, missed);
         let mut want = waiting.saturating_add(u64::from(standing.retained.is_some())).min(BATCH);
         if standing.options.qos != Qos::AtMostOnce {
             want = want.min(u64::try_from(self.session.window.room()).unwrap_or_default());
@@ -265,6 +253,7 @@ impl Connection {
         let lease = Arc::clone(lease);
         self.outbox.set_quota(&subscription.member.grant, &lease);
         let put = self.put(count, now);
+        self.outbox.count_passed();
         self.outbox.count();
         lease.unreserve(count.saturating_sub(put));
         Ok(())
@@ -274,10 +263,11 @@ impl Connection {
     fn put(&mut self, count: u64, now: Instant) -> u64 {
         let keeps = self.session.expiry() > 0;
         let (version, longest) = (self.session.version(), self.session.longest());
-        let Some(Subscription { standing, .. }) = &mut self.subscription else { return 0 };
+        let Some(Subscription { standing, member, .. }) = &mut self.subscription else { return 0 };
         let (outbox, window) = (&mut self.outbox, &mut self.session.window);
-        let Standing { reader, topic, options, retained, .. } = standing;
+        let Standing { reader, topic, options, retained, turn, writing, .. } = standing;
         let (shared, topic, options) = (&*self.shared, topic.as_str(), *options);
+        let history = &*writing.history;
         let mut writer = Writer { shared, version, topic, options, longest, now: None };
         let mut left = count;
         let room = outbox.room(now);
@@ -285,9 +275,12 @@ impl Connection {
         let mut put = |source: Source, message: &Message| {
             let mut delivery = match writer.delivery(message, source == Source::Retained) {
                 Ok(delivery) => delivery,
-                Err(unfit) => {
-                    writer.pass_over(unfit);
-                    return true;
+                Err(why) => {
+                    let passed = outbox.pass_over(source, message.sequence(), why);
+                    if let (Source::Feed(place), true) = (source, passed) {
+                        turn.pass(place, message.sequence(), history);
+                    }
+                    return passed;
                 }
             };
             if left == 0 || outbox.len() >= room {
@@ -305,7 +298,10 @@ impl Connection {
                 let Some(id) = window.take(delivery.qos, kept) else { return false };
                 delivery.packet_id = id;
             }
-            outbox.put_frame(source, has_id, |out| {
+            if let Source::Feed(place) = source {
+                turn.pass(place, delivery.sequence, history);
+            }
+            outbox.put_frame(source, delivery.sequence, has_id, |out| {
                 wire::deliver(out, version, &delivery);
             });
             left -= 1;
@@ -317,7 +313,7 @@ impl Connection {
             *retained = Some(message);
         }
         let (_, missed) = reader.read(|number, message| put(Source::Feed(number), message));
-        add(&self.shared.counters.gaps, missed);
+        member.grant.missed(Miss::Slow, missed);
         count - left
     }
 
@@ -333,13 +329,11 @@ impl Connection {
         while self.outbox.len() < room {
             let Some((id, qos, sent)) = self.session.window.resend() else { break };
             match writer.again(sent, qos, id, now) {
-                Ok(delivery) => self.outbox.put_again(id, |out| {
+                Some(delivery) => self.outbox.put_again(id, delivery.sequence, |out| {
                     wire::deliver(out, version, &delivery);
                 }),
-                Err(unfit) => {
-                    writer.pass_over(unfit);
-                    self.session.window.drop_message(id);
-                }
+                // It was delivered, and charged, on the earlier connection: nothing that was missed.
+                None => self.session.window.drop_message(id),
             }
         }
         self.outbox.count();
@@ -357,8 +351,9 @@ impl Connection {
             // The next look is a fresh one.
             subscription.stamp = 0;
             let standing = &mut subscription.standing;
-            if let Some(first) = taken.first {
-                standing.reader.rewind(first);
+            if let Some((place, number)) = taken.first {
+                standing.reader.rewind(place);
+                standing.turn.back_to(place, number);
             }
             if taken.retained {
                 standing.retained = self.shared.retained.of(&standing.topic, self.shared.now());

@@ -14,7 +14,7 @@ use crate::parked::{Kept, Parked, ParkedSession, Standing};
 use crate::session::Ending;
 use crate::shared::{Owner, Shared};
 use crate::transport::Stream;
-use crate::will;
+use crate::will::{self, Fired};
 use crate::wire::{self, Reason, Version};
 
 /// How long a client is given to read what was sent to it before the socket is closed.
@@ -30,7 +30,7 @@ impl Connection {
             self.flush().await;
         }
         if let Ending::Cut(Reason::NotAuthorized) | Ending::Finished(Reason::NotAuthorized) = ending {
-            self.shared.denied(Some(self.admission.principal), Denied::Stay);
+            self.shared.denied(Some(self.admission.principal), Some(self.peer), Denied::Stay);
         }
         self.pause();
         self.intake.discard(&mut self.session);
@@ -40,6 +40,7 @@ impl Connection {
             subscription,
             intake,
             mut stream,
+            peer,
             shared,
             admission,
             name,
@@ -63,12 +64,9 @@ impl Connection {
         if ending.keeps_session() && !expiry.is_zero() && stands {
             let now = Instant::now();
             let (received, window) = session.into_kept();
-            let subscription = standing.map(|Standing { reader, topic, options, view, retained }| Standing {
-                reader: reader.parked(shared.config.max_offline, shared.config.max_offline_bytes),
-                topic,
-                options,
-                view,
-                retained,
+            let subscription = standing.map(|standing| Standing {
+                reader: standing.reader.parked(shared.config.max_offline, shared.config.max_offline_bytes),
+                ..standing
             });
             // MQTT 5, 3.1.3.2.2: the session's end is the latest.
             let later = will.take_if(|will| will.delay > 0);
@@ -86,7 +84,10 @@ impl Connection {
             Parked::park(&shared, (Owner::from(admission.principal), name), parked);
         }
         if let Some(will) = will {
-            will::fire(&shared, admission.principal, &will).await;
+            let fired = will::fire(&shared, admission.principal, Some(peer), &will).await;
+            if fired == Fired::NotYet {
+                will::fire_alone(&shared, admission, will);
+            }
         }
         // What was handed to the system may still be on its way: closing at once, with input unread, would
         // cut it off.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use i3_core::gate::{Admission, GrantView, Login, LoginError, Principal, PublishRight};
+use i3_core::usage::Miss;
 
 use super::deliver::{Membership, Subscription};
 use super::leave::linger;
@@ -17,7 +18,7 @@ use crate::config::GateConfig;
 use crate::denials::Denied;
 use crate::limits::Claim;
 use crate::metrics::{NotTaken, Present, TurnedAway};
-use crate::parked::{self, Found, Kept, Key, ParkedSession, Standing};
+use crate::parked::{Found, Kept, Key, Parked, ParkedSession, Standing};
 use crate::session::{Received, Rights, Session, Terms, Window, will_right};
 use crate::shared::{Connections, Entered, Owner, Shared};
 use crate::signal::{ConnHandle, Signals, interrupt_all};
@@ -101,10 +102,11 @@ pub(super) async fn login(
                 .record("version", tracing::field::debug(connect.version))
                 .record("principal", tracing::field::debug(admitted.admission.principal));
             Some(Box::new(Connection {
-                present: Present::new(shared, connect.version),
+                present: Present::session(shared, connect.version),
                 outbox: Outbox::new(Arc::clone(shared), &handle.wake),
                 subscription,
                 stream,
+                peer,
                 shared: Arc::clone(shared),
                 handle: Arc::clone(handle),
                 admission: admitted.admission,
@@ -130,7 +132,7 @@ pub(super) async fn login(
             shared.meters.turned_away.one(reason.into());
             if reason == Reason::NotAuthorized {
                 let principal = handle.admission.get().map(|admission| admission.principal);
-                shared.denied(principal, Denied::Connect(peer));
+                shared.denied(principal, Some(peer), Denied::Connect);
             }
             if let Some(answer) = answer(&Connack::refused(reason)) {
                 refuse(&mut stream, &answer).await;
@@ -224,9 +226,11 @@ fn keep_alive(config: &GateConfig, connect: &Connect) -> u16 {
 /// A subscription of a session that goes on. Nothing is delivered before the grant has been read again.
 fn take_up(shared: &Arc<Shared>, handle: &Arc<ConnHandle>, standing: Standing) -> Subscription {
     let (reader, missed) = standing.reader.unparked(shared.config.max_offline, Arc::clone(&handle.wake));
-    add(&shared.counters.gaps, missed);
     let member = Membership::join(shared, standing.view.grant, handle);
-    Subscription::new(Standing { reader, ..standing }, member)
+    member.grant.missed(Miss::Offline, missed);
+    let mut standing = Standing { reader, ..standing };
+    standing.turn.was_away(missed);
+    Subscription::new(standing, member)
 }
 
 /// A client that is let in.
@@ -316,7 +320,7 @@ async fn admit(
         }
         let mut parked = shared.parked.take(&key);
         if let Some(over) = parked.take_if(|parked| !goes_on || is_unsendable(parked)) {
-            parked::end(shared, over);
+            Parked::end(shared, over);
         }
         return Ok(Admitted { admission, entered, rights, parked });
     }

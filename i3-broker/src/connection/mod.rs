@@ -25,7 +25,7 @@ use tracing::field::Empty;
 use self::deliver::Subscription;
 use self::outbox::Outbox;
 use self::receive::Intake;
-use crate::metrics::{Present, TurnedAway};
+use crate::metrics::{Present, Spoken, TurnedAway};
 use crate::session::{Ending, Session};
 use crate::shared::{Entered, Shared, TaskCount};
 use crate::signal::{ConnHandle, Signals};
@@ -45,6 +45,8 @@ struct Connection {
     outbox: Outbox,
     subscription: Option<Subscription>,
     stream: Stream,
+    /// Where the client is.
+    peer: IpAddr,
     shared: Arc<Shared>,
     handle: Arc<ConnHandle>,
     admission: Admission,
@@ -68,7 +70,7 @@ struct Connection {
     /// The number of the last change of access before the rights were read.
     rights_read: u64,
     timer: Pin<Box<Sleep>>,
-    present: Present,
+    present: Present<Spoken>,
     entered: Entered,
 }
 

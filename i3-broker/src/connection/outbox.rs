@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use i3_core::usage::Miss;
 use tokio::sync::Notify;
 
+use crate::history::{Fared, History, Run};
 use crate::limits::Claim;
 use crate::meter::{GrantHandle, Lease};
 use crate::shared::Shared;
@@ -39,11 +41,58 @@ enum What {
     Again(u16),
 }
 
+/// Messages that are passed over in their turn, with numbers that follow each other and for the same reason.
+#[derive(Debug)]
+struct Passed {
+    /// How many frames come before them.
+    after: usize,
+    /// Where the first of them came from.
+    source: Source,
+    first: u64,
+    last: u64,
+    why: Miss,
+}
+
+/// Frames one after the other whose messages' numbers follow each other.
+#[derive(Debug)]
+struct Span {
+    /// The first frame.
+    at: usize,
+    first: u64,
+    last: u64,
+    /// Whether they were sent before.
+    again: bool,
+}
+
+impl Span {
+    /// The place after the last of the frames.
+    fn end(&self) -> usize {
+        let more = usize::try_from(self.last.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.at.saturating_add(more).saturating_add(1)
+    }
+
+    /// The number of the message in this frame.
+    fn number(&self, frame: usize) -> u64 {
+        let more = u64::try_from(frame.saturating_sub(self.at)).unwrap_or(u64::MAX);
+        self.first.saturating_add(more)
+    }
+
+    /// What of it is in the frames from one to before another.
+    fn within(&self, from: usize, to: usize) -> Run {
+        let fared = if self.again { Fared::Again } else { Fared::Delivered };
+        let last = self.number(to.saturating_sub(1)).min(self.last);
+        Run::whole(fared, self.number(from), last)
+    }
+}
+
+/// The most of [`Passed`] that wait for the frames before them.
+const MOST_PASSED: usize = 1_024;
+
 /// What was taken back from an [`Outbox`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TakenBack {
-    /// The first message of the feed among it.
-    pub(super) first: Option<u64>,
+    /// The first message of the feed among it: its place there, and its number.
+    pub(super) first: Option<(u64, u64)>,
     /// How many packet identifiers it held for the first time.
     pub(super) ids: usize,
     /// Whether the retained message was among it.
@@ -63,10 +112,16 @@ pub(super) struct Outbox {
     claim: Claim,
     written: usize,
     frames: Vec<Frame>,
+    /// The same frames by the numbers of their messages.
+    spans: Vec<Span>,
     /// How many of the frames, which are the first, are free.
     free: usize,
     /// How many of the frames were begun.
     begun: usize,
+    /// What is passed over once the frames before it are begun: what is taken back may yet be delivered.
+    passed: Vec<Passed>,
+    /// Where it is taken down which messages were delivered and passed over.
+    history: Option<Arc<History>>,
     /// What the frames were reserved under.
     quota: Option<(Arc<GrantHandle>, Arc<Lease>)>,
 }
@@ -80,8 +135,11 @@ impl Outbox {
             claim,
             written: 0,
             frames: Vec::new(),
+            spans: Vec::new(),
             free: 0,
             begun: 0,
+            passed: Vec::new(),
+            history: None,
             quota: None,
         }
     }
@@ -131,17 +189,92 @@ impl Outbox {
         }
     }
 
-    /// Puts one frame that was reserved.
-    pub(super) fn put_frame(&mut self, source: Source, has_id: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Where it is to be taken down which messages are delivered and passed over.
+    pub(super) fn remember_in(&mut self, history: &Arc<History>) {
+        if !self.history.as_ref().is_some_and(|present| Arc::ptr_eq(present, history)) {
+            self.history = Some(Arc::clone(history));
+        }
+    }
+
+    /// Puts one frame that was reserved, with the message of this number.
+    pub(super) fn put_frame(
+        &mut self,
+        source: Source,
+        number: u64,
+        has_id: bool,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.span(number, false);
         self.frames.push(Frame { at: self.bytes.len(), what: What::Fresh(source, has_id) });
         write(&mut self.bytes);
     }
 
-    /// Puts one frame that was sent before. Only before all that are reserved.
-    pub(super) fn put_again(&mut self, id: u16, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Puts one frame that was sent before, with the message of this number. Only before all that are reserved.
+    pub(super) fn put_again(&mut self, id: u16, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        self.span(number, true);
         self.frames.push(Frame { at: self.bytes.len(), what: What::Again(id) });
         self.free = self.frames.len();
         write(&mut self.bytes);
+    }
+
+    /// The next frame has the message of this number.
+    fn span(&mut self, number: u64, again: bool) {
+        match self.spans.last_mut() {
+            Some(span) if span.last.wrapping_add(1) == number && span.again == again => span.last = number,
+            _ => self.spans.push(Span { at: self.frames.len(), first: number, last: number, again }),
+        }
+    }
+
+    /// The number of the message in this frame.
+    fn number(&self, frame: usize) -> u64 {
+        let span = self.spans.get(self.spans.partition_point(|span| span.end() <= frame));
+        span.map_or(0, |span| span.number(frame))
+    }
+
+    /// Passes over the message of this number, which is not to be delivered, in its turn. False if it has to wait until
+    /// frames are written.
+    pub(super) fn pass_over(&mut self, source: Source, number: u64, why: Miss) -> bool {
+        let after = self.frames.len();
+        if let Some(last) = self.passed.last_mut()
+            && (last.after, last.why, last.last.wrapping_add(1)) == (after, why, number)
+            && last.source != Source::Retained
+        {
+            last.last = number;
+            return true;
+        }
+        if self.passed.len() >= MOST_PASSED {
+            self.count_passed();
+        }
+        let has_room = self.passed.len() < MOST_PASSED;
+        if has_room {
+            self.passed.push(Passed { after, source, first: number, last: number, why });
+        }
+        has_room
+    }
+
+    /// Counts what was passed over before and between the frames that were begun.
+    pub(super) fn count_passed(&mut self) {
+        if self.passed.is_empty() {
+            return;
+        }
+        let due = self.passed.partition_point(|passed| passed.after <= self.begun);
+        if let (Some((grant, _)), Some(history)) = (&self.quota, &self.history) {
+            let passed = self.passed.drain(..due);
+            history.note(passed.map(|Passed { first, last, why, .. }| {
+                let run = Run::whole(Fared::Missed(why), first, last);
+                grant.missed(why, run.messages);
+                run
+            }));
+        }
+    }
+
+    /// Takes down that these frames were begun.
+    fn remember(&self, from: usize, to: usize) {
+        let Some(history) = &self.history else { return };
+        let spans =
+            self.spans.get(self.spans.partition_point(|span| span.end() <= from)..).unwrap_or_default();
+        let begun = spans.iter().take_while(|span| span.at < to);
+        history.note(begun.map(|span| span.within(from, to)));
     }
 
     /// So many bytes were handed to the socket.
@@ -155,6 +288,10 @@ impl Outbox {
         };
         let again = begun.min(self.free).saturating_sub(self.begun);
         let fresh = begun.saturating_sub(self.begun.max(self.free));
+        // Before they are counted: what is known to be delivered is known by its number too.
+        if begun > self.begun {
+            self.remember(self.begun, begun);
+        }
         add(&self.shared.counters.redelivered, u64::try_from(again).unwrap_or_default());
         if fresh > 0
             && let Some((grant, lease)) = &self.quota
@@ -162,9 +299,11 @@ impl Outbox {
             grant.settle(lease, u64::try_from(fresh).unwrap_or_default());
         }
         self.begun = begun;
+        self.count_passed();
         if self.is_empty() {
             self.bytes.clear();
             self.frames.clear();
+            self.spans.clear();
             (self.written, self.begun, self.free) = (0, 0, 0);
             // One burst of large messages must not hold memory for ever.
             self.bytes.shrink_to(4 * BATCH_BYTES);
@@ -176,15 +315,23 @@ impl Outbox {
         let unwritten = self.frames.get(self.begun..).unwrap_or_default();
         let Some(first) = unwritten.first() else { return TakenBack::default() };
         let mut taken = TakenBack::default();
+        // What was passed over among them comes again as they do.
+        for passed in self.passed.drain(..) {
+            match passed.source {
+                Source::Feed(place) => taken.first = taken.first.or(Some((place, passed.first))),
+                Source::Retained => taken.retained = true,
+            }
+        }
         let mut count = 0;
-        for frame in unwritten {
+        let mut fed = None;
+        for (index, frame) in unwritten.iter().enumerate() {
             match frame.what {
                 What::Again(id) => {
                     taken.again.push(id);
                     continue;
                 }
-                What::Fresh(Source::Feed(number), has_id) => {
-                    taken.first.get_or_insert(number);
+                What::Fresh(Source::Feed(place), has_id) => {
+                    fed.get_or_insert((place, self.begun + index));
                     taken.ids += usize::from(has_id);
                 }
                 What::Fresh(Source::Retained, has_id) => {
@@ -194,6 +341,10 @@ impl Outbox {
             }
             count += 1;
         }
+        if let Some((place, frame)) = fed {
+            let here = (place, self.number(frame));
+            taken.first = Some(taken.first.map_or(here, |first| first.min(here)));
+        }
         if let Some((_, lease)) = &self.quota {
             lease.unreserve(count);
         }
@@ -201,6 +352,10 @@ impl Outbox {
         // Control packets come before all frames, so they stay.
         self.bytes.truncate(first.at);
         self.frames.truncate(self.begun);
+        self.spans.truncate(self.spans.partition_point(|span| span.at < self.begun));
+        if let Some(last) = self.spans.last_mut() {
+            last.last = last.number(self.begun.saturating_sub(1)).min(last.last);
+        }
         self.free = self.free.min(self.begun);
         taken
     }

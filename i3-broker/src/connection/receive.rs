@@ -29,9 +29,6 @@ const DOWN: Duration = Duration::from_millis(10);
 /// How long to stop reading when the gate has no memory left for large packets.
 const SHORT: Duration = Duration::from_millis(10);
 
-/// How long the log may not answer before the client is sent away with its messages unacknowledged.
-const LOG_LIMIT: Duration = Duration::from_secs(3);
-
 /// Bytes that have come, and messages that the log has not taken yet.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -251,7 +248,7 @@ impl Connection {
                 self.shared.meters.not_taken.one(NotTaken::Publish);
                 let topic = publish.topic().get(..DeniedRequest::MAX_TEXT).unwrap_or(publish.topic());
                 let topic = String::from_utf8_lossy(topic);
-                self.shared.denied(Some(self.principal()), Denied::Publish(&topic));
+                self.shared.denied(Some(self.principal()), Some(self.peer), Denied::Publish(&topic));
                 tracing::debug!("a publish is refused");
                 self.session.refuse(&publish, &mut self.intake.acks)
             }
@@ -293,7 +290,7 @@ impl Connection {
         let Some(right) = self.session.rights().get(self.intake.right) else { return Err(Ending::Lost) };
         let (shared, right) = (Arc::clone(&self.shared), right.clone());
         let count = u64::try_from(self.intake.messages.len()).unwrap_or(u64::MAX);
-        let waited = Box::pin(self.ask(shared.streams.ready(&right, count, LOG_LIMIT))).await?;
+        let waited = Box::pin(self.ask(shared.streams.ready(&right, count, shared.config.log_wait))).await?;
         if waited.is_ok() && self.offer(now)? {
             return Ok(());
         }
@@ -321,7 +318,7 @@ impl Connection {
                 Err(Deferred::Numbers(_)) => return Ok(false),
                 Err(Deferred::Log(down)) => {
                     let since = *intake.down_since.get_or_insert(now);
-                    if now.duration_since(since) > LOG_LIMIT {
+                    if now.duration_since(since) > self.shared.config.log_wait {
                         tracing::warn!(%down, "a client is cut off");
                         return Err(Ending::Cut(Reason::ServerBusy));
                     }

@@ -9,6 +9,7 @@ use i3_core::name::Topic;
 use super::Connection;
 use super::deliver::{Membership, Subscription};
 use crate::denials::Denied;
+use crate::history::Turn;
 use crate::meter::{Phase, Stop};
 use crate::parked::Standing;
 use crate::session::{Ending, Granted, Options, grant_filters};
@@ -23,7 +24,8 @@ impl Connection {
         add(&self.shared.counters.subscriptions_refused, u64::try_from(refused).unwrap_or_default());
         for (filter, reason) in request.filters.iter().zip(&reasons) {
             if *reason == Reason::NotAuthorized {
-                self.shared.denied(Some(self.principal()), Denied::Subscribe(&filter.filter));
+                let denied = Denied::Subscribe(&filter.filter);
+                self.shared.denied(Some(self.principal()), Some(self.peer), denied);
             }
         }
         if let (Some(subscription), Some(filter)) = (&mut self.subscription, filter) {
@@ -97,7 +99,8 @@ impl Connection {
         };
         let reader = reader.with_waker(Arc::clone(&self.handle.wake));
         let options = Options { qos: Qos::AtMostOnce, retain_as_published: false, identifier: None };
-        let standing = Standing { reader, topic, options, view, retained: None };
+        let (turn, writing) = (Turn::at(reader.place()), shared.histories.begin(grant, &self.name));
+        let standing = Standing { reader, topic, options, view, retained: None, turn, writing };
         self.subscription = Some(Subscription::new(standing, member));
         Ok(granted)
     }

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Listener, Transport};
 use crate::config::GateError;
 use crate::connection;
-use crate::metrics::TurnedAway;
+use crate::metrics::{Present, TurnedAway};
 use crate::shared::{Shared, TaskCount};
 use crate::signal::ConnHandle;
 use crate::transport::Stream;
@@ -85,6 +85,7 @@ impl Listening {
         let task = tokio::spawn(async move {
             // Boxed: the connection is not to hold room for it all its life.
             if let Some(stream) = Box::pin(shake_hands(&shared, socket, &transport)).await {
+                let _present = Present::connection(&shared, &transport);
                 connection::run(shared, stream, peer.ip(), serving, count).await;
             }
             drop(place);

@@ -88,6 +88,26 @@ impl Needs {
     }
 }
 
+/// How much waits for the readers of feeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Queued {
+    /// Messages that readers are still to be done with: one that waits for two readers counts twice.
+    pub messages: u64,
+    /// The most that one reader has to go.
+    pub longest: u64,
+}
+
+impl Queued {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_add(other.messages),
+            longest: self.longest.max(other.longest),
+        }
+    }
+}
+
 impl Feed {
     /// A feed that holds at most about `capacity` bytes of frames, and at least one message.
     pub fn new(capacity: usize) -> Arc<Self> {
@@ -132,6 +152,17 @@ impl Feed {
         let place = Place::new(end, waker);
         readers.push(Arc::clone(&place));
         Reader { feed: Arc::clone(self), place, next: end, on_drop: None }
+    }
+
+    /// How much waits for its readers, parked ones included.
+    pub fn queued(&self) -> Queued {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        readers.iter().fold(Queued::default(), |queued, reader| {
+            let next = reader.next.load(Ordering::Acquire).max(ring.first);
+            let longest = ring.end().saturating_sub(next).min(reader.most.load(Ordering::Acquire));
+            queued.and(Queued { messages: longest, longest })
+        })
     }
 
     /// Whether somebody reads this feed.
@@ -183,12 +214,19 @@ impl Reader {
         parked
     }
 
-    /// The same reader, which wakes this again; and how many messages it missed because more than `most` came.
+    /// The same reader, which wakes this again; and how many messages it missed because more than `most` came, or more
+    /// than were held for it.
     pub(crate) fn unparked(mut self, most: u64, waker: Waker) -> (Self, u64) {
-        let end = self.feed.ring.read().unwrap_or_else(PoisonError::into_inner).end();
-        let missed = end.saturating_sub(most).saturating_sub(self.next);
+        let ring = self.feed.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let missed = ring.end().saturating_sub(most).max(ring.first).saturating_sub(self.next);
+        drop(ring);
         self.next = self.next.saturating_add(missed);
         (self.with_waker(waker), missed)
+    }
+
+    /// The number of the message that it reads next.
+    pub(crate) fn place(&self) -> u64 {
+        self.next
     }
 
     /// Jumps over what the ring no longer holds; how many messages that were, and how many wait.
@@ -288,6 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_is_counted_for_each_reader_until_it_is_released() {
+        let feed = Feed::new(1 << 20);
+        assert_eq!(feed.queued(), Queued::default());
+        let (mut fast, slow) = (feed.reader(), feed.reader());
+        feed.append((0..5).map(message));
+        assert_eq!(feed.queued(), Queued { messages: 10, longest: 5 });
+        fast.read(|_, message| number(message) < 3);
+        assert_eq!(feed.queued().messages, 10, "it was not released");
+        fast.release();
+        assert_eq!(feed.queued(), Queued { messages: 7, longest: 5 });
+        let parked = slow.parked(3, 1 << 20);
+        assert_eq!(feed.queued(), Queued { messages: 5, longest: 3 });
+        drop(parked);
+        assert_eq!(feed.queued(), Queued { messages: 2, longest: 2 });
+    }
+
+    #[test]
     fn a_feed_without_readers_keeps_nothing_of_the_past() {
         let feed = Feed::new(1 << 20);
         feed.append((0..100).map(message));
@@ -323,7 +378,7 @@ mod tests {
         feed.append([message(40)]);
         assert_eq!(awake.waiting(), (0, 21), "nothing is taken from who is awake");
         let (mut parked, missed) = parked.unparked(1_000, Waker::default());
-        assert_eq!((missed, parked.waiting()), (0, (20, 21)));
+        assert_eq!((missed, parked.waiting()), (20, (0, 21)));
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use i3_core::name::Topic;
 
 use crate::message::Message;
 
-pub use feed::{Feed, Reader};
+pub use feed::{Feed, Queued, Reader};
 pub use memory::MemoryLog;
 pub use router::{RumqttdLog, RumqttdLogConfig};
 #[cfg(feature = "upstream")]
@@ -77,7 +77,7 @@ pub trait TopicLog: std::fmt::Debug + Send + Sync + 'static {
     }
 
     /// The feeds that this log holds open.
-    fn feeds(&self) -> usize;
+    fn feeds(&self) -> Vec<Arc<Feed>>;
 }
 
 /// Something to wake when there is more to read.

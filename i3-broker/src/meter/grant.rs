@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use i3_core::gate::{AccessChange, GrantView, LeaseRefusal};
 use i3_core::id::GrantId;
+use i3_core::usage::{Miss, Missed};
 use tokio::sync::{Notify, watch};
 
 use super::lease::Lease;
+use super::missed::Misses;
 use crate::shared::Shared;
 use crate::signal::{ConnHandle, Signals, interrupt_all};
 
@@ -49,12 +51,18 @@ pub(crate) struct GrantHandle {
     sessions: Mutex<HashMap<u64, Arc<ConnHandle>>>,
     /// Wakes the keeper.
     pub(super) keeper: Notify,
-    /// Messages delivered since the gate was started.
-    pub(super) total: Arc<AtomicU64>,
+    pub(super) totals: Arc<Totals>,
+}
+
+/// What came of a grant's messages since the gate was started.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    delivered: AtomicU64,
+    pub(super) missed: Misses,
 }
 
 impl GrantHandle {
-    fn new(grant: GrantId, total: Arc<AtomicU64>) -> Arc<Self> {
+    fn new(grant: GrantId, totals: Arc<Totals>) -> Arc<Self> {
         Arc::new(Self {
             grant,
             phase: watch::Sender::new(Phase::Waiting),
@@ -63,7 +71,7 @@ impl GrantHandle {
             suspended: AtomicBool::new(false),
             sessions: Mutex::default(),
             keeper: Notify::new(),
-            total,
+            totals,
         })
     }
 
@@ -133,10 +141,15 @@ impl GrantHandle {
         self.keeper.notify_one();
     }
 
-    /// Counts what was handed to a socket.
+    /// Counts what was handed to a socket. First here, so that nobody sees more reported than delivered.
     pub(crate) fn settle(&self, lease: &Lease, count: u64) {
+        self.totals.delivered.fetch_add(count, Ordering::Relaxed);
         lease.settle(count);
-        self.total.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts what a session did not get.
+    pub(crate) fn missed(&self, why: Miss, count: u64) {
+        self.totals.missed.add(why, count);
     }
 
     /// Whether a change may concern the grant. Which hub it rests on is not known here, so a hub's change
@@ -189,11 +202,11 @@ impl GrantHandle {
     }
 }
 
-/// The grants that have sessions, and what was delivered under all that ever had.
+/// The grants that have sessions, and what was delivered and missed under all that ever had.
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     live: Mutex<HashMap<GrantId, Arc<GrantHandle>>>,
-    totals: Mutex<HashMap<GrantId, Arc<AtomicU64>>>,
+    totals: Mutex<HashMap<GrantId, Arc<Totals>>>,
 }
 
 impl Grants {
@@ -201,7 +214,7 @@ impl Grants {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn totals(&self) -> MutexGuard<'_, HashMap<GrantId, Arc<AtomicU64>>> {
+    fn totals(&self) -> MutexGuard<'_, HashMap<GrantId, Arc<Totals>>> {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,8 +223,8 @@ impl Grants {
         let grants = &shared.grants;
         let mut live = grants.live();
         let handle = live.entry(grant).or_insert_with(|| {
-            let total = Arc::clone(grants.totals().entry(grant).or_default());
-            let handle = GrantHandle::new(grant, total);
+            let totals = Arc::clone(grants.totals().entry(grant).or_default());
+            let handle = GrantHandle::new(grant, totals);
             super::keeper::start(Arc::clone(shared), Arc::clone(&handle));
             handle
         });
@@ -251,7 +264,15 @@ impl Grants {
 
     /// Messages delivered per grant since the gate was started.
     pub(crate) fn delivered(&self) -> Vec<(GrantId, u64)> {
-        self.totals().iter().map(|(grant, total)| (*grant, total.load(Ordering::Acquire))).collect()
+        self.totals()
+            .iter()
+            .map(|(grant, totals)| (*grant, totals.delivered.load(Ordering::Acquire)))
+            .collect()
+    }
+
+    /// Messages that sessions did not get since the gate was started.
+    pub(crate) fn missed(&self) -> Missed {
+        self.totals().values().fold(Missed::default(), |sum, totals| sum.plus(totals.missed.all()))
     }
 
     /// The keepers at work.

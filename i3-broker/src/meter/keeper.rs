@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use i3_core::gate::{GrantView, LeaseRefusal, MeteringError};
+use i3_core::gate::{GrantView, LeaseRefusal, LeaseReport, MeteringError};
 
 use tracing::Instrument as _;
 
@@ -160,7 +160,7 @@ impl Keeper {
 
     /// Keeps a lease filled for as long as it lasts.
     async fn serve(&mut self, lease: &Arc<Lease>, changes: u64) -> Over {
-        let mut reported = 0;
+        let mut reported = LeaseReport::default();
         // Delivered when a report was last due.
         let mut last_looked = u64::MAX;
         let mut asked = Instant::now();
@@ -183,20 +183,20 @@ impl Keeper {
             wanted |= !self.dry && lease.wants_more();
             let report_due = now >= next_report;
             let allowed = retry.is_none_or(|(at, _)| now >= at);
-            if allowed && ((wanted && !self.dry) || (report_due && lease.delivered() != reported)) {
+            if allowed && ((wanted && !self.dry) || (report_due && self.report(lease) != reported)) {
                 let starved = lease.reserved() >= lease.granted();
                 if wanted {
                     self.adapt(asked.elapsed(), starved);
                     asked = now;
                 }
-                let delivered = lease.delivered();
+                let report = self.report(lease);
                 let target = if wanted { lease.reserved().saturating_add(self.chunk) } else { 0 };
                 let target = target.max(lease.granted());
-                match self.shared.ports.metering.extend(lease.id, delivered, target).await {
+                match self.shared.ports.metering.extend(lease.id, report, target).await {
                     Ok(terms) if terms.epoch != lease.epoch => return Over::Changed,
                     Ok(terms) => {
                         self.shared.meters.leases.one(LeaseEvent::Extended);
-                        reported = delivered;
+                        reported = report;
                         retry = None;
                         self.dry = wanted && terms.granted <= lease.granted();
                         lease.extend(terms.granted);
@@ -230,7 +230,7 @@ impl Keeper {
                 let quiet = lease.delivered() == last_looked;
                 last_looked = lease.delivered();
                 let rest = lease.granted().saturating_sub(lease.reserved());
-                if quiet && reported == last_looked && rest > self.shared.config.first_lease {
+                if quiet && reported.delivered == last_looked && rest > self.shared.config.first_lease {
                     return Over::Idle;
                 }
             }
@@ -248,6 +248,11 @@ impl Keeper {
         }
     }
 
+    /// What there is to tell of a lease.
+    fn report(&self, lease: &Lease) -> LeaseReport {
+        LeaseReport { delivered: lease.delivered(), missed: self.handle.totals.missed.of_lease() }
+    }
+
     /// How much to ask for follows the rate: what is left should last for some 250 to 500 ms.
     fn adapt(&mut self, since: Duration, starved: bool) {
         let config = &self.shared.config;
@@ -260,7 +265,7 @@ impl Keeper {
         self.chunk = chunk.clamp(config.first_lease, config.largest_lease.max(config.first_lease));
     }
 
-    /// Reports the final count and gives the rest back.
+    /// Reports the final counts and gives the rest back.
     async fn close(&self, lease: &Lease) {
         let patience = Instant::now() + self.shared.config.revoke_limit;
         while lease.reserved() > lease.delivered() && Instant::now() < patience {
@@ -268,29 +273,31 @@ impl Keeper {
         }
         let give_up = Instant::now() + self.shared.config.quota_wait;
         let mut pause = FIRST_RETRY;
-        loop {
-            let delivered = lease.delivered();
-            match self.shared.ports.metering.close(lease.id, delivered).await {
+        let report = loop {
+            let report = self.report(lease);
+            let delivered = report.delivered;
+            match self.shared.ports.metering.close(lease.id, report).await {
                 Ok(()) => {
                     self.shared.meters.leases.one(LeaseEvent::Closed);
-                    return;
+                    break report;
                 }
                 Err(MeteringError::Refused(refusal)) => {
                     self.shared.meters.leases.one(LeaseEvent::Gone);
                     tracing::warn!(grant = %self.handle.grant, lease = %lease.id, delivered, %refusal, "a lease was gone before it was closed");
-                    return;
+                    break report;
                 }
                 Err(error) if Instant::now() + pause > give_up => {
                     self.shared.meters.leases.one(LeaseEvent::LeftOpen);
                     tracing::error!(grant = %self.handle.grant, lease = %lease.id, delivered, %error, "a lease stays open: its last messages are in doubt");
-                    return;
+                    break report;
                 }
                 Err(_) => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LAST_RETRY);
                 }
             }
-        }
+        };
+        self.handle.totals.missed.closed_with(report.missed);
     }
 }
 

@@ -3,6 +3,7 @@
 mod grant;
 mod keeper;
 mod lease;
+mod missed;
 
 pub(crate) use grant::{GrantHandle, Grants, Phase, Stop};
 pub(crate) use lease::{Lease, Reserve};

@@ -11,14 +11,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use i3_core::gate::LeaseRefusal;
 
 use self::exposition::Exposition;
-use self::tally::{Histogram, Label, Tally, label};
-use crate::log::TopicLog;
+use self::tally::{Histogram, label};
+use crate::listener::Transport;
+use crate::log::{Queued, TopicLog};
 use crate::meter::{Grants, Phase};
 use crate::shared::Shared;
 use crate::stats::GateStats;
 use crate::wire::{Reason, Version};
 
 pub use exposition::CONTENT_TYPE as METRICS_CONTENT_TYPE;
+pub(crate) use tally::{Label, Tally};
 
 label! {
     /// What became of a lease.
@@ -128,24 +130,63 @@ impl From<Version> for Spoken {
     }
 }
 
-/// A client that is counted among the sessions.
-#[derive(Debug)]
-pub(crate) struct Present {
-    shared: Arc<Shared>,
-    spoken: Spoken,
-}
-
-impl Present {
-    pub(crate) fn new(shared: &Arc<Shared>, version: Version) -> Self {
-        let spoken = Spoken::from(version);
-        shared.meters.sessions.one(spoken);
-        Self { shared: Arc::clone(shared), spoken }
+label! {
+    /// What carries a client's packets.
+    Carried {
+        /// TCP as it is.
+        Tcp = "tcp",
+        /// TLS.
+        Tls = "tls",
+        /// WebSocket.
+        WebSocket = "websocket",
+        /// WebSocket over TLS.
+        SecureWebSocket = "secure_websocket",
     }
 }
 
-impl Drop for Present {
+impl From<&Transport> for Carried {
+    fn from(transport: &Transport) -> Self {
+        match transport {
+            Transport::Tcp => Self::Tcp,
+            Transport::Tls(_) => Self::Tls,
+            Transport::WebSocket => Self::WebSocket,
+            Transport::SecureWebSocket(_) => Self::SecureWebSocket,
+        }
+    }
+}
+
+/// Something that is counted as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Present<L: Label> {
+    shared: Arc<Shared>,
+    among: fn(&Meters) -> &Tally<L>,
+    label: L,
+}
+
+impl<L: Label> Present<L> {
+    fn among(shared: &Arc<Shared>, among: fn(&Meters) -> &Tally<L>, label: L) -> Self {
+        among(&shared.meters).one(label);
+        Self { shared: Arc::clone(shared), among, label }
+    }
+}
+
+impl Present<Spoken> {
+    /// A client that is logged in.
+    pub(crate) fn session(shared: &Arc<Shared>, version: Version) -> Self {
+        Self::among(shared, |meters| &meters.sessions, version.into())
+    }
+}
+
+impl Present<Carried> {
+    /// A connection that MQTT can be spoken over.
+    pub(crate) fn connection(shared: &Arc<Shared>, transport: &Transport) -> Self {
+        Self::among(shared, |meters| &meters.connections, transport.into())
+    }
+}
+
+impl<L: Label> Drop for Present<L> {
     fn drop(&mut self) {
-        self.shared.meters.sessions.less(self.spoken);
+        (self.among)(&self.shared.meters).less(self.label);
     }
 }
 
@@ -167,6 +208,7 @@ impl From<LeaseRefusal> for NoQuota {
 pub(crate) struct Meters {
     /// Those that are there now.
     pub(crate) sessions: Tally<Spoken>,
+    pub(crate) connections: Tally<Carried>,
     pub(crate) turned_away: Tally<TurnedAway>,
     pub(crate) not_taken: Tally<NotTaken>,
     /// Bytes of MQTT that logged-in clients sent, and that were handed to their sockets.
@@ -197,9 +239,13 @@ impl GateMetrics {
 
 fn exposition(stats: &GateStats, meters: &Meters, grants: &Grants, log: &dyn TopicLog) -> String {
     let mut out = Exposition::default();
-    let present: Vec<_> =
-        meters.sessions.read().map(|(spoken, count)| (Label::text(spoken), count)).collect();
-    out.gauges("i3_gate_sessions", "Clients that are logged in.", "version", &present);
+    out.gauges("i3_gate_sessions", "Clients that are logged in.", "version", &present(&meters.sessions));
+    out.gauges(
+        "i3_gate_connections",
+        "Connections that are open, logged in or not yet.",
+        "transport",
+        &present(&meters.connections),
+    );
     out.gauge("i3_gate_sessions_parked", "Sessions that wait for their clients to come back.", stats.parked);
     out.counter("i3_gate_sessions_resumed_total", "Sessions that were taken up again.", stats.resumed);
     out.counter(
@@ -235,7 +281,12 @@ fn exposition(stats: &GateStats, meters: &Meters, grants: &Grants, log: &dyn Top
         "i3_gate_missed_total",
         "Messages that sessions did not get; not charged.",
         "reason",
-        &[("slow", stats.gaps), ("expired", stats.expired), ("too_large", stats.too_large)],
+        &[
+            ("slow", stats.missed.slow),
+            ("offline", stats.missed.offline),
+            ("expired", stats.missed.expired),
+            ("too_large", stats.missed.too_large),
+        ],
     );
     out.counter(
         "i3_gate_redelivered_total",
@@ -281,8 +332,21 @@ fn exposition(stats: &GateStats, meters: &Meters, grants: &Grants, log: &dyn Top
     );
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     out.gauge("i3_gate_log_waiting", "Messages on their way through the topic log.", count(log.waiting()));
-    out.gauge("i3_gate_log_feeds", "Topics with readers.", count(log.feeds()));
+    let feeds = log.feeds();
+    out.gauge("i3_gate_log_feeds", "Topics with readers.", count(feeds.len()));
+    let Queued { messages, longest } =
+        feeds.iter().fold(Queued::default(), |sum, feed| sum.and(feed.queued()));
+    out.gauge("i3_gate_queue_messages", "Messages that wait for sessions, once for each of them.", messages);
+    out.gauge(
+        "i3_gate_queue_longest",
+        "Messages that wait for the session that is furthest behind.",
+        longest,
+    );
     out.text()
+}
+
+fn present<L: Label>(tally: &Tally<L>) -> Vec<(&'static str, u64)> {
+    tally.read().map(|(label, count)| (label.text(), count)).collect()
 }
 
 fn phases(grants: &Grants) -> [(&'static str, u64); 2] {

@@ -75,7 +75,7 @@ impl Streams for Kept {
     }
 }
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn gate(kept: &Arc<Kept>, holder: &str) -> Arc<ProductStreams> {
     Arc::new(ProductStreams::new(kept.clone(), holder.to_owned(), Handle::current()))

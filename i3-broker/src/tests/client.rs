@@ -106,6 +106,11 @@ impl Client {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Whether it could be sent: the server may have closed.
+    pub(super) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
     /// The return code, or `None` if the server closed.
     pub(super) async fn hello(&mut self, hello: &Hello<'_>) -> Option<u8> {
         self.send(&hello.packet()).await;
@@ -149,7 +154,7 @@ impl Client {
 
     /// The next packet: first byte and body. `None` if the server closed.
     pub(super) async fn packet(&mut self) -> Option<(u8, Vec<u8>)> {
-        tokio::time::timeout(Duration::from_secs(10), self.packet_at_last()).await.expect("an answer in time")
+        super::in_time("an answer", self.packet_at_last()).await
     }
 
     async fn packet_at_last(&mut self) -> Option<(u8, Vec<u8>)> {

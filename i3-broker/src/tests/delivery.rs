@@ -87,7 +87,7 @@ async fn a_paying_buyer_gets_every_message_of_a_burst() {
     drop(buyer);
     eventually("the lease is closed", || scene.market.open_leases() == 0).await;
     assert_eq!(scene.market.billed(), 20_000);
-    assert_eq!(scene.gate.stats().gaps, 0);
+    assert_eq!(scene.gate.stats().missed.slow, 0);
     assert!(scene.market.calls() < 200, "leases grow: {} calls", scene.market.calls());
 }
 
@@ -99,11 +99,13 @@ async fn a_large_lease_is_given_back_when_nothing_is_delivered_any_more() {
     .await;
     let mut buyer = scene.buyer("a", 0).await;
     let mut device = scene.device().await;
+    let mut most = 0;
     for number in 0..5_000_u64 {
         device.send(&publish(TOPIC, &number.to_be_bytes(), 0, false, 0)).await;
         assert_eq!(buyer.message().await.unwrap().payload, number.to_be_bytes());
+        most = most.max(scene.market.granted());
     }
-    assert!(scene.market.granted() > 64, "the lease has grown");
+    assert!(most > 64, "the lease has grown");
     let small = || scene.market.open_leases() == 1 && scene.market.granted() <= 64;
     eventually("a small lease takes the place of the large one", small).await;
     assert_eq!(scene.market.billed(), 5_000);

@@ -172,8 +172,10 @@ async fn exactly_once_is_exactly_once_however_often_the_line_breaks() {
         assert!(present);
         chance = chance.wrapping_mul(1_103_515_245).wrapping_add(12_345);
         for left in (0..20 + (chance >> 16) % 60).rev() {
-            let next = tokio::time::timeout(Duration::from_millis(200), buyer.packet()).await;
-            let Ok(Some((first, body))) = next else { break };
+            if seen.len() == usize::try_from(MESSAGES).unwrap() {
+                break;
+            }
+            let (first, body) = buyer.packet().await.unwrap();
             let answer = if first >> 4 == 3 {
                 let message = Received5::read(first, &body);
                 if known.insert(message.id) {

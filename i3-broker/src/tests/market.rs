@@ -11,6 +11,7 @@ use i3_core::quality::Quality;
 use i3_core::store::{StoreError, StoreErrorKind};
 use i3_core::stream::{SequenceBlock, StreamHead, StreamReport};
 use i3_core::time::{Clock, SystemClock, Timestamp};
+use i3_core::usage::Missed;
 
 #[derive(Debug)]
 pub(super) struct Market {
@@ -34,7 +35,9 @@ struct Books {
     quota: u64,
     /// Delivered under leases that are closed.
     used: u64,
-    leases: HashMap<LeaseId, (u64, u64)>,
+    leases: HashMap<LeaseId, (u64, LeaseReport)>,
+    /// Missed while leases that are closed were open.
+    missed: Missed,
     next: u128,
     epoch: u32,
     open: bool,
@@ -59,6 +62,7 @@ impl Market {
             quota,
             used: 0,
             leases: HashMap::new(),
+            missed: Missed::default(),
             next: 1,
             epoch: 1,
             open: true,
@@ -83,7 +87,13 @@ impl Market {
     /// Messages that were reported as delivered.
     pub(super) fn billed(&self) -> u64 {
         let books = self.books.lock().unwrap();
-        books.used + books.leases.values().map(|(_, delivered)| delivered).sum::<u64>()
+        books.used + books.leases.values().map(|(_, report)| report.delivered).sum::<u64>()
+    }
+
+    /// Messages that were reported as missed.
+    pub(super) fn missed(&self) -> Missed {
+        let books = self.books.lock().unwrap();
+        books.leases.values().fold(books.missed, |sum, (_, report)| sum.plus(report.missed))
     }
 
     pub(super) fn open_leases(&self) -> usize {
@@ -223,6 +233,13 @@ impl Books {
     }
 }
 
+/// A report follows an earlier one of the same lease.
+fn check(report: LeaseReport, earlier: LeaseReport, granted: u64) {
+    assert!(report.delivered <= granted, "more was delivered than granted");
+    assert!(report.delivered >= earlier.delivered, "a count went back");
+    assert_eq!(earlier.missed.since(report.missed), Missed::default(), "a count went back");
+}
+
 #[async_trait]
 impl Metering for Market {
     async fn open(&self, grant: GrantId, _: &str, messages: u64) -> Result<LeaseTerms, MeteringError> {
@@ -244,14 +261,14 @@ impl Metering for Market {
         }
         let lease = LeaseId::from_bits(books.next);
         books.next += 1;
-        books.leases.insert(lease, (granted, 0));
+        books.leases.insert(lease, (granted, LeaseReport::default()));
         Ok(books.terms(lease))
     }
 
     async fn extend(
         &self,
         lease: LeaseId,
-        delivered: u64,
+        report: LeaseReport,
         granted: u64,
     ) -> Result<LeaseTerms, MeteringError> {
         self.reach().await?;
@@ -262,9 +279,8 @@ impl Metering for Market {
         let Some((held, reported)) = books.leases.get_mut(&lease) else {
             return Err(LeaseRefusal::NoSuchLease.into());
         };
-        assert!(delivered <= *held, "more was delivered than granted");
-        assert!(delivered >= *reported, "a count went back");
-        *reported = delivered;
+        check(report, *reported, *held);
+        *reported = report;
         if !active {
             return Err(LeaseRefusal::NotActive.into());
         }
@@ -272,16 +288,16 @@ impl Metering for Market {
         Ok(books.terms(lease))
     }
 
-    async fn close(&self, lease: LeaseId, delivered: u64) -> Result<(), MeteringError> {
+    async fn close(&self, lease: LeaseId, report: LeaseReport) -> Result<(), MeteringError> {
         self.reach().await?;
         let mut books = self.books.lock().unwrap();
         books.calls += 1;
         let Some((held, reported)) = books.leases.remove(&lease) else {
             return Err(LeaseRefusal::NoSuchLease.into());
         };
-        assert!(delivered <= held, "more was delivered than granted");
-        assert!(delivered >= reported, "a count went back");
-        books.used += delivered;
+        check(report, reported, held);
+        books.used += report.delivered;
+        books.missed = books.missed.plus(report.missed);
         Ok(())
     }
 }

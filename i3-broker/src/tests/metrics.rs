@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::five::Hello5;
 use super::*;
 
 /// A sample's name and labels.
@@ -146,4 +147,27 @@ async fn a_used_up_order_is_told_by_its_reason() {
     let exhausted =
         || of(&parse(&scene.gate.metrics().text()), "i3_gate_no_quota_total", &[("reason", "exhausted")]);
     eventually("it is counted", || exhausted() > 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_session_is_told_until_the_session_has_it() {
+    let scene = Scene::new(100).await;
+    let mut device = scene.device().await;
+    let hello = Hello5::lasting("a", "order", 60);
+    drop(scene.buyer5(&hello, 1).await);
+    eventually("the session is parked", || scene.gate.stats().parked == 1).await;
+    for _ in 0..4 {
+        assert!(device.publish_acked(TOPIC, b"x", false).await);
+    }
+    let queued = || {
+        let samples = parse(&scene.gate.metrics().text());
+        (of(&samples, "i3_gate_queue_messages", &[]), of(&samples, "i3_gate_queue_longest", &[]))
+    };
+    eventually("they wait", || queued() == (4, 4)).await;
+    let (mut buyer, _) = scene.client5(&hello).await;
+    for _ in 0..4 {
+        let message = buyer.message5().await;
+        buyer.ack(0x40, message.id).await;
+    }
+    eventually("nothing waits", || queued() == (0, 0)).await;
 }

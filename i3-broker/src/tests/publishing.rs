@@ -1,7 +1,15 @@
 //! Who may publish, and what becomes of it.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use i3_core::gate::Principal;
+use i3_core::name::Topic;
+
 use super::client::{Client, Hello, packet, publish};
 use super::*;
+use crate::log::{Backlog, Feed, LogDown, Reader};
+use crate::message::Message;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_publish_reaches_nobody_and_is_not_retained() {
@@ -70,6 +78,50 @@ async fn a_will_fires_unless_the_client_says_goodbye() {
     assert!(retained.retain && retained.payload == b"gone");
 }
 
+/// A log that takes nothing while it is full.
+#[derive(Debug, Default)]
+struct Filled {
+    log: MemoryLog,
+    full: AtomicBool,
+    refused: AtomicUsize,
+}
+
+#[async_trait]
+impl TopicLog for Filled {
+    fn publish(&self, source: Principal, topic: &Topic, messages: &[Message]) -> Result<Backlog, LogDown> {
+        if self.full.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(LogDown);
+        }
+        self.log.publish(source, topic, messages)
+    }
+
+    async fn subscribe(&self, topic: &Topic) -> Result<Reader, LogDown> {
+        self.log.subscribe(topic).await
+    }
+
+    fn feeds(&self) -> Vec<Arc<Feed>> {
+        self.log.feeds()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_will_is_offered_again_to_a_log_that_is_full() {
+    let log = Arc::new(Filled::default());
+    let scene = Scene::with(100, Arc::clone(&log) as _, |_| {}).await;
+    let mut buyer = scene.buyer("a", 1).await;
+    let hello = Hello { will: Some((TOPIC, "gone", false)), ..Hello::new("sudden", "device") };
+    let mut sudden = Client::open(scene.gate.local_addr()).await;
+    assert_eq!(sudden.hello(&hello).await, Some(0));
+    log.full.store(true, Ordering::SeqCst);
+    drop(sudden);
+    eventually("it was refused", || log.refused.load(Ordering::SeqCst) > 1).await;
+    log.full.store(false, Ordering::SeqCst);
+    assert_eq!(buyer.message().await.unwrap().payload, b"gone");
+    assert!(buyer.hears_nothing().await, "it comes once");
+    eventually("and is counted once", || scene.gate.stats().publishes_accepted == 1).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_will_is_authorized_at_connect_and_again_when_it_fires() {
     let scene = Scene::new(100).await;
@@ -96,7 +148,7 @@ async fn a_real_client_publishes_and_another_receives() {
     let scene = Scene::new(100).await;
     let options = |id: &str, user: &str| {
         let mut options = MqttOptions::new(id, "127.0.0.1", scene.gate.local_addr().port());
-        options.set_credentials(user, "secret").set_keep_alive(Duration::from_secs(5));
+        options.set_credentials(user, "secret").set_keep_alive(PATIENCE);
         options
     };
     let (buyer, mut buyer_events) = AsyncClient::new(options("a", "order"), 10);

@@ -1,7 +1,5 @@
 //! After the call returns, nothing more is written or accepted.
 
-use std::time::Instant;
-
 use i3_core::time::{Clock, SystemClock};
 
 use super::client::{Client, publish};
@@ -27,16 +25,8 @@ async fn nothing_is_written_after_a_revocation_even_to_a_client_that_does_not_re
         device.send(&large(number)).await;
     }
     // Until the socket takes no more.
-    let mut last = 0;
-    eventually("the socket is full", || {
-        std::thread::sleep(Duration::from_millis(50));
-        let now = scene.gate.stats().delivered;
-        now > 0 && std::mem::replace(&mut last, now) == now
-    })
-    .await;
-    let begun = Instant::now();
-    scene.market.set_open(false).await;
-    assert!(begun.elapsed() < Duration::from_secs(1), "it does not wait for the client to read");
+    scene.until_blocked(&mut device).await;
+    in_time("the end, though nobody reads", scene.market.set_open(false)).await;
     let delivered = scene.gate.stats().delivered;
     for number in 300..310 {
         device.send(&large(number)).await;
@@ -48,7 +38,7 @@ async fn nothing_is_written_after_a_revocation_even_to_a_client_that_does_not_re
     assert_eq!((stats.delivered, scene.market.billed()), (delivered, delivered));
     assert_eq!(received + 1, delivered, "the frame that was begun is not finished");
     assert_eq!((stats.forced, stats.revocations), (0, 1));
-    assert!(stats.last_revocation.unwrap() < Duration::from_secs(1));
+    assert!(stats.last_revocation.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,13 +51,7 @@ async fn a_reason_is_not_told_in_the_middle_of_a_message() {
     for number in 0..300 {
         device.send(&large(number)).await;
     }
-    let mut last = 0;
-    eventually("the socket is full", || {
-        std::thread::sleep(Duration::from_millis(50));
-        let now = scene.gate.stats().delivered;
-        now > 0 && std::mem::replace(&mut last, now) == now
-    })
-    .await;
+    scene.until_blocked(&mut device).await;
     scene.market.set_open(false).await;
     let delivered = scene.gate.stats().delivered;
     let mut received = 0;
@@ -133,7 +117,7 @@ async fn a_change_that_leaves_the_grant_open_loses_and_doubles_nothing() {
     changes.await.unwrap();
     drop((buyer, flood.await.unwrap()));
     eventually("the books are closed", || scene.market.open_leases() == 0).await;
-    assert_eq!((scene.market.billed(), scene.gate.stats().gaps), (MESSAGES, 0));
+    assert_eq!((scene.market.billed(), scene.gate.stats().missed.slow), (MESSAGES, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,12 +162,15 @@ async fn a_login_that_is_no_longer_good_ends_the_connections_it_admitted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn access_ends_at_its_time() {
     let scene = Scene::new(100).await;
-    scene.market.set_until(SystemClock.now().plus(Duration::from_millis(400)));
     let mut buyer = scene.buyer("a", 1).await;
     let mut device = scene.device().await;
     assert!(device.publish_acked(TOPIC, b"1", false).await);
     assert_eq!(buyer.message().await.unwrap().payload, b"1");
+    let until = SystemClock.now().plus(Duration::from_millis(400));
+    scene.market.set_until(until);
+    scene.market.set_open(true).await;
     assert!(buyer.is_closed().await);
+    assert!(SystemClock.now() >= until, "not before its time");
     let mut late = scene.client("late", "order").await;
     assert_eq!(late.subscribe(&[(TOPIC, 1)]).await, [0x80]);
 }

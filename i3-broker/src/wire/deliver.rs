@@ -10,8 +10,8 @@ use super::{Qos, Version};
 /// The longest that can follow a fixed header (3.1.1, 2.2.3; 5, 2.1.4).
 const LONGEST: usize = 268_435_455;
 
-/// The name of the user property that tells a message's sequence number.
-const SEQUENCE: &[u8] = b"i3-seq";
+/// The user property that tells a message's sequence number, up to its value: that value's length is its last byte.
+const SEQUENCE: [u8; 11] = [id::USER_PROPERTY, 0, 6, b'i', b'3', b'-', b's', b'e', b'q', 0, 0];
 
 /// A message for one subscriber. What is said of properties is for MQTT 5; 3.1.1 has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ struct Lengths {
 
 impl Lengths {
     /// `None` if it cannot be one packet.
-    fn of(version: Version, delivery: &Delivery<'_>, digits: &Digits) -> Option<Self> {
+    fn of(version: Version, delivery: &Delivery<'_>, number: &str) -> Option<Self> {
         let topic = u16::try_from(delivery.topic.len()).ok()?;
         let mut remaining = 2 + delivery.topic.len() + delivery.payload.len();
         if delivery.qos != Qos::AtMostOnce {
@@ -60,7 +60,7 @@ impl Lengths {
                 .subscription_identifier
                 .map_or(0, |number| 1 + variable_len(usize::try_from(number).unwrap_or(usize::MAX)));
             let expiry = if delivery.expiry.is_some() { 5 } else { 0 };
-            let sequence = 1 + 2 + SEQUENCE.len() + 2 + digits.text().len();
+            let sequence = SEQUENCE.len() + number.len();
             properties = delivery.properties.len() + identifier + expiry + sequence;
             remaining += variable_len(properties) + properties;
         }
@@ -74,14 +74,16 @@ impl Lengths {
 
 /// How many bytes [`deliver`] will append; `None` if that is no packet, since topic or properties are too long.
 pub fn delivered_len(version: Version, delivery: &Delivery<'_>) -> Option<usize> {
-    Lengths::of(version, delivery, &Digits::of(delivery.sequence)).map(|lengths| lengths.total())
+    let mut digits = itoa::Buffer::new();
+    Lengths::of(version, delivery, digits.format(delivery.sequence)).map(|lengths| lengths.total())
 }
 
 /// Appends the PUBLISH that delivers a message; how many bytes that are. 0 if it is no packet: see
 /// [`delivered_len`].
 pub fn deliver(out: &mut Vec<u8>, version: Version, delivery: &Delivery<'_>) -> usize {
-    let digits = Digits::of(delivery.sequence);
-    let Some(lengths) = Lengths::of(version, delivery, &digits) else { return 0 };
+    let mut digits = itoa::Buffer::new();
+    let number = if version == Version::V5 { digits.format(delivery.sequence) } else { "" };
+    let Some(lengths) = Lengths::of(version, delivery, number) else { return 0 };
     out.reserve(lengths.total());
     let with_id = delivery.qos != Qos::AtMostOnce;
     let dup = if delivery.dup && with_id { 0x08 } else { 0 };
@@ -103,39 +105,13 @@ pub fn deliver(out: &mut Vec<u8>, version: Version, delivery: &Delivery<'_>) -> 
             variable(out, usize::try_from(number).unwrap_or_default());
         }
         out.extend_from_slice(delivery.properties);
-        let digits = digits.text();
-        out.extend_from_slice(&[id::USER_PROPERTY, 0, 6]);
-        out.extend_from_slice(SEQUENCE);
-        out.extend_from_slice(&[0, u8::try_from(digits.len()).unwrap_or_default()]);
-        out.extend_from_slice(digits);
+        let mut property = SEQUENCE;
+        property[10] = u8::try_from(number.len()).unwrap_or_default();
+        out.extend_from_slice(&property);
+        out.extend_from_slice(number.as_bytes());
     }
     out.extend_from_slice(delivery.payload);
     lengths.total()
-}
-
-/// A number in decimal.
-struct Digits {
-    bytes: [u8; 20],
-    from: usize,
-}
-
-impl Digits {
-    fn of(mut number: u64) -> Self {
-        let mut digits = Self { bytes: [b'0'; 20], from: 20 };
-        for place in digits.bytes.iter_mut().rev() {
-            *place = b'0' + u8::try_from(number % 10).unwrap_or_default();
-            number /= 10;
-            digits.from -= 1;
-            if number == 0 {
-                break;
-            }
-        }
-        digits
-    }
-
-    fn text(&self) -> &[u8] {
-        self.bytes.get(self.from..).unwrap_or_default()
-    }
 }
 
 /// A PUBLISH frame of MQTT 3.1.1 without DUP and RETAIN; at `QoS` 1 and 2 with packet identifier 1. `None` if topic or

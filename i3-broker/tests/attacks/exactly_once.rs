@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, Fate};
 use crate::market::TOPIC;
 use crate::packets::*;
-use crate::scene::{Scene, eventually, number, numbered};
+use crate::scene::{Scene, eventually, in_so_many_seconds, number, numbered};
 
 /// The reason in an acknowledgement of a message that is not known; 3.1.1 has no words for it.
 fn unknown(version: Version) -> u8 {
@@ -216,7 +216,6 @@ async fn attack_22_a_will_waits_for_its_delay_or_the_sessions_end_whichever_is_f
         assert_eq!(buyer.payload().await, b"gone", "{delay} {expiry}");
         let took = begun.elapsed();
         assert!(took >= Duration::from_millis(fires * 1_000), "{delay} {expiry}: {took:?}");
-        assert!(took < Duration::from_secs(fires + 5), "{delay} {expiry}: {took:?}");
         // The session of the next round is a new one.
         let mut last = scene.enter(&Hello::new(V5, "mortal", "device")).await;
         last.send(GOODBYE).await;
@@ -228,44 +227,67 @@ async fn attack_22_a_will_waits_for_its_delay_or_the_sessions_end_whichever_is_f
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_22_a_client_that_comes_back_in_time_takes_its_delayed_will_back() {
-    let scene = Scene::new(1_000).await;
-    let mut buyer = scene.buyer(V5, "a", 1).await;
-    let hello = Hello::new(V5, "mortal", "device").resuming();
-    let mortal = scene.enter(&hello.clone().will(Will::new(TOPIC, b"gone").after(1))).await;
-    mortal.abort();
-    eventually("it is parked", || scene.gate.stats().parked == 1).await;
-    let mut again = scene.enter(&hello).await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert!(again.lives().await && buyer.hears_nothing().await);
-    scene.ends_well().await;
+    in_so_many_seconds(async |seconds| {
+        let scene = Scene::new(1_000).await;
+        let mut buyer = scene.buyer(V5, "a", 1).await;
+        let hello = Hello::new(V5, "mortal", "device").resuming();
+        let mortal = scene.enter(&hello.clone().will(Will::new(TOPIC, b"gone").after(seconds))).await;
+        let delay = Duration::from_secs(seconds.into());
+        let begun = Instant::now();
+        mortal.abort();
+        eventually("it is parked", || scene.gate.stats().parked == 1).await;
+        let mut again = scene.enter(&hello).await;
+        if begun.elapsed() >= delay {
+            return false;
+        }
+        tokio::time::sleep(delay + Duration::from_millis(500)).await;
+        assert!(again.lives().await && buyer.hears_nothing().await);
+        scene.ends_well().await;
+        true
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_22_a_delayed_will_is_checked_when_it_fires_too() {
-    let scene = Scene::new(1_000).await;
-    for (number, change) in ["disabled", "retired", "key removed"].into_iter().enumerate() {
-        let mut buyer = scene.buyer(V5, &format!("before-{number}"), 1).await;
-        let hello = Hello::new(V5, "mortal", "device").resuming();
-        let mortal = scene.enter(&hello.will(Will::new(TOPIC, b"forged").after(1).retained())).await;
-        mortal.abort();
-        eventually("it is parked", || scene.gate.stats().parked == 1).await;
-        match change {
-            "disabled" => scene.market.set_device("device", false).await,
-            "retired" => scene.market.set_listed(TOPIC, false).await,
-            _ => scene.market.remove_credential("device").await,
-        }
-        tokio::time::sleep(Duration::from_millis(1_600)).await;
-        scene.market.set_device("device", true).await;
-        scene.market.set_listed(TOPIC, true).await;
-        if change != "retired" {
-            assert!(buyer.hears_nothing().await, "{change}");
-        }
-        let mut late = scene.buyer(V5, &format!("late-{number}"), 1).await;
-        assert!(late.hears_nothing().await, "{change}: nor was it retained");
-        let mut last = scene.enter(&Hello::new(V5, "mortal", "device")).await;
-        last.send(GOODBYE).await;
-        last.end().await;
-        eventually("nothing waits", || scene.gate.stats().parked == 0).await;
+    for change in ["disabled", "retired", "key removed"] {
+        in_so_many_seconds(async |seconds| {
+            let scene = Scene::new(1_000).await;
+            let mut buyer = scene.buyer(V5, "before", 1).await;
+            let hello = Hello::new(V5, "mortal", "device").resuming();
+            let will = Will::new(TOPIC, b"forged").after(seconds).retained();
+            let mortal = scene.enter(&hello.will(will)).await;
+            let delay = Duration::from_secs(seconds.into());
+            let begun = Instant::now();
+            mortal.abort();
+            eventually("it is parked", || scene.gate.stats().parked == 1).await;
+            match change {
+                "disabled" => scene.market.set_device("device", false).await,
+                "retired" => scene.market.set_listed(TOPIC, false).await,
+                _ => scene.market.remove_credential("device").await,
+            }
+            if begun.elapsed() >= delay {
+                return false;
+            }
+            if change == "key removed" {
+                tokio::time::sleep(delay + Duration::from_millis(500)).await;
+            } else {
+                eventually("it is refused", || scene.gate.stats().publishes_refused == 1).await;
+            }
+            scene.market.set_device("device", true).await;
+            scene.market.set_listed(TOPIC, true).await;
+            if change != "retired" {
+                assert!(buyer.hears_nothing().await, "{change}");
+            }
+            let mut late = scene.buyer(V5, "late", 1).await;
+            assert!(late.hears_nothing().await, "{change}: nor was it retained");
+            let mut last = scene.enter(&Hello::new(V5, "mortal", "device")).await;
+            last.send(GOODBYE).await;
+            last.end().await;
+            eventually("nothing waits", || scene.gate.stats().parked == 0).await;
+            scene.ends_well().await;
+            true
+        })
+        .await;
     }
-    scene.ends_well().await;
 }

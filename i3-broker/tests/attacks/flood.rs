@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::market::TOPIC;
 use crate::packets::*;
-use crate::scene::{Scene, eventually, number, numbered};
+use crate::scene::{Scene, eventually, full_or, number, numbered};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_11_a_thousand_live_sessions_hear_nothing_above_the_cut() {
@@ -45,7 +45,7 @@ async fn attack_11_a_thousand_live_sessions_hear_nothing_above_the_cut() {
         let flood = {
             let sent = Arc::clone(&sent);
             tokio::spawn(async move {
-                let stop = Instant::now() + Duration::from_secs(30);
+                let stop = Instant::now() + Duration::from_mins(5);
                 while sent.load(Ordering::SeqCst) < u64::MAX / 2 && Instant::now() < stop {
                     let next = sent.fetch_add(1, Ordering::SeqCst);
                     device.tell(TOPIC, numbered(next, 100)).await;
@@ -85,11 +85,13 @@ async fn attack_11_a_thousand_live_sessions_hear_nothing_above_the_cut() {
             delays[delays.len() - 1],
             scene.gate.stats().last_revocation.unwrap(),
         );
-        assert!(p99 < Duration::from_millis(250), "{p99:?}");
+        // Of a machine that does much else the times say nothing.
+        assert!(p99 < full_or(Duration::from_millis(250), PATIENCE), "{p99:?}");
         // A part of a last frame may be charged and not readable, for each of the 900.
         eventually("the leases of nine are closed", || scene.market.open_leases() <= 1).await;
-        let delivered = scene.gate.stats().delivered;
-        assert!((received..=received + 900).contains(&delivered), "{received} of {delivered}");
+        let delivered = || scene.gate.stats().delivered;
+        eventually("all that came is counted", || delivered() >= received).await;
+        assert!(delivered() <= received + 900, "{received} of {}", delivered());
         scene.ends_well().await;
     }
 }
@@ -133,8 +135,12 @@ async fn attack_25_slow_readers_do_not_slow_a_quick_one() {
         );
         let stats = scene.gate.stats();
         assert!(stats.delivered < MESSAGES * 40, "the slow ones did not get theirs: {}", stats.delivered);
-        // With slow readers the same work is done for more clients, so it may take longer, but not wait for them.
-        assert!(took[1] < took[0] * 20 + Duration::from_secs(5), "{took:?}");
+        // With slow readers the same work is done for more clients, so it may take longer. It never waits for them: the
+        // quick one would not have got its messages.
+        assert!(
+            took[1] < full_or(took[0] * 20 + Duration::from_secs(5), took[0] + PATIENCE * 10),
+            "{took:?}"
+        );
         drop(slow);
         device.tell(TOPIC, numbered(MESSAGES, 8)).await;
         assert_eq!(number(&quick.payload().await), MESSAGES);

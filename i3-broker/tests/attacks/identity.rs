@@ -188,8 +188,9 @@ async fn attack_08_nothing_is_done_before_or_without_an_accepted_connect() {
 async fn attack_08_a_connect_that_comes_too_late_is_not_read() {
     let scene = Scene::with(100, |config| config.connect_limit = Duration::from_millis(200)).await;
     for &version in VERSIONS {
+        let refused = scene.gate.stats().logins_refused;
         let mut late = scene.open(version).await;
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        eventually("its time is over", || scene.gate.stats().logins_refused > refused).await;
         late.try_send(Hello::new(version, "late", "device").bytes()).await;
         assert_eq!(late.end().await, Fate::Closed(None));
     }

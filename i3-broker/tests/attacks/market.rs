@@ -349,12 +349,17 @@ impl Metering for Market {
         Ok(books.terms(id))
     }
 
-    async fn extend(&self, id: LeaseId, delivered: u64, granted: u64) -> Result<LeaseTerms, MeteringError> {
+    async fn extend(
+        &self,
+        id: LeaseId,
+        report: LeaseReport,
+        granted: u64,
+    ) -> Result<LeaseTerms, MeteringError> {
         self.reach().await?;
         let mut books = self.books();
         books.calls += 1;
         let Some(lease) = books.leases.get_mut(&id) else { return Err(LeaseRefusal::NoSuchLease.into()) };
-        lease.take(delivered);
+        lease.take(report.delivered);
         let name = lease.order.clone();
         let left = books.left(&name);
         if !books.is_active(&books.orders[&name]) {
@@ -365,13 +370,13 @@ impl Metering for Market {
         Ok(books.terms(id))
     }
 
-    async fn close(&self, id: LeaseId, delivered: u64) -> Result<(), MeteringError> {
+    async fn close(&self, id: LeaseId, report: LeaseReport) -> Result<(), MeteringError> {
         self.reach().await?;
         let mut books = self.books();
         books.calls += 1;
         let Some(mut lease) = books.leases.remove(&id) else { return Err(LeaseRefusal::NoSuchLease.into()) };
-        lease.take(delivered);
-        books.orders.get_mut(&lease.order).unwrap().used += delivered;
+        lease.take(report.delivered);
+        books.orders.get_mut(&lease.order).unwrap().used += report.delivered;
         Ok(())
     }
 }

@@ -36,7 +36,7 @@ async fn attack_32_without_the_store_nobody_gets_in_and_leases_run_out() {
         assert_eq!(received + with_it, held, "all of the lease and nothing more");
         scene.market.down.store(false, Ordering::SeqCst);
         eventually("it is billed when the store is back", || scene.market.billed_to("order") == held).await;
-        let mut again = scene.buyer(version, "a", qos).await;
+        let mut again = scene.buyer_at_last(version, "a", "order", (TOPIC, qos)).await;
         assert_eq!(device.publish(TOPIC, b"again", 1).await, Fate::Acknowledged(0));
         assert_eq!(again.payload().await, b"again");
         scene.ends_well().await;

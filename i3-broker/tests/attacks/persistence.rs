@@ -1,8 +1,9 @@
 //! Attacks 12 and 14 on sessions that outlive their connections.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::time::{Clock, SystemClock};
+use i3_core::time::{Clock, ManualClock, SystemClock};
 
 use crate::client::{Client, Fate};
 use crate::market::TOPIC;
@@ -73,15 +74,13 @@ async fn attack_12_an_order_that_was_refunded_while_its_client_was_away_gives_it
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_12_an_order_that_expired_while_its_client_was_away_gives_it_nothing() {
     for (version, qos) in ways() {
-        let scene = Scene::new(1_000).await;
-        let until = SystemClock.now().plus(Duration::from_millis(500));
-        scene.market.set_until("order", Some(until));
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let scene = Scene::at(1_000, clock.clone(), |_| {}).await;
+        scene.market.set_until("order", Some(clock.now().plus(Duration::from_hours(1))));
         leaves(&scene, version, qos).await;
         let mut device = scene.device(version).await;
         say(&mut device, 0..10, 1).await;
-        while SystemClock.now() < until {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        clock.advance(Duration::from_hours(2));
         let (mut buyer, _) = back(&scene, version, "away", "order").await;
         assert!(buyer.messages_for_a_while().await.is_empty());
         assert_eq!(scene.gate.stats().delivered, 0);

@@ -1,5 +1,10 @@
 //! 3.3.1.3 and 3.8.3.1: retained messages.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use i3_core::time::{Clock as _, ManualClock, SystemClock};
+
 use super::*;
 
 async fn retain(device: &mut Client, payload: &[u8], qos: u8) {
@@ -134,14 +139,15 @@ async fn retain_as_published_keeps_the_flag_of_the_publisher() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retained_message_that_has_expired_is_gone() {
-    let scene = Scene::new(1_000).await;
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let scene = Scene::at(1_000, clock.clone(), |_| {}).await;
     let mut device = scene.device(V5).await;
     let props = Props::new().four(prop::MESSAGE_EXPIRY, 1);
     let publish = Publish::new(TOPIC, b"x").qos(1, 5).retained().props(props);
     assert_eq!(device.publish_as(publish, 1, 5).await, Fate::Acknowledged(0));
     let mut early = scene.buyer(V5, "early", 1).await;
     assert!(early.message().await.unwrap().retain);
-    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    clock.advance(Duration::from_secs(1));
     let mut late = scene.buyer(V5, "late", 1).await;
     assert!(late.hears_nothing().await);
     scene.ends_well().await;

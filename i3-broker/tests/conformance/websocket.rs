@@ -1,13 +1,11 @@
 //! Chapter 6: MQTT over WebSocket, the frames made by hand (RFC 6455).
 
-use std::time::Duration;
-
 use i3_broker::Listener;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::scene::Scene;
+use crate::scene::{Scene, in_time};
 
 async fn scene() -> Scene {
     Scene::with(1_000, |config| config.listeners.push(Listener::websocket("127.0.0.1:0".parse().unwrap())))
@@ -102,8 +100,7 @@ async fn packets_and_frames_need_not_align() {
             let mut got = Vec::new();
             let has = |got: &[u8], part: &[u8]| got.windows(part.len()).any(|window| window == part);
             while ![&[0x40, 2, 0, 1][..], &[0x40, 2, 0, 2], &[0xd0, 0]].iter().all(|part| has(&got, part)) {
-                let more =
-                    tokio::time::timeout(Duration::from_secs(20), bytes(&mut device, 1)).await.unwrap();
+                let more = in_time("an answer", bytes(&mut device, 1)).await;
                 assert!(!more.is_empty(), "{got:02x?}");
                 got.extend(more);
             }

@@ -84,6 +84,8 @@ actions! {
     RegisterHub = "hub:create", Own::Nothing, { Provider: Any };
     /// See a hub's devices, drafts and earnings.
     ViewHub = "hub:view", Own::Hub(HubRole::Viewer), { User: Own, Provider: Own };
+    /// Change what people read about a hub.
+    EditHub = "hub:edit", Own::Hub(HubRole::Manager), { User: Own, Provider: Own };
     /// Add and remove members of a hub.
     ManageMembers = "hub:members", Own::Hub(HubRole::Owner), { User: Own, Provider: Own };
     /// Register devices of a hub and change their credentials.
@@ -104,7 +106,7 @@ actions! {
     ManageOrder = "order:manage", Own::Owner, { User: Own, Consumer: Own, Administrator: Any };
     /// Rate a product that one bought.
     Rate = "rating:create", Own::Owner, { Consumer: Own };
-    /// Read the audit log, the denials, the outbox and the reconciliation report.
+    /// Read the audit log, the denials, the outbox, the reconciliation report, and what is remembered of users.
     Audit = "audit:view", Own::Nothing, { Administrator: Any };
     /// Register an OAuth2 client.
     RegisterClient = "client:create", Own::Nothing, { User: Any };

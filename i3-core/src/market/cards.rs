@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::queries::{declared, read_if};
+use super::lists::{CatalogueFilter, TimeOrder};
+use super::queries::read_if;
 use super::{MarketError, Marketplace, PageRequest, Paged};
 use crate::id::ProductId;
 use crate::product::{Product, ProductState};
 use crate::rating::Score;
-use crate::store::{Cell, Entity, Key, Scan, StoreError, limits};
+use crate::store::{Cell, Entity, Key, StoreError, limits};
 
 /// What a catalogue shows of a product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +21,15 @@ pub struct ProductCard {
 }
 
 impl Marketplace {
-    /// The listed products, newest first.
-    pub async fn catalogue(&self, page: &PageRequest) -> Result<Paged<ProductCard>, MarketError> {
-        let listed = vec![ProductState::Listed.as_str().into()];
-        let scan = declared(Scan::index(Product::collection(), "by_state", listed))?.backward();
-        let Paged { items, next } = self.page::<Product>(scan, page).await?;
+    /// The listed products, in the order in which they were created. Pages of one hub as of
+    /// [`users`](Self::users).
+    pub async fn catalogue(
+        &self,
+        filter: &CatalogueFilter,
+        order: TimeOrder,
+        page: &PageRequest,
+    ) -> Result<Paged<ProductCard>, MarketError> {
+        let Paged { items, next } = self.listed_products(filter, order, page).await?;
         Ok(Paged { items: self.cards(items).await?, next })
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Command, Context, Decided, Refusal};
 use crate::access::Action;
 use crate::device::Device;
-use crate::gate::AccessChange;
+use crate::gate::{AccessChange, Principal};
 use crate::id::{DeviceId, HubId, OfferId, ProductId};
 use crate::money::Currency;
 use crate::name::{Label, Prose, Slug, Topic};
@@ -45,11 +45,7 @@ impl Command for CreateProduct {
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Product> {
         let hub = context.hub_for(self.hub, Action::ManageProducts)?;
         check_tags(&self.tags)?;
-        let devices: BTreeSet<DeviceId> = self.devices.iter().copied().collect();
-        if !(1..=Product::MAX_DEVICES).contains(&devices.len()) || devices.len() != self.devices.len() {
-            let reason = format!("1 to {} different devices are expected", Product::MAX_DEVICES);
-            return Err(Halt::Refused(Refusal::Invalid { field: "devices", reason }));
-        }
+        let devices = distinct(&self.devices)?;
         let topic = Topic::new(&hub.slug, &self.slug);
         let name = Reservation::topic(&topic);
         let mut keys = vec![Reservation::key(&name)?];
@@ -62,11 +58,7 @@ impl Command for CreateProduct {
         }
         let id: ProductId = context.tx.fresh_id()?;
         for device in &devices {
-            let device: Device = context.tx.need(device, Refusal::NotFound { what: "device" })?;
-            if device.hub != hub.id {
-                return Err(Halt::Refused(Refusal::NotFound { what: "device" }));
-            }
-            context.tx.create(&Source { device: device.id, product: id })?;
+            add_source(context, hub.id, id, *device)?;
         }
         let product = Product {
             id,
@@ -92,6 +84,30 @@ impl Command for CreateProduct {
     }
 }
 
+/// The devices of a product: some, and none twice.
+fn distinct(devices: &[DeviceId]) -> Decided<BTreeSet<DeviceId>> {
+    let distinct: BTreeSet<DeviceId> = devices.iter().copied().collect();
+    if !(1..=Product::MAX_DEVICES).contains(&distinct.len()) || distinct.len() != devices.len() {
+        let reason = format!("1 to {} different devices are expected", Product::MAX_DEVICES);
+        return Err(Halt::Refused(Refusal::Invalid { field: "devices", reason }));
+    }
+    Ok(distinct)
+}
+
+/// Lets a device of the hub publish the product.
+fn add_source(
+    context: &mut Context<'_, '_>,
+    hub: HubId,
+    product: ProductId,
+    device: DeviceId,
+) -> Decided<()> {
+    let device: Device = context.tx.need(&device, Refusal::NotFound { what: "device" })?;
+    if device.hub != hub {
+        return Err(Halt::Refused(Refusal::NotFound { what: "device" }));
+    }
+    context.tx.create(&Source { device: device.id, product })
+}
+
 fn check_tags(tags: &[Slug]) -> Decided<()> {
     if tags.len() > Product::MAX_TAGS {
         return Err(Halt::Refused(Refusal::invalid(
@@ -108,7 +124,11 @@ pub(super) fn managed(context: &mut Context<'_, '_>, product: ProductId) -> Deci
     Ok(product)
 }
 
-/// Changes what people read about a product; what is `None` stays. What was sold keeps its terms.
+/// Changes what people read about a product, and which devices publish it; what is `None` stays. What was sold keeps
+/// its terms. Its name and its topic never change: buyers listen there.
+///
+/// A device that is to publish it no longer is disconnected, and may come back for what else it publishes; when the
+/// command returns, nothing of it is taken in any more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DescribeProduct {
     /// The product.
@@ -122,6 +142,9 @@ pub struct DescribeProduct {
     /// The new tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Slug>>,
+    /// The devices that publish it from now on, all of the hub. Refused for a product that is retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Vec<DeviceId>>,
 }
 
 impl Command for DescribeProduct {
@@ -140,10 +163,42 @@ impl Command for DescribeProduct {
             check_tags(tags)?;
             product.tags.clone_from(tags);
         }
+        if let Some(devices) = &self.devices {
+            supply(context, &mut product, devices)?;
+        }
         context.tx.replace(&product)?;
         context.emit(Event::ProductChanged { product: product.id, hub: product.hub });
         Ok(product)
     }
+}
+
+/// Lets these devices publish the product, and no others.
+fn supply(context: &mut Context<'_, '_>, product: &mut Product, devices: &[DeviceId]) -> Decided<()> {
+    if product.state == ProductState::Retired {
+        return Err(Halt::Refused(Refusal::WrongState { what: "product", state: "retired" }));
+    }
+    let after = distinct(devices)?;
+    let before: BTreeSet<DeviceId> = product.devices.iter().copied().collect();
+    let source = |device: &DeviceId| Source { device: *device, product: product.id }.id();
+    let mut keys = Vec::new();
+    for device in after.symmetric_difference(&before) {
+        keys.extend([Device::key(device)?, Source::key(&source(device))?]);
+    }
+    context.tx.want(keys)?;
+    for device in after.difference(&before) {
+        add_source(context, product.hub, product.id, *device)?;
+        context.access_changed(AccessChange::Device(*device));
+    }
+    for device in before.difference(&after) {
+        context.tx.remove::<Source>(&source(device))?;
+        // Also a broker elsewhere, which may have been told that it may publish this.
+        context.access_changed(AccessChange::Login {
+            principal: Principal::Device { device: *device, hub: product.hub },
+            credential: None,
+        });
+    }
+    product.devices = devices.to_vec();
+    Ok(())
 }
 
 /// Lists, pauses or retires a product. Only a listed product is published, sold and delivered.

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::queries::declared;
-use super::{Command, Context, Decided, MarketError, Marketplace, PageRequest, Paged, Refusal};
+use super::{Command, Context, Decided, MarketError, Marketplace, Refusal};
 use crate::access::{Action, Actor, Resource};
 use crate::gate::AccessChange;
-use crate::id::{ClientId, UserId};
+use crate::id::ClientId;
 use crate::name::Label;
 use crate::oauth::{Client, ClientKind, ClientState, RedirectUri, Scope, ScopeMeaning};
 use crate::outbox::Event;
-use crate::store::{Entity, Halt, Scan, StoreExt};
+use crate::store::{Halt, StoreExt};
 use crate::user::User;
 
 const MISSING: Refusal = Refusal::NotFound { what: "client" };
@@ -243,18 +242,6 @@ impl Marketplace {
             Err(MarketError::Refused(Refusal::Forbidden { .. })) => Err(MISSING.into()),
             other => other.map(|()| client),
         }
-    }
-
-    /// A user's clients, by id.
-    pub async fn clients(
-        &self,
-        actor: Actor,
-        owner: UserId,
-        page: &PageRequest,
-    ) -> Result<Paged<Client>, MarketError> {
-        self.authorize(actor, Action::ManageClient, &Resource::of_user(owner)).await?;
-        let scan = declared(Scan::index(Client::collection(), "by_owner", vec![owner.to_string().into()]))?;
-        self.page(scan, page).await
     }
 
     /// The client of this id with its owner: for who checks logins.

@@ -11,7 +11,7 @@ use crate::access::{Action, Actor, Bound, Denial, Noted, Policy, Purpose, Resour
 use crate::audit::{self, AuditEntry};
 use crate::gate::AccessChange;
 use crate::hub::{Hub, Membership, MembershipId};
-use crate::id::{HubId, IdBits, UserId};
+use crate::id::{ClientId, HubId, IdBits, UserId};
 use crate::ontology::OntologyCheck;
 use crate::outbox::{self, Event, OutboxEntry};
 use crate::portable::Part;
@@ -198,7 +198,8 @@ impl<'c> Context<'c, '_> {
 }
 
 /// The caller's name for one request: however often it is sent, it has one effect and one answer.
-/// 1 to 64 visible ASCII characters; each actor has a space of keys to itself.
+/// 1 to 64 visible ASCII characters; each actor has a space of keys to itself, and so has each program that acts for
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
@@ -236,7 +237,7 @@ impl fmt::Display for IdempotencyKey {
 /// The answer that a key stands for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Answer {
-    /// The actor and the key; the record's id says it.
+    /// The program, if one acted, the actor and the key; the record's id says it.
     #[serde(skip)]
     id: String,
     /// See [`fingerprint`].
@@ -287,6 +288,8 @@ pub(super) struct Execution<'a, C> {
     pub(super) actor: Actor,
     /// What the program that acts for the actor may do at most, if one does.
     pub(super) bound: Option<&'a Bound>,
+    /// The program that acts for the actor, if one does.
+    pub(super) client: Option<ClientId>,
     /// Where what is denied is noted.
     pub(super) noted: Option<&'a Noted>,
     pub(super) key: Option<&'a IdempotencyKey>,
@@ -317,7 +320,7 @@ pub(super) fn unreadable(error: serde_json::Error) -> StoreError {
 }
 
 /// What an idempotency key stands for: 128 bits of the digest of the command's name and of its JSON without
-/// secrets. Each actor has keys to itself, so whoever looks for two requests with one fingerprint deceives
+/// secrets. Each actor and program has keys to itself, so whoever looks for two requests with one fingerprint deceives
 /// nobody else.
 pub(super) fn fingerprint<C: Command>(command: &C) -> Result<String, StoreError> {
     let request = serde_json::to_string(command).map_err(unfit)?;
@@ -331,7 +334,11 @@ impl<C: Command> Rule for Execution<'_, C> {
     type Refusal = Refusal;
 
     fn decide(&self, tx: &mut Tx<'_, Refusal>) -> Decided<Self::Done> {
-        let answer_id = self.key.map(|key| format!("{}:{key}", self.actor));
+        let answer_id = self.key.map(|key| match self.client {
+            // No actor is called like a client, so one's keys cannot be made to look like another's.
+            Some(client) => format!("{client}:{}:{key}", self.actor),
+            None => format!("{}:{key}", self.actor),
+        });
 
         let mut first = self.command.keys()?;
         if let Some(id) = &answer_id {
@@ -385,6 +392,7 @@ impl<C: Command> Rule for Execution<'_, C> {
         let entry = AuditEntry {
             at,
             actor: self.actor,
+            client: self.client,
             command: C::NAME.to_owned(),
             request: self.command,
             key: self.key.map(ToString::to_string),

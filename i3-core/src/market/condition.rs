@@ -21,8 +21,7 @@ impl RecordTag {
 
     /// The tag of this record.
     pub fn of<E: Entity>(record: &E) -> Result<Self, StoreError> {
-        let draft = record.draft()?;
-        let digest = Digest::of(draft.body().as_str().as_bytes());
+        let digest = Digest::of(record.text()?.as_bytes());
         let (half, _) = digest.as_bytes().split_at(16);
         Ok(Self(data_encoding::BASE32_DNSSEC.encode(half)))
     }

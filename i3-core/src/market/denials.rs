@@ -3,7 +3,9 @@
 use super::queries::declared;
 use super::{MarketError, Marketplace, PageRequest, Paged, Refusal};
 use crate::access::{Action, Actor, Resource};
-use crate::denial::{DenialNumber, DenialQueue, DenialRecord, DenialRing, DeniedRequest, TheRing};
+use crate::denial::{
+    DenialNumber, DenialQueue, DenialRecord, DenialRecorder as _, DenialRing, DeniedRequest, TheRing,
+};
 use crate::id::UserId;
 use crate::store::{Decision, Entity, Halt, Scan, StoreExt, Tx};
 use crate::time::Timestamp;
@@ -65,7 +67,8 @@ impl Decision for Write<'_> {
 }
 
 impl Marketplace {
-    /// Writes down what waits in the queue, of which the newest `kept` are kept, and returns how many were written.
+    /// Writes down what waits in the queue, of which the newest `kept` are kept, and returns how many were written. If
+    /// some were lost after the last that was taken, a record of the code [`UNWRITTEN`](crate::denial::UNWRITTEN) tells it.
     /// Call it now and then, from one task, and before the process ends. What is being written when the store fails
     /// stays in the queue; it may be there twice afterwards.
     pub async fn write_denials(&self, queue: &DenialQueue, kept: u64) -> Result<usize, MarketError> {
@@ -73,7 +76,11 @@ impl Marketplace {
         loop {
             let denied = queue.first(BATCH);
             if denied.is_empty() {
-                return Ok(written);
+                if queue.untold() == 0 {
+                    return Ok(written);
+                }
+                queue.record(DeniedRequest::unwritten(self.now()));
+                continue;
             }
             let write = Write { denied: &denied, kept };
             self.store.transact(self.now(), &*self.ids, &write).await?;

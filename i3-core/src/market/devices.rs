@@ -121,6 +121,32 @@ fn managed(context: &mut Context<'_, '_>, device: DeviceId) -> Decided<Device> {
     Ok(device)
 }
 
+/// Changes what people read about a device; what is `None` stays. Its name and its hub never change: it logs in with
+/// both.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DescribeDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// The new title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Label>,
+}
+
+impl Command for DescribeDevice {
+    type Done = Device;
+    const NAME: &'static str = "describe_device";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Device> {
+        let mut device = managed(context, self.device)?;
+        if let Some(title) = &self.title {
+            device.title.clone_from(title);
+        }
+        context.tx.replace(&device)?;
+        context.emit(Event::DeviceChanged { device: device.id, hub: device.hub });
+        Ok(device)
+    }
+}
+
 /// Adds a credential to a device, beside those that it has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AddCredential {

@@ -57,6 +57,31 @@ impl Command for RegisterHub {
     }
 }
 
+/// Changes what people read about a hub; what is `None` stays. Its name never changes: topics and logins begin with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DescribeHub {
+    /// The hub.
+    pub hub: HubId,
+    /// The new title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Label>,
+}
+
+impl Command for DescribeHub {
+    type Done = Hub;
+    const NAME: &'static str = "describe_hub";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<Hub> {
+        let mut hub = context.hub_for(self.hub, Action::EditHub)?;
+        if let Some(title) = &self.title {
+            hub.title.clone_from(title);
+        }
+        context.tx.replace(&hub)?;
+        context.emit(Event::HubChanged { hub: hub.id });
+        Ok(hub)
+    }
+}
+
 /// Makes a user a member of a hub, or changes a member's role.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SetMember {

@@ -1,4 +1,4 @@
-//! Commands and queries about invitations.
+//! Commands about invitations, and one of them; all of them are a [list](super::lists).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::people::{is_open, known_roles};
-use super::{Command, Context, Decided, MarketError, Marketplace, PageRequest, Paged, Refusal};
+use super::{Command, Context, Decided, MarketError, Marketplace, Refusal};
 use crate::access::{Action, Actor, Resource};
 use crate::id::InvitationId;
 use crate::invitation::Invitation;
 use crate::name::Label;
 use crate::outbox::Event;
 use crate::role::RoleName;
-use crate::store::{Entity, Halt, Scan};
+use crate::store::Halt;
 
 /// Gives leave to open accounts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,7 +83,8 @@ impl Command for WithdrawInvitation {
         let missing = Refusal::NotFound { what: "invitation" };
         let mut invitation: Invitation = context.tx.need(&self.invitation, missing)?;
         if invitation.left == 0 {
-            return Err(Halt::Refused(Refusal::WrongState { what: "invitation", state: "used up" }));
+            let state = "used up or withdrawn";
+            return Err(Halt::Refused(Refusal::WrongState { what: "invitation", state }));
         }
         invitation.left = 0;
         context.tx.replace(&invitation)?;
@@ -109,15 +110,5 @@ impl Marketplace {
     pub async fn invitation(&self, actor: Actor, id: InvitationId) -> Result<Invitation, MarketError> {
         self.authorize(actor, Action::ManageUsers, &Resource::MARKETPLACE).await?;
         self.entity(&id, "invitation").await
-    }
-
-    /// All invitations, newest first, for who manages users.
-    pub async fn invitations(
-        &self,
-        actor: Actor,
-        page: &PageRequest,
-    ) -> Result<Paged<Invitation>, MarketError> {
-        self.authorize(actor, Action::ManageUsers, &Resource::MARKETPLACE).await?;
-        self.page(Scan::ids(Invitation::collection()).backward(), page).await
     }
 }

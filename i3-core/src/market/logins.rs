@@ -6,7 +6,7 @@ use super::queries::declared;
 use super::{Command, Context, Decided, MarketError, Marketplace, Refusal};
 use crate::access::{Action, Resource};
 use crate::gate::AccessChange;
-use crate::id::{ResetId, UserId};
+use crate::id::{ResetId, TokenId, UserId};
 use crate::name::Email;
 use crate::outbox::Event;
 use crate::secret::SecretHash;
@@ -17,9 +17,14 @@ const MISSING: Refusal = Refusal::NotFound { what: "user" };
 
 /// Begins the next generation of a user's logins, and tells the gates.
 pub(super) fn end_logins(context: &mut Context<'_, '_>, user: UserId) -> Decided<u32> {
+    end_logins_but(context, user, None)
+}
+
+/// The same, but for this login.
+fn end_logins_but(context: &mut Context<'_, '_>, user: UserId, kept: Option<TokenId>) -> Decided<u32> {
     let former = context.tx.get::<LoginGeneration>(&user)?;
     let generation = former.as_ref().map_or(0, |former| former.generation).saturating_add(1);
-    let next = LoginGeneration { user, generation };
+    let next = LoginGeneration { user, generation, kept };
     match former {
         Some(_) => context.tx.replace(&next)?,
         None => context.tx.create(&next)?,
@@ -43,9 +48,10 @@ fn set_password(context: &mut Context<'_, '_>, user: UserId, hash: Option<&Secre
     }
 }
 
-/// Users set another password for themselves. All their logins end, and what they let programs do.
+/// Users set another password for themselves. All their logins end but the one with which it was asked, and what they
+/// let programs do.
 ///
-/// The answer is the generation of logins that begins; the caller may let the login go on with which it was asked.
+/// The answer is the generation of logins that begins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChangePassword {
     /// Who.
@@ -56,6 +62,9 @@ pub struct ChangePassword {
     /// The hash of the new password.
     #[serde(skip)]
     pub password: Option<SecretHash>,
+    /// The login that goes on; none if all end. Not part of what is asked: it may be asked again from another.
+    #[serde(skip)]
+    pub login: Option<TokenId>,
 }
 
 impl Command for ChangePassword {
@@ -76,7 +85,7 @@ impl Command for ChangePassword {
         }
         set_password(context, self.user, self.password.as_ref())?;
         context.emit(Event::PasswordChanged { user: self.user });
-        end_logins(context, self.user)
+        end_logins_but(context, self.user, self.login)
     }
 }
 

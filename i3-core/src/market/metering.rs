@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::trade::{order_parts, settle};
 use super::{Command, Context, Decided, MarketError, Marketplace, Refusal};
 use crate::access::{Action, Actor, Resource};
-use crate::gate::{GrantView, LeaseRefusal, LeaseTerms, Metering, MeteringError};
+use crate::gate::{GrantView, LeaseRefusal, LeaseReport, LeaseTerms, Metering, MeteringError};
 use crate::grant::{Grant, GrantState};
 use crate::hub::{Hub, HubState};
 use crate::id::{GrantId, LeaseId, TypedId};
@@ -20,7 +20,7 @@ use crate::order::{Order, OrderState};
 use crate::outbox::Event;
 use crate::product::{Product, ProductState};
 use crate::store::{Applied, Entity, Halt, Key, StoreError, StoreErrorKind};
-use crate::usage::{Lease, LeaseState, Usage};
+use crate::usage::{Lease, LeaseState, Missed, Usage};
 use crate::user::{User, UserState};
 
 /// What a gate is told about its lease.
@@ -138,6 +138,7 @@ impl Command for OpenLease {
             epoch: grant.epoch,
             granted,
             delivered: 0,
+            missed: Missed::default(),
             state: LeaseState::Open,
             opened: context.tx.now(),
         };
@@ -157,14 +158,17 @@ fn open_lease(context: &mut Context<'_, '_>, id: LeaseId) -> Decided<(Lease, Ord
     Ok((lease, order, grant, usage))
 }
 
-/// Takes a gate's new total over.
-fn report(lease: &mut Lease, usage: &mut Usage, delivered: u64) -> Decided<()> {
+/// Takes a gate's new totals over.
+fn report(lease: &mut Lease, usage: &mut Usage, delivered: u64, missed: Missed) -> Decided<()> {
     if delivered > lease.granted {
         return Err(Halt::Refused(Refusal::invalid("delivered", "more is reported than was granted")));
     }
     let more = delivered.saturating_sub(lease.delivered);
     usage.resolve(more, 0, 0);
     lease.delivered = lease.delivered.saturating_add(more);
+    let more = missed.since(lease.missed);
+    usage.missed = usage.missed.plus(more);
+    lease.missed = lease.missed.plus(more);
     Ok(())
 }
 
@@ -193,6 +197,9 @@ pub struct ExtendLease {
     pub lease: LeaseId,
     /// Messages delivered, in all.
     pub delivered: u64,
+    /// Messages missed while the lease was open, in all.
+    #[serde(default, skip_serializing_if = "Missed::is_none")]
+    pub missed: Missed,
     /// Messages wanted, in all.
     pub granted: u64,
 }
@@ -208,7 +215,7 @@ impl Command for ExtendLease {
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<LeaseAnswer> {
         context.authorize(Action::Meter, &Resource::MARKETPLACE)?;
         let (mut lease, order, grant, mut usage) = open_lease(context, self.lease)?;
-        report(&mut lease, &mut usage, self.delivered)?;
+        report(&mut lease, &mut usage, self.delivered, self.missed)?;
         let wanted = self.granted.saturating_sub(lease.granted);
         if wanted > 0 && grant.epoch == lease.epoch && is_open(context, &order, &grant)? {
             // What cannot be had now is no reason to lose the report.
@@ -234,6 +241,9 @@ pub struct CloseLease {
     pub lease: LeaseId,
     /// Messages delivered, in all.
     pub delivered: u64,
+    /// Messages missed while the lease was open, in all.
+    #[serde(default, skip_serializing_if = "Missed::is_none")]
+    pub missed: Missed,
 }
 
 impl Command for CloseLease {
@@ -247,7 +257,7 @@ impl Command for CloseLease {
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<()> {
         context.authorize(Action::Meter, &Resource::MARKETPLACE)?;
         let (mut lease, order, grant, mut usage) = open_lease(context, self.lease)?;
-        report(&mut lease, &mut usage, self.delivered)?;
+        report(&mut lease, &mut usage, self.delivered, self.missed)?;
         usage.resolve(0, lease.unreported(), 0);
         lease.state = LeaseState::Closed;
         let (id, total) = (usage.grant, usage.delivered);
@@ -330,21 +340,23 @@ impl Metering for Marketplace {
     async fn extend(
         &self,
         lease: LeaseId,
-        delivered: u64,
+        report: LeaseReport,
         granted: u64,
     ) -> Result<LeaseTerms, MeteringError> {
-        let answer = match self.meter(&ExtendLease { lease, delivered, granted }).await {
+        let LeaseReport { delivered, missed } = report;
+        let answer = match self.meter(&ExtendLease { lease, delivered, missed, granted }).await {
             // The money went elsewhere in the same moment: the report alone needs none.
             Err(MeteringError::Refused(LeaseRefusal::InsufficientFunds)) => {
-                self.meter(&ExtendLease { lease, delivered, granted: 0 }).await?
+                self.meter(&ExtendLease { lease, delivered, missed, granted: 0 }).await?
             }
             other => other?,
         };
         Ok(LeaseTerms { lease, epoch: answer.epoch, granted: answer.granted })
     }
 
-    async fn close(&self, lease: LeaseId, delivered: u64) -> Result<(), MeteringError> {
-        match self.meter(&CloseLease { lease, delivered }).await {
+    async fn close(&self, lease: LeaseId, report: LeaseReport) -> Result<(), MeteringError> {
+        let LeaseReport { delivered, missed } = report;
+        match self.meter(&CloseLease { lease, delivered, missed }).await {
             // Sent again after an unknown outcome: the first try closed it.
             Err(MeteringError::Refused(LeaseRefusal::NoSuchLease)) => Ok(()),
             other => other,

@@ -4,6 +4,7 @@
 //! decides, and commits records, ledger entries, audit entry, outbox events and the idempotency
 //! answer in one batch. Queries are methods of [`Marketplace`] too, and ask the policy as commands do.
 
+mod analytics;
 mod caller;
 mod cards;
 mod catalogue;
@@ -16,6 +17,7 @@ mod explain;
 mod follow;
 mod hubs;
 mod invitations;
+mod lists;
 mod logins;
 mod metering;
 mod notices;
@@ -23,6 +25,7 @@ mod ontology;
 mod people;
 mod queries;
 mod ratings;
+mod recommendations;
 mod reconcile;
 mod refusal;
 mod replay;
@@ -44,27 +47,32 @@ pub use clients::{DescribeClient, RegisterClient, RemoveClient, ReplaceClientSec
 pub use command::{Command, Context, Decided, IdempotencyKey, InvalidIdempotencyKey};
 pub use condition::{Condition, InvalidRecordTag, RecordTag, Unchanged};
 pub use denials::DenialFilter;
-pub use devices::{AddCredential, NewCredential, RegisterDevice, RemoveCredential, SetDeviceState};
+pub use devices::{
+    AddCredential, DescribeDevice, NewCredential, RegisterDevice, RemoveCredential, SetDeviceState,
+};
 pub use explain::{
     AccessExplanation, Bars, ChargeExplanation, Check, DeviceFacts, Finding, LeaseLine, LedgerLine,
-    OrderFacts, Outcome, explain_charge, explain_publish, explain_receive,
+    MessageExplanation, OrderFacts, Outcome, SessionLine, explain_charge, explain_message, explain_publish,
+    explain_receive,
 };
 pub use follow::Follower;
-pub use hubs::{RegisterHub, RemoveMember, SetHubState, SetMember};
+pub use hubs::{DescribeHub, RegisterHub, RemoveMember, SetHubState, SetMember};
 pub use invitations::{Invite, WithdrawInvitation};
+pub use lists::{CatalogueFilter, ClientFilter, NoticeFilter, OrderFilter, Period, TimeOrder, UserFilter};
 pub use logins::{AskPasswordReset, ChangePassword, EndLogins, ResetPassword};
 pub use metering::LeaseAnswer;
 pub use metering::{CloseLease, ExtendLease, OpenLease, ReclaimLease};
 pub use notices::MailReport;
 pub use ontology::{ChangeOntology, UnchangedOntology};
-pub use people::{ActivateUser, DescribeUser, RegisterUser, RejectUser, SetRoles, SuspendUser};
+pub use people::{ActivateUser, DescribeUser, ProfilePart, RegisterUser, RejectUser, SetRoles, SuspendUser};
 pub use queries::{Balance, Numbered, PageRequest, Paged};
 pub use ratings::RateProduct;
+pub use recommendations::{Recommended, RecommendedThing};
 pub use reconcile::{Difference, GrantLine, Reconciliation};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Commands, Replayed, replay};
 pub use roles::{CreateRole, EditRole, RemoveRole, UnchangedRole};
-pub use streams::{DescribeStream, SampleAnswer};
+pub use streams::{AmendStream, DescribeStream, SampleAnswer};
 pub use things::{PurgeThing, PutThing, RemoveThing, ThingPut};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
 pub use virtual_objects::{
@@ -76,8 +84,8 @@ pub use virtual_objects::{
 use command::{Execution, Origin, fingerprint};
 
 use crate::access::{Actor, Bound, Noted, Policy, Purpose};
-use crate::gate::{AccessChange, AccessListener};
-use crate::id::{IdSource, RandomIds};
+use crate::gate::{AccessChange, AccessListener, Recall};
+use crate::id::{ClientId, IdSource, RandomIds};
 use crate::ontology::OntologyCheck;
 use crate::outbox::EventListener;
 use crate::portable::{Contents, FILLINGS, Part, refuse_unfinished};
@@ -238,11 +246,14 @@ pub struct Marketplace {
     settings: Arc<Settings>,
     schemas: Option<Arc<dyn SchemaCheck>>,
     bound: Option<Arc<Bound>>,
+    /// The program that acts, if one does.
+    client: Option<ClientId>,
     noted: Option<Arc<Noted>>,
     /// What its queries are for.
     purpose: Purpose,
     ontologies: Option<Arc<dyn OntologyCheck>>,
     listeners: Arc<RwLock<Vec<Arc<dyn AccessListener>>>>,
+    recalls: Arc<RwLock<Vec<Arc<dyn Recall>>>>,
     followers: Arc<RwLock<Vec<Arc<dyn EventListener>>>>,
     announced: Arc<follow::Announced>,
 }
@@ -302,6 +313,9 @@ fn parts() -> Vec<Part> {
         Part::records::<crate::oauth::Client>(),
         Part::records::<crate::denial::DenialRecord>().unlogged(),
         Part::records::<crate::denial::DenialRing>().unlogged(),
+        Part::records::<crate::analytics::History>().unlogged(),
+        Part::records::<crate::analytics::ObservedSince>().unlogged(),
+        Part::records::<crate::analytics::Popularity>().unlogged(),
         Part::records::<crate::virtual_object::VirtualObject>(),
         Part::records::<crate::virtual_object::ObjectVersion>(),
         Part::records::<crate::virtual_object::ObjectContent>(),
@@ -360,10 +374,12 @@ impl Marketplace {
             settings: Arc::new(Settings::default()),
             schemas: None,
             bound: None,
+            client: None,
             noted: None,
             purpose: Purpose::Reading,
             ontologies: None,
             listeners: Arc::default(),
+            recalls: Arc::default(),
             followers: Arc::default(),
             announced: Arc::default(),
         })
@@ -394,12 +410,12 @@ impl Marketplace {
         self
     }
 
-    /// The same marketplace as a program sees it that acts for somebody under this bound, in a request made for this
-    /// purpose: users who ask it may do no more than the bound says. Its commands change something, whatever the
-    /// purpose.
+    /// The same marketplace as this program sees it that acts for somebody under this bound, in a request made for this
+    /// purpose: users who ask it may do no more than the bound says, the audit log names the program, and idempotency
+    /// keys are the program's own. Its commands change something, whatever the purpose.
     #[must_use]
-    pub fn through(&self, bound: Bound, purpose: Purpose) -> Self {
-        Self { bound: Some(Arc::new(bound)), purpose, ..self.clone() }
+    pub fn through(&self, client: ClientId, bound: Bound, purpose: Purpose) -> Self {
+        Self { bound: Some(Arc::new(bound)), client: Some(client), purpose, ..self.clone() }
     }
 
     /// With something that says whether a text can be added to the ontology. Without it, every text is taken.
@@ -434,6 +450,15 @@ impl Marketplace {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
+    /// Asks this gate of this process too what became of single messages.
+    pub fn recall_from(&self, gate: Arc<dyn Recall>) {
+        self.recalls.write().unwrap_or_else(PoisonError::into_inner).push(gate);
+    }
+
+    fn recalls(&self) -> Vec<Arc<dyn Recall>> {
+        self.recalls.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Tells an index beside the store of every commit from now on, in this process.
     pub fn listen_to_events(&self, listener: Arc<dyn EventListener>) {
         self.followers.write().unwrap_or_else(PoisonError::into_inner).push(listener);
@@ -465,6 +490,7 @@ impl Marketplace {
         let execution = Execution {
             actor,
             bound: self.bound.as_deref(),
+            client: self.client,
             noted: self.noted.as_deref(),
             key,
             command,

@@ -2,7 +2,7 @@
 //! of it; see [`notice`](crate::notice).
 
 use super::queries::declared;
-use super::{MarketError, Marketplace, Numbered, PageRequest, Paged, Refusal};
+use super::{MarketError, Marketplace, Numbered, Refusal};
 use crate::access::{Action, Actor, HubRole, Resource};
 use crate::grant::Grant;
 use crate::hub::{Hub, Membership, MembershipId};
@@ -217,7 +217,7 @@ impl Marketplace {
         Ok(settled(self.store.transact(self.now(), &*self.ids, &Remove { to, notices }).await)?)
     }
 
-    async fn authorize_box(&self, actor: Actor, to: Recipient) -> Result<(), MarketError> {
+    pub(super) async fn authorize_box(&self, actor: Actor, to: Recipient) -> Result<(), MarketError> {
         match to {
             Recipient::Administrators => {
                 self.authorize(actor, Action::ManageUsers, &Resource::MARKETPLACE).await
@@ -230,18 +230,10 @@ impl Marketplace {
         }
     }
 
-    /// What is in a box, newest first, and how full it is. Users see their own, and who manages users the
-    /// administrators'.
-    pub async fn notices(
-        &self,
-        actor: Actor,
-        to: Recipient,
-        page: &PageRequest,
-    ) -> Result<(NoticeBox, Paged<Notice>), MarketError> {
+    /// How full a box is. Users see their own, and who manages users the administrators'.
+    pub async fn notice_box(&self, actor: Actor, to: Recipient) -> Result<NoticeBox, MarketError> {
         self.authorize_box(actor, to).await?;
-        let held = self.known::<NoticeBox>(&to).await?.unwrap_or(NoticeBox::empty(to));
-        let scan = Scan::prefix(Notice::collection(), format!("{to}:")).backward();
-        Ok((held, self.page(scan, page).await?))
+        Ok(self.known::<NoticeBox>(&to).await?.unwrap_or(NoticeBox::empty(to)))
     }
 
     /// Notes that the notices up to this position were read, at most as many as a box holds. Returns what is left.

@@ -208,11 +208,43 @@ impl Command for RejectUser {
 pub struct DescribeUser {
     /// Who.
     pub user: UserId,
-    /// What others see.
-    pub display: Label,
+    /// What others see from now on; as it is if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<Label>,
     /// What the user says.
     #[serde(default, skip_serializing_if = "Profile::is_empty")]
     pub profile: Profile,
+    /// What of the profile stays as it is, whatever `profile` says of it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keeps: BTreeSet<ProfilePart>,
+}
+
+/// A part of a [`Profile`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfilePart {
+    /// The `IoT` domain.
+    Domain,
+    /// Where the user's day begins.
+    TimeZone,
+    /// Whether the user does not want to be observed.
+    Unobserved,
+    /// Whether the user wants few e-mails.
+    FewMails,
+}
+
+/// The profile that comes of this one where nothing is kept, and of the one before where something is.
+fn described(new: &Profile, keeps: &BTreeSet<ProfilePart>, before: &Profile) -> Profile {
+    let mut profile = new.clone();
+    for part in keeps {
+        match part {
+            ProfilePart::Domain => profile.domain.clone_from(&before.domain),
+            ProfilePart::TimeZone => profile.time_zone.clone_from(&before.time_zone),
+            ProfilePart::Unobserved => profile.unobserved = before.unobserved,
+            ProfilePart::FewMails => profile.few_mails = before.few_mails,
+        }
+    }
+    profile
 }
 
 impl Command for DescribeUser {
@@ -222,8 +254,10 @@ impl Command for DescribeUser {
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<User> {
         context.authorize(Action::EditUser, &Resource::of_user(self.user))?;
         let mut user: User = context.tx.need(&self.user, Refusal::NotFound { what: "user" })?;
-        user.display.clone_from(&self.display);
-        user.profile.clone_from(&self.profile);
+        if let Some(display) = &self.display {
+            user.display.clone_from(display);
+        }
+        user.profile = described(&self.profile, &self.keeps, &user.profile);
         context.tx.replace(&user)?;
         context.emit(Event::UserDescribed { user: user.id });
         Ok(user)
@@ -290,5 +324,37 @@ impl Command for SetRoles {
         context.tx.replace(&user)?;
         context.emit(Event::RolesChanged { user: user.id });
         Ok(user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_of_before_and_the_rest_is_new() {
+        let before = Profile {
+            domain: "farm".parse().ok(),
+            time_zone: "Asia/Seoul".parse().ok(),
+            unobserved: true,
+            few_mails: true,
+        };
+        let new = Profile { domain: "smart-home".parse().ok(), ..Profile::default() };
+        assert_eq!(described(&new, &BTreeSet::new(), &before), new);
+        let keeps =
+            [ProfilePart::Domain, ProfilePart::TimeZone, ProfilePart::Unobserved, ProfilePart::FewMails];
+        assert_eq!(described(&new, &keeps.into(), &before), before);
+        let changed = described(&new, &[ProfilePart::TimeZone, ProfilePart::Unobserved].into(), &before);
+        let wanted = Profile { domain: new.domain.clone(), few_mails: false, ..before };
+        assert_eq!(changed, wanted);
+    }
+
+    #[test]
+    fn a_description_of_yesterday_says_all_anew() {
+        let text = r#"{"user":"usr_01mcc5rm020000000000000008","display":"Somebody"}"#;
+        let Ok(read) = serde_json::from_str::<DescribeUser>(text) else { panic!("it is read") };
+        assert!(read.keeps.is_empty() && read.profile.is_empty());
+        assert_eq!(read.display.as_ref().map(Label::as_str), Some("Somebody"));
+        assert_eq!(serde_json::to_string(&read).ok().as_deref(), Some(text));
     }
 }

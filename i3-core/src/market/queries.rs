@@ -17,14 +17,12 @@ use crate::gate::{Directory, GrantView, PublishRight};
 use crate::grant::Grant;
 use crate::hub::{Hub, HubState, Membership, MembershipId};
 use crate::id::{DeviceId, GrantId, HubId, OrderId, ProductId, UserId};
-use crate::ledger::{Account, Entry, Holder};
+use crate::ledger::{Account, Holder};
 use crate::money::{Amount, Currency};
 use crate::name::{AuthId, Slug};
-use crate::offer::Offer;
 use crate::order::Order;
 use crate::outbox::{self, OutboxEntry};
 use crate::product::{Product, ProductState, Source};
-use crate::rating::Rating;
 use crate::reservation::Reservation;
 use crate::role::RoleBook;
 use crate::statement::Statement;
@@ -237,12 +235,6 @@ impl Marketplace {
         self.entity(&user, "user").await
     }
 
-    /// All users, by id.
-    pub async fn users(&self, actor: Actor, page: &PageRequest) -> Result<Paged<User>, MarketError> {
-        self.authorize(actor, Action::ManageUsers, &Resource::MARKETPLACE).await?;
-        self.page(Scan::ids(User::collection()), page).await
-    }
-
     /// A hub's public face.
     pub async fn hub(&self, hub: HubId) -> Result<Hub, MarketError> {
         self.entity(&hub, "hub").await
@@ -254,34 +246,11 @@ impl Marketplace {
         Ok(self.store.all(memberships_of(user)?).await?)
     }
 
-    /// The members of a hub.
-    pub async fn members(
-        &self,
-        actor: Actor,
-        hub: HubId,
-        page: &PageRequest,
-    ) -> Result<Paged<Membership>, MarketError> {
-        self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
-        self.page(Scan::prefix(Membership::collection(), format!("{hub}:")), page).await
-    }
-
     /// A device. Holds password hashes: what is shown to people leaves them out.
     pub async fn device(&self, actor: Actor, device: DeviceId) -> Result<Device, MarketError> {
         let device: Device = self.entity(&device, "device").await?;
         self.authorize_in_hub(actor, Action::ViewHub, device.hub).await?;
         Ok(device)
-    }
-
-    /// The devices of a hub. They hold password hashes: what is shown to people leaves them out.
-    pub async fn devices(
-        &self,
-        actor: Actor,
-        hub: HubId,
-        page: &PageRequest,
-    ) -> Result<Paged<Device>, MarketError> {
-        self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
-        let scan = declared(Scan::index(Device::collection(), "by_hub", vec![hub.to_string().into()]))?;
-        self.page(scan, page).await
     }
 
     /// A product. A draft is seen by its hub alone.
@@ -292,42 +261,6 @@ impl Marketplace {
             seen.map_err(|error| hidden(error, "product"))?;
         }
         Ok(product)
-    }
-
-    /// The products of a hub, drafts included.
-    pub async fn products(
-        &self,
-        actor: Actor,
-        hub: HubId,
-        page: &PageRequest,
-    ) -> Result<Paged<Product>, MarketError> {
-        self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
-        let scan = declared(Scan::index(Product::collection(), "by_hub", vec![hub.to_string().into()]))?;
-        self.page(scan, page).await
-    }
-
-    /// The offers for a product, newest first.
-    pub async fn offers(
-        &self,
-        actor: Actor,
-        product: ProductId,
-        page: &PageRequest,
-    ) -> Result<Paged<Offer>, MarketError> {
-        let product = self.product(actor, product).await?;
-        let equal = vec![product.id.to_string().into()];
-        let scan = declared(Scan::index(Offer::collection(), "by_product", equal))?.backward();
-        self.page(scan, page).await
-    }
-
-    /// The ratings of a product, newest first.
-    pub async fn ratings(
-        &self,
-        product: ProductId,
-        page: &PageRequest,
-    ) -> Result<Paged<Rating>, MarketError> {
-        let equal = vec![product.to_string().into()];
-        let scan = declared(Scan::index(Rating::collection(), "by_product", equal))?.backward();
-        self.page(scan, page).await
     }
 
     /// An order. A hub sees the orders of its products.
@@ -348,32 +281,6 @@ impl Marketplace {
         }
     }
 
-    /// A buyer's orders, newest first.
-    pub async fn orders(
-        &self,
-        actor: Actor,
-        buyer: UserId,
-        page: &PageRequest,
-    ) -> Result<Paged<Order>, MarketError> {
-        self.authorize(actor, Action::ViewOrder, &Resource::of_user(buyer)).await?;
-        let scan = declared(Scan::index(Order::collection(), "by_buyer", vec![buyer.to_string().into()]))?
-            .backward();
-        self.page(scan, page).await
-    }
-
-    /// The orders of a hub's products, newest first.
-    pub async fn sales(
-        &self,
-        actor: Actor,
-        hub: HubId,
-        page: &PageRequest,
-    ) -> Result<Paged<Order>, MarketError> {
-        self.authorize_in_hub(actor, Action::ViewHub, hub).await?;
-        let scan =
-            declared(Scan::index(Order::collection(), "by_hub", vec![hub.to_string().into()]))?.backward();
-        self.page(scan, page).await
-    }
-
     /// What an order was used for and what it cost.
     pub async fn statement(&self, actor: Actor, order: OrderId) -> Result<Statement, MarketError> {
         let order = self.order(actor, order).await?;
@@ -387,7 +294,7 @@ impl Marketplace {
         self.entity(&GrantId::of(order.id), "grant").await
     }
 
-    async fn authorize_account(&self, actor: Actor, holder: Holder) -> Result<(), MarketError> {
+    pub(super) async fn authorize_account(&self, actor: Actor, holder: Holder) -> Result<(), MarketError> {
         match holder {
             Holder::Available(user) => {
                 self.authorize(actor, Action::ViewAccount, &Resource::of_user(user)).await
@@ -415,19 +322,6 @@ impl Marketplace {
             }
         }
         Ok(balances)
-    }
-
-    /// The entries of an account, newest first.
-    pub async fn entries(
-        &self,
-        actor: Actor,
-        account: Account,
-        page: &PageRequest,
-    ) -> Result<Paged<Entry>, MarketError> {
-        self.authorize_account(actor, account.holder).await?;
-        let equal = vec![account.to_string().into()];
-        let scan = declared(Scan::index(Entry::collection(), "by_account", equal))?.backward();
-        self.page(scan, page).await
     }
 
     async fn numbered<T: serde::de::DeserializeOwned>(

@@ -9,15 +9,15 @@ use async_trait::async_trait;
 
 use super::command::{Execution, Origin, fingerprint};
 use super::{
-    ActivateUser, AddCredential, AmendObject, AskPasswordReset, AttachFile, CancelOrder, ChangeOntology,
-    ChangePassword, CloseLease, Command, CreateObject, CreateProduct, CreateRole, DescribeClient,
-    DescribeProduct, DescribeStream, DescribeUser, DetachFile, EditObject, EditRole, EndLogins, ExpireGrant,
-    ExtendLease, IdempotencyKey, Invite, LinkProduct, MarketError, MoveObject, MoveProduct, OpenLease,
-    PublishOffer, Purchase, PurgeFile, PurgeThing, PutThing, RateProduct, ReclaimLease, RegisterClient,
-    RegisterDevice, RegisterHub, RegisterUser, RejectUser, RemoveClient, RemoveCredential, RemoveMember,
-    RemoveRole, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant,
-    SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, SuspendUser, TopUp, WithdrawInvitation,
-    WithdrawOffer,
+    ActivateUser, AddCredential, AmendObject, AmendStream, AskPasswordReset, AttachFile, CancelOrder,
+    ChangeOntology, ChangePassword, CloseLease, Command, CreateObject, CreateProduct, CreateRole,
+    DescribeClient, DescribeDevice, DescribeHub, DescribeProduct, DescribeStream, DescribeUser, DetachFile,
+    EditObject, EditRole, EndLogins, ExpireGrant, ExtendLease, IdempotencyKey, Invite, LinkProduct,
+    MarketError, MoveObject, MoveProduct, OpenLease, PublishOffer, Purchase, PurgeFile, PurgeThing, PutThing,
+    RateProduct, ReclaimLease, RegisterClient, RegisterDevice, RegisterHub, RegisterUser, RejectUser,
+    RemoveClient, RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret,
+    ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember,
+    SetRoles, SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer,
 };
 use crate::audit::{self, AuditEntry};
 use crate::id::{IdBits, IdSource, NoEntropy};
@@ -54,13 +54,16 @@ impl Commands {
             .with::<SetMember>()
             .with::<RemoveMember>()
             .with::<SetHubState>()
+            .with::<DescribeHub>()
             .with::<RegisterDevice>()
             .with::<AddCredential>()
             .with::<RemoveCredential>()
             .with::<SetDeviceState>()
+            .with::<DescribeDevice>()
             .with::<CreateProduct>()
             .with::<DescribeProduct>()
             .with::<DescribeStream>()
+            .with::<AmendStream>()
             .with::<MoveProduct>()
             .with::<PublishOffer>()
             .with::<WithdrawOffer>()
@@ -234,6 +237,7 @@ impl<C: Command + Send> Again for Of<C> {
         let execution = Execution {
             actor: entry.actor,
             bound: None,
+            client: entry.client,
             noted: None,
             key: key.as_ref(),
             command: &command,

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use super::catalogue::managed;
 use super::{Command, Context, Decided, MarketError, Marketplace, Refusal};
@@ -32,24 +33,68 @@ impl Command for DescribeStream {
     const NAME: &'static str = "describe_stream";
 
     fn decide(&self, context: &mut Context<'_, '_>) -> Decided<StreamTerms> {
-        let product = managed(context, self.product)?;
-        context.tx.want([StreamTerms::key(&product.id)?, Samples::key(&product.id)?])?;
-        check(context, &self.stream)?;
-        let before: Option<StreamTerms> = context.tx.get(&product.id)?;
-        let revision = before.as_ref().map_or(1, |terms| terms.revision.saturating_add(1));
-        let terms = StreamTerms { product: product.id, revision, description: self.stream.clone() };
-        match before {
-            Some(_) => context.tx.replace(&terms)?,
-            None => context.tx.create(&terms)?,
-        }
-        // They may show what is not to be shown any more.
-        if context.tx.get::<Samples>(&product.id)?.is_some() {
-            context.tx.remove::<Samples>(&product.id)?;
-        }
-        context.emit(Event::ProductChanged { product: product.id, hub: product.hub });
-        context.access_changed(AccessChange::Product(product.id));
-        Ok(terms)
+        let (product, before) = told(context, self.product)?;
+        say(context, &product, before.as_ref(), self.stream.clone())
     }
+}
+
+/// Changes some of what a product's messages are said to be like: a merge patch (RFC 7396) of `schema`, as the JSON
+/// that it is, and of `sample`. Where that changes nothing, nothing happens; otherwise as [`DescribeStream`]. A patch
+/// cannot put a `null` into a schema: saying all anew can.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AmendStream {
+    /// The product.
+    pub product: ProductId,
+    /// What changes: a member that is null goes away, an object is merged, all else takes the place of what there was.
+    pub patch: Map<String, Json>,
+}
+
+impl Command for AmendStream {
+    type Done = StreamTerms;
+    const NAME: &'static str = "amend_stream";
+
+    fn decide(&self, context: &mut Context<'_, '_>) -> Decided<StreamTerms> {
+        let (product, before) = told(context, self.product)?;
+        let said = before.as_ref().map(|terms| &terms.description).cloned().unwrap_or_default();
+        let stream =
+            said.amended(&self.patch).map_err(|error| Halt::Refused(Refusal::invalid("stream", error)))?;
+        if stream == said {
+            let nothing = StreamTerms { product: product.id, revision: 0, description: said };
+            return Ok(before.unwrap_or(nothing));
+        }
+        say(context, &product, before.as_ref(), stream)
+    }
+}
+
+/// The product, if the actor manages it, with what is said of its stream.
+fn told(context: &mut Context<'_, '_>, product: ProductId) -> Decided<(Product, Option<StreamTerms>)> {
+    let product = managed(context, product)?;
+    context.tx.want([StreamTerms::key(&product.id)?, Samples::key(&product.id)?])?;
+    let before = context.tx.get(&product.id)?;
+    Ok((product, before))
+}
+
+/// Says this from now on.
+fn say(
+    context: &mut Context<'_, '_>,
+    product: &Product,
+    before: Option<&StreamTerms>,
+    description: StreamDescription,
+) -> Decided<StreamTerms> {
+    check(context, &description)?;
+    let revision = before.map_or(1, |terms| terms.revision.saturating_add(1));
+    let terms = StreamTerms { product: product.id, revision, description };
+    match before {
+        Some(_) => context.tx.replace(&terms)?,
+        None => context.tx.create(&terms)?,
+    }
+    // They may show what is not to be shown any more.
+    if context.tx.get::<Samples>(&product.id)?.is_some() {
+        context.tx.remove::<Samples>(&product.id)?;
+    }
+    context.emit(Event::ProductChanged { product: product.id, hub: product.hub });
+    context.access_changed(AccessChange::Product(product.id));
+    Ok(terms)
 }
 
 /// Refuses what makes no sense.

@@ -18,7 +18,7 @@ impl Draft {
         collection: &'static Collection,
         id: &str,
         values: Vec<Option<Value>>,
-        body: impl Into<std::sync::Arc<str>>,
+        body: impl Into<Box<str>>,
     ) -> Result<Self, BatchError> {
         let key = Key::new(collection, id)?;
         let fits = collection.columns.len() == values.len()

@@ -1,10 +1,11 @@
 //! Keys, versions, bodies and units.
 
+use std::any::Any;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +51,10 @@ impl Key {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
+        // Most keys of one collection name the same declaration.
+        let same =
+            std::ptr::eq(self.collection, other.collection) || self.collection.name == other.collection.name;
+        same && self.id == other.id
     }
 }
 
@@ -103,9 +107,15 @@ impl Version {
     }
 }
 
-/// A record's content: JSON text of at most [`limits::BODY_BYTES`] bytes, cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Body(Arc<str>);
+/// A record's content: JSON text of at most [`limits::BODY_BYTES`] bytes, cheap to clone. Clones share what the text was
+/// read as: a record that a store keeps in memory is parsed once.
+#[derive(Clone)]
+pub struct Body(Arc<Content>);
+
+struct Content {
+    text: Box<str>,
+    read: OnceLock<Box<dyn Any + Send + Sync>>,
+}
 
 /// A text that cannot be a body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,10 +124,10 @@ pub struct InvalidBody;
 
 impl Body {
     /// A body of this text. That it is JSON is the caller's word.
-    pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidBody> {
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidBody> {
         let text = text.into();
         if text.len() <= limits::BODY_BYTES && !text.contains('\0') {
-            Ok(Self(text))
+            Ok(Self(Arc::new(Content { text, read: OnceLock::new() })))
         } else {
             Err(InvalidBody)
         }
@@ -125,14 +135,39 @@ impl Body {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    /// What the text says, as this function reads it or as it was read as the same type before. Kept only while somebody
+    /// else holds the body too: what nobody keeps is not asked for again.
+    pub(crate) fn read<T, E>(&self, parse: impl FnOnce() -> Result<T, E>) -> Result<T, E>
+    where
+        T: Any + Clone + Send + Sync,
+    {
+        if let Some(known) = self.0.read.get().and_then(|known| known.downcast_ref::<T>()) {
+            return Ok(known.clone());
+        }
+        let read = parse()?;
+        if Arc::strong_count(&self.0) > 1 {
+            // Two that read at the same time read the same.
+            let _ = self.0.read.set(Box::new(read.clone()));
+        }
+        Ok(read)
     }
 }
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Body {}
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Bodies hold password hashes; output of a debugger is no place for them.
-        write!(f, "Body({} bytes)", self.0.len())
+        write!(f, "Body({} bytes)", self.as_str().len())
     }
 }
 
@@ -192,5 +227,50 @@ impl From<Units> for i64 {
 impl fmt::Display for Units {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(body: &Body, times: &mut usize) -> Result<u64, std::num::ParseIntError> {
+        body.read(|| {
+            *times += 1;
+            body.as_str().parse()
+        })
+    }
+
+    #[test]
+    fn a_body_that_somebody_keeps_is_parsed_once() {
+        let (kept, mut times) = (Body::new("7").unwrap(), 0);
+        assert_eq!(parsed(&kept, &mut times), Ok(7));
+        assert_eq!((parsed(&kept.clone(), &mut times), times), (Ok(7), 2), "nobody kept it before");
+        assert_eq!((parsed(&kept, &mut times), times), (Ok(7), 2));
+    }
+
+    #[test]
+    fn as_something_else_it_is_parsed_again() {
+        let (kept, mut times) = (Body::new("7").unwrap(), 0);
+        let read = kept.clone();
+        assert_eq!(parsed(&read, &mut times), Ok(7));
+        assert_eq!(read.read(|| kept.as_str().parse::<i8>()), Ok(7));
+        assert_eq!(times, 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_so() {
+        let (kept, mut times) = (Body::new("x").unwrap(), 0);
+        let read = kept.clone();
+        assert!(parsed(&read, &mut times).is_err() && parsed(&read, &mut times).is_err());
+        assert_eq!(times, 2);
+    }
+
+    #[test]
+    fn bodies_with_one_text_are_equal_however_they_were_read() {
+        let (kept, mut times) = (Body::new("7").unwrap(), 0);
+        parsed(&kept.clone(), &mut times).unwrap();
+        assert_eq!(kept, Body::new("7").unwrap());
+        assert_ne!(kept, Body::new("8").unwrap());
     }
 }

@@ -35,19 +35,22 @@ pub trait Entity: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
 
     /// The record of it.
     fn draft(&self) -> Result<Draft, StoreError> {
-        let unfit = |error: Box<dyn std::error::Error + Send + Sync>| {
-            StoreError::new(StoreErrorKind::Unsupported, "a record does not fit its collection")
-                .with_source(error)
-        };
-        let body = serde_json::to_string(self).map_err(|error| unfit(error.into()))?;
-        Draft::new(Self::collection(), &self.id().to_string(), self.values(), body)
-            .map_err(|error| unfit(error.into()))
+        Draft::new(Self::collection(), &self.id().to_string(), self.values(), self.text()?).map_err(unfit)
+    }
+
+    /// The text of its record.
+    fn text(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(unfit)
     }
 
     /// What a record's body says.
     fn from_body(key: &Key, body: &Body) -> Result<Self, StoreError> {
-        read_body(key, body)
+        body.read(|| read_body(key, body))
     }
+}
+
+fn unfit(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::new(StoreErrorKind::Unsupported, "a record does not fit its collection").with_source(error)
 }
 
 /// What a body says, if it can be read.

@@ -14,6 +14,7 @@ mod schema;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 pub use sample::{
     InvalidSampleTerms, Sample, SampleContent, SampleTerms, SampleViews, SampleViewsId, Samples, Withheld,
@@ -21,6 +22,7 @@ pub use sample::{
 pub use schema::{InvalidSchema, MAX_SCHEMA_BYTES, MAX_SCHEMA_PLACES, SchemaCheck, check_schema};
 
 use crate::id::ProductId;
+use crate::merge_patch;
 use crate::quality::Quality;
 use crate::store::{Collection, Column, Entity, Kind, Value};
 
@@ -36,7 +38,26 @@ pub struct StreamDescription {
     pub sample: Option<SampleTerms>,
 }
 
+/// A description with the schema as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Terms {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schema: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sample: Option<SampleTerms>,
+}
+
 impl StreamDescription {
+    /// This with a merge patch (RFC 7396) of `schema`, as the JSON that it is, and of `sample`.
+    pub fn amended(&self, patch: &Map<String, Json>) -> serde_json::Result<Self> {
+        let schema: Option<Json> = self.schema.as_deref().map(serde_json::from_str).transpose()?;
+        let mut json = serde_json::to_value(Terms { schema, sample: self.sample.clone() })?;
+        merge_patch::apply(&mut json, patch);
+        let Terms { schema, sample } = serde_json::from_value(json)?;
+        Ok(Self { schema: schema.map(|schema| schema.to_string()), sample })
+    }
+
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,7 +1,5 @@
 //! What the checks store: collections of each kind, named to be awkward for backends.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::Stop;
@@ -135,7 +133,7 @@ pub(super) fn key(collection: &'static Collection, id: &str) -> Result<Key, Stop
     Ok(Key::new(collection, id)?)
 }
 
-pub(super) fn body(text: impl Into<Arc<str>>) -> Result<Body, Stop> {
+pub(super) fn body(text: impl Into<Box<str>>) -> Result<Body, Stop> {
     Ok(Body::new(text)?)
 }
 
@@ -154,7 +152,7 @@ pub(super) fn create(item: &Item) -> Result<Op, Stop> {
 }
 
 /// Creates a record of [`ITEM`].
-pub(super) fn create_plain(id: &str, text: impl Into<Arc<str>>) -> Result<Op, Stop> {
+pub(super) fn create_plain(id: &str, text: impl Into<Box<str>>) -> Result<Op, Stop> {
     Ok(Op::Create(Draft::new(&ITEM, id, Vec::new(), text)?))
 }
 
@@ -171,7 +169,7 @@ pub(super) fn add(id: &str, by: i64) -> Result<Op, Stop> {
     Ok(Op::Adjust { counter: key(&COUNTERS, id)?, by: units(by)?, floor: Units::MIN })
 }
 
-pub(super) fn append(id: &str, text: impl Into<Arc<str>>) -> Result<Op, Stop> {
+pub(super) fn append(id: &str, text: impl Into<Box<str>>) -> Result<Op, Stop> {
     Ok(Op::Append { stream: key(&STREAMS, id)?, body: body(text)? })
 }
 

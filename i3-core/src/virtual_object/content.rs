@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{ClassIri, DataField, File, Location, Method, Protocol, ResourceUri, ThingTerms};
 use crate::id::VirtualObjectId;
+use crate::merge_patch;
 use crate::name::{Label, Prose, Slug, Term};
 use crate::store::Digest;
 
@@ -252,7 +253,7 @@ impl Content {
     pub fn amended(&self, patch: &Map<String, Json>) -> Result<Self, InvalidContent> {
         let unreadable = |error: serde_json::Error| InvalidContent::Unreadable(error.to_string());
         let mut json = serde_json::to_value(self).map_err(unreadable)?;
-        merge(&mut json, patch);
+        merge_patch::apply(&mut json, patch);
         serde_json::from_value(json).map_err(unreadable)
     }
 
@@ -270,25 +271,6 @@ impl Content {
     /// SHA-256 of the canonical text.
     pub fn hash(&self) -> ContentHash {
         ContentHash(Digest::of(self.canonical().as_bytes()))
-    }
-}
-
-/// RFC 7396, section 2. As deep as the patch, and so as what was read as JSON: 128 levels.
-fn merge(target: &mut Json, patch: &Map<String, Json>) {
-    if !target.is_object() {
-        *target = Json::Object(Map::new());
-    }
-    let Json::Object(members) = target else { return };
-    for (name, value) in patch {
-        match value {
-            Json::Null => {
-                members.remove(name);
-            }
-            Json::Object(inner) => merge(members.entry(name.as_str()).or_insert(Json::Null), inner),
-            plain => {
-                members.insert(name.clone(), plain.clone());
-            }
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use i3_core::invitation::Invitation;
 use i3_core::market::{
     ActivateUser, AskPasswordReset, ChangePassword, DescribeUser, EndLogins, Invite, Marketplace,
     PageRequest, Refusal, RefusalKind, RegisterUser, Registration, RejectUser, ResetPassword, Settings,
-    SuspendUser, WithdrawInvitation,
+    SuspendUser, TimeOrder, WithdrawInvitation,
 };
 use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
@@ -115,7 +115,8 @@ async fn an_invitation_that_is_over_withdrawn_or_unknown_opens_nothing() {
     let again = WithdrawInvitation { invitation: withdrawn };
     let refused = f.market.execute(Actor::System, None, &again).await.map_err(refusal).unwrap_err();
     assert_eq!(refused.code(), "wrong_state");
-    let all = f.market.invitations(Actor::System, &PageRequest::default()).await.unwrap();
+    let all =
+        f.market.invitations(Actor::System, None, TimeOrder::Newest, &PageRequest::default()).await.unwrap();
     assert_eq!(all.items.len(), 2);
 }
 
@@ -154,8 +155,12 @@ async fn users_say_what_they_like_of_themselves() {
         time_zone: Some("Asia/Seoul".parse().unwrap()),
         ..Profile::default()
     };
-    let describe =
-        DescribeUser { user: f.buyer, display: "Farmer".parse().unwrap(), profile: profile.clone() };
+    let describe = DescribeUser {
+        user: f.buyer,
+        display: "Farmer".parse().ok(),
+        profile: profile.clone(),
+        keeps: [].into(),
+    };
     f.done(f.buyer, &describe).await;
     let user = f.market.user(Actor::User(f.buyer), f.buyer).await.unwrap();
     assert_eq!((user.display.as_str(), user.profile), ("Farmer", profile));
@@ -175,7 +180,8 @@ async fn person(f: &Fixture) -> UserId {
 }
 
 fn change(user: UserId, present: Option<&str>, password: &str) -> ChangePassword {
-    ChangePassword { user, present: present.map(SecretHash::new), password: Some(SecretHash::new(password)) }
+    let password = Some(SecretHash::new(password));
+    ChangePassword { user, present: present.map(SecretHash::new), password, login: None }
 }
 
 #[tokio::test]
@@ -191,6 +197,12 @@ async fn another_password_needs_the_present_one_and_ends_all_logins() {
     assert_eq!(f.done(user, &change(user, Some("first"), "second")).await, 1);
     assert_eq!((password(&f, user).await.as_str(), generation(&f, user).await), ("second", 1));
     assert_eq!(ear.told(), [AccessChange::User(user)]);
+    let kept = async || f.store.get::<LoginGeneration>(&user).await.unwrap().unwrap().entity.kept;
+    let login = Some(TypedId::from_bits(5));
+    assert_eq!(f.done(user, &ChangePassword { login, ..change(user, Some("second"), "third") }).await, 2);
+    assert_eq!(kept().await, login, "the one that it was asked with goes on");
+    f.done(user, &change(user, Some("third"), "second")).await;
+    assert_eq!(kept().await, None);
     let foreign = f.refused(f.buyer, &change(user, Some("second"), "mine")).await;
     assert_eq!(foreign.code(), "invalid_request", "{foreign}");
 }

@@ -7,8 +7,8 @@ use i3_core::access::{Action, Actor, Decision, Policy, Resource, Subject};
 use i3_core::gate::AccessChange;
 use i3_core::id::{ClientId, TypedId};
 use i3_core::market::{
-    DescribeClient, Marketplace, PageRequest, Refusal, RegisterClient, RemoveClient, ReplaceClientSecret,
-    SetClientState,
+    ClientFilter, DescribeClient, Marketplace, PageRequest, Refusal, RegisterClient, RemoveClient,
+    ReplaceClientSecret, SetClientState, TimeOrder,
 };
 use i3_core::oauth::{Client, ClientKind, ClientState};
 use i3_core::role::RoleName;
@@ -126,9 +126,13 @@ async fn anothers_client_answers_as_one_that_is_not_there() {
         assert_eq!(refusal(market.execute(stranger, None, &remove).await.unwrap_err()), missing);
         assert_eq!(refusal(market.client(stranger, id).await.unwrap_err()), missing);
     }
-    let list = market.clients(stranger, f.buyer, &PageRequest::default()).await;
+    let all = ClientFilter::default();
+    let list = market.clients(stranger, f.buyer, &all, TimeOrder::Oldest, &PageRequest::default()).await;
     assert!(matches!(refusal(list.unwrap_err()), Refusal::Forbidden { .. }));
-    let own = market.clients(Actor::User(f.buyer), f.buyer, &PageRequest::default()).await.unwrap();
+    let own = market
+        .clients(Actor::User(f.buyer), f.buyer, &all, TimeOrder::Oldest, &PageRequest::default())
+        .await
+        .unwrap();
     assert_eq!(own.items, [client]);
 }
 

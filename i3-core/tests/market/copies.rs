@@ -8,13 +8,11 @@ use i3_core::access::{Actor, HubRole};
 use i3_core::market::{Marketplace, Purchase, RemoveMember, SetMember, contents};
 use i3_core::offer::Plan;
 use i3_core::portable::{Contents, PortError, copy, digest, export, verify};
-use i3_core::store::{
-    Batch, By, Cell, Collection, CommitError, Durability, Key, Kind, MemoryStore, Page, Receipt, Scan,
-    Schema, Store, StoreError, StoreErrorKind,
-};
+use i3_core::store::{By, Collection, Key, Kind, MemoryStore, Page, Scan, Store, StoreError, StoreErrorKind};
 
 use crate::fixture::{AllowAll, Fixture};
 use crate::moves::{Failing, Overtaken, digest_of};
+use crate::wrapped::{Otherwise, Wrapped};
 
 fn all() -> Contents {
     contents(&[]).unwrap()
@@ -144,13 +142,11 @@ struct Lying {
 }
 
 #[async_trait]
-impl Store for Lying {
-    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
-        self.inner.prepare(schema).await
+impl Otherwise for Lying {
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
     }
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
-        self.inner.read(keys).await
-    }
+
     async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
         let mut page = self.inner.scan(scan).await?;
         let whole = matches!(scan.by_what(), By::Index { equal, .. } if equal.is_empty());
@@ -158,16 +154,6 @@ impl Store for Lying {
             (self.lie)(&mut page);
         }
         Ok(page)
-    }
-    async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
-        self.inner.commit(batch).await
-    }
-    fn durability(&self) -> Durability {
-        Durability::Memory
-    }
-
-    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.unnamed().await
     }
 }
 
@@ -180,7 +166,7 @@ async fn an_index_that_leaves_out_repeats_or_misplaces_a_record_is_found() {
         |page| page.rows.swap(0, 1),
     ];
     for lie in lies {
-        let lying = Lying { inner: source.clone(), lie, told: AtomicBool::new(false) };
+        let lying = Wrapped(Lying { inner: source.clone(), lie, told: AtomicBool::new(false) });
         let report = verify(&lying, &all(), &()).await.unwrap();
         assert!(report.faulty > 0, "{report:?}");
     }

@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i3_core::access::{Actor, HubRole, Permission};
+use i3_core::access::{Actor, Bound, HubRole, Permission, Purpose};
+use i3_core::analytics::{Interaction, Item, Observation, ObservationQueue};
 use i3_core::denial::{DenialQueue, DenialRecorder as _, DeniedRequest};
 use i3_core::device::{DeviceState, KeyAlgorithm};
-use i3_core::gate::{Metering, Streams};
+use i3_core::gate::{LeaseReport, Metering, Streams};
 use i3_core::hub::HubState;
 use i3_core::id::{GrantId, SequentialIds, TypedId};
 use i3_core::market::{
-    ActivateUser, AddCredential, AskPasswordReset, CancelOrder, ChangePassword, CreateProduct, CreateRole,
-    DescribeClient, DescribeProduct, DescribeStream, DescribeUser, EditRole, EndLogins, IdempotencyKey,
-    Invite, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, PutThing, RateProduct,
-    RegisterClient, RegisterDevice, RegisterHub, RegisterUser, Registration, RejectUser, RemoveClient,
-    RemoveCredential, RemoveMember, RemoveRole, RemoveThing, ReplaceClientSecret, ReplaceOrderPassword,
-    ResetPassword, RevokeGrant, SetClientState, SetDeviceState, SetHubState, SetMember, SetRoles, Settings,
-    SuspendUser, TopUp, WithdrawInvitation, WithdrawOffer,
+    ActivateUser, AddCredential, AmendStream, AskPasswordReset, CancelOrder, ChangePassword, ClientFilter,
+    CreateProduct, CreateRole, DescribeClient, DescribeDevice, DescribeHub, DescribeProduct, DescribeStream,
+    DescribeUser, EditRole, EndLogins, IdempotencyKey, Invite, Marketplace, MoveProduct, NewCredential,
+    PageRequest, PublishOffer, Purchase, PutThing, RateProduct, RegisterClient, RegisterDevice, RegisterHub,
+    RegisterUser, Registration, RejectUser, RemoveClient, RemoveCredential, RemoveMember, RemoveRole,
+    RemoveThing, ReplaceClientSecret, ReplaceOrderPassword, ResetPassword, RevokeGrant, SetClientState,
+    SetDeviceState, SetHubState, SetMember, SetRoles, Settings, SuspendUser, TimeOrder, TopUp,
+    WithdrawInvitation, WithdrawOffer,
 };
 use i3_core::money::Currency;
 use i3_core::notice::Recipient;
@@ -31,6 +33,7 @@ use i3_core::secret::SecretHash;
 use i3_core::store::{MemoryStore, StoreExt as _};
 use i3_core::stream::{Sample, SampleTerms, SequenceBlock, StreamDescription, StreamReport};
 use i3_core::thing::{Lifetime, Visibility};
+use i3_core::usage::Missed;
 use i3_core::user::{PasswordReset, Profile};
 
 use crate::fixture::{Fixture, euros, fixed, per_message};
@@ -146,6 +149,12 @@ pub(crate) async fn everything() -> MemoryStore {
     let state = DeviceState::Disabled;
     run.execute(seller, None, &SetDeviceState { device: others[0].id, state }).await.unwrap();
 
+    let described = DescribeDevice { device: others[1].id, title: "Key pair, second".parse().ok() };
+    run.execute(seller, None, &described).await.unwrap();
+    run.execute(seller, None, &DescribeHub { hub: f.hub.id, title: "Acme and Sons".parse().ok() })
+        .await
+        .unwrap();
+
     // Products and offers.
     for (slug, path) in [
         ("draft", vec![]),
@@ -171,6 +180,7 @@ pub(crate) async fn everything() -> MemoryStore {
         title: Some("Air, described anew".parse().unwrap()),
         description: Some("Air".parse().unwrap()),
         tags: Some(Vec::new()),
+        devices: Some(vec![others[1].id, f.device.id]),
     };
     run.execute(seller, None, &describe).await.unwrap();
     let free = f.offer(Plan::Free { quota: None }).await;
@@ -205,10 +215,11 @@ pub(crate) async fn everything() -> MemoryStore {
         (buy("ten", ten).await, buy("ten-again", ten).await, buy("each", each).await);
     let of = |order: &Order| GrantId::of(order.id);
     let all = run.open(of(&exhausted), "gate-1", 2).await.unwrap();
-    run.close(all.lease, 2).await.unwrap();
+    run.close(all.lease, 2.into()).await.unwrap();
     let some = run.open(of(&metered), "gate-1", 5).await.unwrap();
-    run.extend(some.lease, 3, 9).await.unwrap();
-    run.close(some.lease, 4).await.unwrap();
+    let missed = Missed { slow: 4, offline: 3, expired: 2, too_large: 1 };
+    run.extend(some.lease, LeaseReport { delivered: 3, missed }, 9).await.unwrap();
+    run.close(some.lease, 4.into()).await.unwrap();
     run.open(of(&metered), "gate-2", 2).await.unwrap();
     run.reclaim(system, "gate-2").await.unwrap();
     run.open(of(&active), "gate-3", 100).await.unwrap();
@@ -260,6 +271,12 @@ pub(crate) async fn everything() -> MemoryStore {
     crate::workshop::every_state(&f, &store).await;
     things(&f).await;
     crate::ontology::versions(&f).await;
+    let (all, page) = (ClientFilter::default(), PageRequest::default());
+    let programs = run.clients(buyer, f.buyer, &all, TimeOrder::Oldest, &page).await.unwrap().items;
+    let scopes = ["api:write".parse().unwrap()];
+    let program = run.through(programs[0].id, Bound::of(&scopes), Purpose::Changing);
+    program.execute(buyer, Some(&key("active")), &EndLogins { user: f.buyer }).await.unwrap();
+    observe(&f).await;
     run.post_notices().await.unwrap();
     run.read_notices(buyer, Recipient::User(f.buyer), 60).await.unwrap();
     store
@@ -295,13 +312,17 @@ async fn accounts(f: &Fixture) {
     let closed = Settings::default().with_registration(Registration::Invitation);
     let uninvited = RegisterUser { invitation: None, ..register };
     run.clone().with_settings(closed).execute(Actor::Anonymous, None, &uninvited).await.unwrap_err();
-    let describe = DescribeUser { user, display: "Once a guest".parse().unwrap(), profile };
+    let describe = DescribeUser { user, display: "Once a guest".parse().ok(), profile, keeps: [].into() };
     run.execute(Actor::User(user), None, &describe).await.unwrap();
     let (present, password) =
         (Some(SecretHash::new("$argon2id$guest")), Some(SecretHash::new("$argon2id$changed")));
-    run.execute(Actor::User(user), Some(&key("other")), &ChangePassword { user, present, password })
-        .await
-        .unwrap();
+    run.execute(
+        Actor::User(user),
+        Some(&key("other")),
+        &ChangePassword { user, present, password, login: None },
+    )
+    .await
+    .unwrap();
     for _ in 0..2 {
         f.pass(PasswordReset::PAUSE);
         run.execute(Actor::Anonymous, None, &AskPasswordReset { user }).await.unwrap();
@@ -372,7 +393,10 @@ async fn streams(f: &Fixture, store: &MemoryStore) {
         .await
         .unwrap();
     let product = f.product.id;
-    let terms = run.execute(seller, None, &DescribeStream { product, stream }).await.unwrap();
+    run.execute(seller, None, &DescribeStream { product, stream }).await.unwrap();
+    let patch = serde_json::json!({"schema": {"title": "Air"}, "sample": {"last": 5}});
+    let patch = patch.as_object().unwrap().clone();
+    let terms = run.execute(seller, None, &AmendStream { product, patch }).await.unwrap();
 
     let block = run.reserve(product, "gate-1", 64).await.unwrap();
     let first = block.first;
@@ -405,6 +429,31 @@ async fn streams(f: &Fixture, store: &MemoryStore) {
     let strict = Marketplace::open(Arc::new(store.clone()), Arc::new(MembersOnly), &[]).await.unwrap();
     let looked = strict.with_clock(f.clock.clone()).sample(Actor::User(f.buyer), product).await.unwrap();
     assert_eq!((looked.samples.len(), looked.looks_left), (5, Some(2)));
+}
+
+/// What people did with things: one who works in a domain, and one whose history was erased.
+async fn observe(f: &Fixture) {
+    let queue = ObservationQueue::new(9);
+    let watcher = crate::analytics::person(f, "watcher", Some("smart-home")).await;
+    let shy = crate::analytics::person(f, "shy", None).await;
+    for (user, interaction) in [
+        (watcher, Interaction::Discovered),
+        (watcher, Interaction::Viewed),
+        (watcher, Interaction::Viewed),
+        (watcher, Interaction::Rated),
+        (watcher, Interaction::Bought),
+        (shy, Interaction::Viewed),
+    ] {
+        queue.push(Observation { user, item: Item::Product(f.product.id), interaction, at: f.market.now() });
+    }
+    f.market.write_observations(&queue, 9).await.unwrap();
+    f.market.erase_history(Actor::User(shy), shy).await.unwrap();
+    let quiet = crate::analytics::profile(None, true);
+    let quiet = DescribeUser { user: shy, display: "Shy".parse().ok(), profile: quiet, keeps: [].into() };
+    f.market.execute(Actor::User(shy), None, &quiet).await.unwrap();
+    let other = crate::analytics::person(f, "other", None).await;
+    f.market.erase_history(Actor::User(other), other).await.unwrap();
+    f.market.heed_wish(shy, f.market.now()).await.unwrap();
 }
 
 /// What was denied: one of each kind, of which one had to make room.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use i3_core::access::Actor;
 use i3_core::device::DeviceState;
-use i3_core::gate::Metering;
+use i3_core::gate::{LeaseReport, Metering};
 use i3_core::id::{DeviceId, GrantId, OrderId, TypedId};
 use i3_core::market::{
     AccessExplanation, CreateProduct, MoveProduct, Outcome, RegisterHub, RevokeGrant, SetDeviceState,
@@ -13,6 +13,7 @@ use i3_core::offer::Plan;
 use i3_core::order::Order;
 use i3_core::product::ProductState;
 use i3_core::store::{Entity, Scan, StoreExt};
+use i3_core::usage::Missed;
 use proptest::prelude::*;
 
 use crate::fixture::{Fixture, fixed, per_message};
@@ -95,7 +96,7 @@ async fn a_buyer_is_told_of_quota_money_leases_and_time() {
     let explained = receive(&f, &order).await;
     assert_eq!((explained.allowed, explained.quota, explained.code), (true, Some(false), "leased_elsewhere"));
     assert!(said(&explained, "leased_elsewhere").contains("gate-7"));
-    f.market.close(lease.lease, 10).await.unwrap();
+    f.market.close(lease.lease, 10.into()).await.unwrap();
     let explained = receive(&f, &order).await;
     assert_eq!((explained.allowed, explained.may_log_in, explained.code), (false, false, "grant"));
     assert!(said(&explained, "grant").contains("used up"));
@@ -144,9 +145,10 @@ async fn every_message_is_accounted_for() {
     let order = f.buy(fixed(20, 100)).await;
     let grant = GrantId::of(order.id);
     let first = f.market.open(grant, "one", 6).await.unwrap();
-    f.market.close(first.lease, 4).await.unwrap();
+    f.market.close(first.lease, 4.into()).await.unwrap();
     let second = f.market.open(grant, "two", 5).await.unwrap();
-    f.market.extend(second.lease, 3, 5).await.unwrap();
+    let missed = Missed { slow: 6, too_large: 2, ..Missed::default() };
+    f.market.extend(second.lease, LeaseReport { delivered: 3, missed }, 5).await.unwrap();
     f.market.reclaim(Actor::System, "two").await.unwrap();
     f.market.open(grant, "three", 1).await.unwrap();
     let explained = f.market.explain_charge(Actor::User(f.buyer), order.id, 100).await.unwrap();
@@ -158,7 +160,7 @@ async fn every_message_is_accounted_for() {
         ("in_doubt", Some(2)),
         ("left", Some(10)),
         ("redelivered", None),
-        ("missed", None),
+        ("missed", Some(8)),
     ];
     assert_eq!(counted, expected);
     assert_eq!((explained.due.minor(), explained.balances, explained.complete), (35, true, true));

@@ -1,8 +1,12 @@
 //! Files of virtual objects: their bytes, who gets them, and what becomes of them.
 
+mod moved;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use i3_core::access::Actor;
 use i3_core::id::{RandomIds, UserId, VirtualObjectId};
 use i3_core::market::{
@@ -11,7 +15,8 @@ use i3_core::market::{
 };
 use i3_core::role::RoleName;
 use i3_core::store::{
-    Cell, Digest, DynStore, Entity as _, MemoryStore, Op, Scan, Store, StoreErrorKind, StoreExt as _,
+    Batch, Cell, Digest, DynStore, Entity as _, Key, MemoryStore, Op, Row, Scan, Store, StoreError,
+    StoreErrorKind, StoreExt as _,
 };
 use i3_core::testkit::faults::{Call, FailsAs, Fault, FaultyStore, Plan};
 use i3_core::time::{ManualClock, Timestamp};
@@ -22,6 +27,7 @@ use i3_core::virtual_object::{
 
 use crate::fixture::{refusal, user};
 use crate::workshop::Roles;
+use crate::wrapped::{Otherwise, Wrapped};
 
 const LIMITS: FileLimits = FileLimits { file_bytes: 1 << 20, object_bytes: 3 << 19 };
 
@@ -38,15 +44,16 @@ fn bytes(seed: u8, chunks: usize) -> Vec<u8> {
     (0..length).map(|place| u8::try_from(place % 251).unwrap().wrapping_add(seed)).collect()
 }
 
+async fn opened(store: DynStore, clock: Arc<ManualClock>) -> Marketplace {
+    let market = Marketplace::open(store, Arc::new(Roles), &[]).await.unwrap();
+    let settings = Settings::default().with_files(LIMITS);
+    market.with_clock(clock).with_ids(Arc::new(RandomIds)).with_settings(settings)
+}
+
 impl Shop {
     async fn over(store: DynStore) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_800_000_000_000_000).unwrap()));
-        let market = Marketplace::open(store, Arc::new(Roles), &[])
-            .await
-            .unwrap()
-            .with_clock(clock.clone())
-            .with_ids(Arc::new(RandomIds))
-            .with_settings(Settings::default().with_files(LIMITS));
+        let market = opened(store, clock.clone()).await;
         let alice = user(&market, "alice", RoleName::PROVIDER).await;
         let bob = user(&market, "bob", RoleName::PROVIDER).await;
         Self { market, clock, alice, bob }
@@ -457,6 +464,46 @@ async fn bytes_that_were_changed_in_the_store_are_not_given_out_as_the_file() {
         Err(MarketError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Corrupt),
         other => panic!("{other:?}"),
     }
+}
+
+/// A store in which a file is purged and swept just when its bytes are to be read.
+#[derive(Debug, Default)]
+struct Purging {
+    inner: MemoryStore,
+    now: AtomicBool,
+}
+
+#[async_trait]
+impl Otherwise for Purging {
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
+    }
+
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
+        let is_chunk = keys.iter().any(|key| key.collection().name == FileChunk::collection().name);
+        if is_chunk && self.now.swap(false, Ordering::Relaxed) {
+            for collection in [StoredFile::collection(), FileChunk::collection()] {
+                for row in self.inner.scan(&Scan::ids(collection)).await?.rows {
+                    let Row::Record { key, version, .. } = row else { continue };
+                    let removal = Batch::of(vec![Op::Remove { key, expect: version }]).unwrap();
+                    self.inner.commit(&removal).await.unwrap();
+                }
+            }
+        }
+        self.inner.read(keys).await
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_purged_before_its_first_byte_is_gone_and_not_broken() {
+    let store = Arc::new(Wrapped(Purging::default()));
+    let shop = Shop::over(store.clone()).await;
+    let object = shop.object(shop.alice).await;
+    shop.attach(shop.alice, object, "a.bin", b"bytes").await.unwrap();
+    shop.read(Actor::User(shop.alice), object, None, "a.bin").await.unwrap();
+    store.now.store(true, Ordering::Relaxed);
+    let gone = shop.read(Actor::User(shop.alice), object, None, "a.bin").await.unwrap_err();
+    assert_eq!(refusal(gone), Refusal::FileGone);
 }
 
 #[tokio::test]

@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use i3_core::access::Actor;
-use i3_core::market::{CancelOrder, IdempotencyKey, MarketError, Purchase, Refusal};
+use i3_core::access::{Actor, Bound, Purpose};
+use i3_core::id::{ClientId, TypedId};
+use i3_core::market::{
+    CancelOrder, Commands, IdempotencyKey, MarketError, Purchase, Refusal, ReplaceOrderPassword, contents,
+    replay,
+};
+use i3_core::offer::Plan;
 use i3_core::store::{
-    Batch, Cell, CommitError, Durability, Key, MemoryStore, Page, Receipt, Scan, Schema, Store, StoreError,
-    StoreErrorKind,
+    Batch, Cell, CommitError, Key, MemoryStore, Receipt, Store, StoreError, StoreErrorKind,
 };
 
 use tokio::sync::Semaphore;
 
 use crate::fixture::{Fixture, fixed, refusal};
+use crate::wrapped::{Otherwise, Wrapped};
 
 fn key(text: &str) -> IdempotencyKey {
     text.parse().unwrap()
@@ -49,6 +54,36 @@ async fn a_key_stands_for_one_request_and_each_actor_has_its_own_keys() {
 }
 
 #[tokio::test]
+async fn a_program_shares_no_keys_with_its_person_nor_with_another_and_the_audit_log_names_it() {
+    let f = Fixture::new().await;
+    let order = f.buy(Plan::Free { quota: None }).await.id;
+    let buyer = Actor::User(f.buyer);
+    let renew = ReplaceOrderPassword { order };
+    let scopes = ["api:write".parse().unwrap()];
+    let through = |client| f.market.through(client, Bound::of(&scopes), Purpose::Changing);
+    let clients = [ClientId::from_bits(1), ClientId::from_bits(2)];
+    let mut generations = vec![f.market.execute(buyer, Some(&key("k")), &renew).await.unwrap()];
+    for client in clients {
+        generations.push(through(client).execute(buyer, Some(&key("k")), &renew).await.unwrap());
+        assert_eq!(
+            through(client).execute(buyer, Some(&key("k")), &renew).await.ok(),
+            generations.last().copied()
+        );
+    }
+    assert_eq!(generations, [1, 2, 3], "each has its own effect, once");
+    // Nobody's key can be spelled as another's.
+    let spelled = key(&format!("{}:k", clients[0]));
+    assert_eq!(f.market.execute(buyer, Some(&spelled), &renew).await.unwrap(), 4);
+    let log = f.market.audit_log(Actor::System, 0, 1_000).await.unwrap();
+    let of_renewals = log.iter().filter(|one| one.entry.command == "replace_order_password");
+    let named: Vec<_> = of_renewals.map(|one| one.entry.client).collect();
+    assert_eq!(named, [None, Some(clients[0]), Some(clients[1]), None]);
+    // An entry that names a program is carried out again under the program's key.
+    let (target, all) = (MemoryStore::new(), contents(&[]).unwrap());
+    replay(&*f.store, &target, &all, &Commands::standard(), &()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_refused_request_may_be_sent_again_under_its_key() {
     let f = Fixture::new().await;
     let buy = Purchase { offer: f.offer(fixed(10, 300)).await };
@@ -68,16 +103,11 @@ struct Doubtful {
 }
 
 #[async_trait]
-impl Store for Doubtful {
-    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
-        self.inner.prepare(schema).await
+impl Otherwise for Doubtful {
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
     }
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
-        self.inner.read(keys).await
-    }
-    async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
-        self.inner.scan(scan).await
-    }
+
     async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
         let unknown = || StoreError::new(StoreErrorKind::Unavailable, "the line went dead").outcome_unknown();
         if !self.armed.load(Ordering::SeqCst) {
@@ -92,22 +122,15 @@ impl Store for Doubtful {
             _ => self.inner.commit(batch).await,
         }
     }
-    fn durability(&self) -> Durability {
-        Durability::Memory
-    }
-
-    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.unnamed().await
-    }
 }
 
 #[tokio::test]
 async fn an_unknown_outcome_is_resolved_by_the_key() {
-    let store = Arc::new(Doubtful {
+    let store = Arc::new(Wrapped(Doubtful {
         inner: MemoryStore::new(),
         commits: AtomicUsize::new(0),
         armed: std::sync::atomic::AtomicBool::new(false),
-    });
+    }));
     let f = Fixture::over(store.clone()).await;
     f.top_up(f.buyer, 10_000).await;
     let buy = Purchase { offer: f.offer(fixed(10, 100)).await };
@@ -135,10 +158,11 @@ struct Holding {
 const NEVER: usize = usize::MAX;
 
 #[async_trait]
-impl Store for Holding {
-    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
-        self.inner.prepare(schema).await
+impl Otherwise for Holding {
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
     }
+
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
         let one_less = |left: usize| (left != NEVER).then(|| left.checked_sub(1).unwrap_or(NEVER));
         if self.before.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) == Ok(0) {
@@ -147,29 +171,17 @@ impl Store for Holding {
         }
         self.inner.read(keys).await
     }
-    async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
-        self.inner.scan(scan).await
-    }
-    async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
-        self.inner.commit(batch).await
-    }
-    fn durability(&self) -> Durability {
-        Durability::Memory
-    }
-    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.unnamed().await
-    }
 }
 
 #[tokio::test]
 async fn who_reads_while_the_same_request_is_carried_out_gets_its_answer() {
     for reads in 0.. {
-        let store = Arc::new(Holding {
+        let store = Arc::new(Wrapped(Holding {
             inner: MemoryStore::new(),
             before: AtomicUsize::new(NEVER),
             held: Semaphore::new(0),
             free: Semaphore::new(0),
-        });
+        }));
         let f = Fixture::over(store.clone()).await;
         f.top_up(f.buyer, 1_000).await;
         let buyer = Actor::User(f.buyer);

@@ -16,13 +16,13 @@ use i3_core::offer::Plan;
 use i3_core::portable::{Contents, PortError, StoreDigest, copy, digest, export, import, verify};
 use i3_core::role::RoleName;
 use i3_core::store::{
-    Batch, BatchBuilder, Cell, CommitError, Durability, Key, MemoryStore, Page, Receipt, Scan, Schema, Store,
-    StoreError, StoreErrorKind,
+    Batch, BatchBuilder, CommitError, MemoryStore, Receipt, Scan, Store, StoreError, StoreErrorKind,
 };
 use proptest::prelude::*;
 
 use crate::fixture::{AllowAll, Fixture, fixed, per_message};
 use crate::random_traces::{World, steps};
+use crate::wrapped::{Otherwise, Wrapped};
 
 fn all() -> Contents {
     contents(&[]).unwrap()
@@ -115,8 +115,11 @@ pub(crate) struct Overtaken {
 }
 
 impl Overtaken {
-    pub(crate) fn over(store: &MemoryStore, meddling: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { inner: store.clone(), meddling: Arc::new(Mutex::new(Some(Box::pin(meddling)))) }
+    pub(crate) fn over(
+        store: &MemoryStore,
+        meddling: impl Future<Output = ()> + Send + 'static,
+    ) -> Wrapped<Self> {
+        Wrapped(Self { inner: store.clone(), meddling: Arc::new(Mutex::new(Some(Box::pin(meddling)))) })
     }
 }
 
@@ -127,16 +130,11 @@ impl std::fmt::Debug for Overtaken {
 }
 
 #[async_trait]
-impl Store for Overtaken {
-    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
-        self.inner.prepare(schema).await
+impl Otherwise for Overtaken {
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
     }
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
-        self.inner.read(keys).await
-    }
-    async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
-        self.inner.scan(scan).await
-    }
+
     async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
         let meddling = self.meddling.lock().unwrap().take();
         if let Some(meddling) = meddling {
@@ -144,17 +142,10 @@ impl Store for Overtaken {
         }
         self.inner.commit(batch).await
     }
-    fn durability(&self) -> Durability {
-        Durability::Memory
-    }
-
-    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.unnamed().await
-    }
 }
 
-async fn overtaken() -> (Fixture, Overtaken) {
-    let store = Overtaken { inner: MemoryStore::new(), meddling: Arc::default() };
+async fn overtaken() -> (Fixture, Wrapped<Overtaken>) {
+    let store = Wrapped(Overtaken { inner: MemoryStore::new(), meddling: Arc::default() });
     (Fixture::over(Arc::new(store.clone())).await, store)
 }
 
@@ -280,22 +271,17 @@ pub(crate) struct Failing {
 }
 
 impl Failing {
-    pub(crate) fn after(store: &MemoryStore, commits: usize) -> Self {
-        Self { inner: store.clone(), left: Mutex::new(commits) }
+    pub(crate) fn after(store: &MemoryStore, commits: usize) -> Wrapped<Self> {
+        Wrapped(Self { inner: store.clone(), left: Mutex::new(commits) })
     }
 }
 
 #[async_trait]
-impl Store for Failing {
-    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
-        self.inner.prepare(schema).await
+impl Otherwise for Failing {
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
     }
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
-        self.inner.read(keys).await
-    }
-    async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
-        self.inner.scan(scan).await
-    }
+
     async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
         {
             let mut left = self.left.lock().unwrap();
@@ -305,13 +291,6 @@ impl Store for Failing {
             *left -= 1;
         }
         self.inner.commit(batch).await
-    }
-    fn durability(&self) -> Durability {
-        Durability::Memory
-    }
-
-    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.unnamed().await
     }
 }
 

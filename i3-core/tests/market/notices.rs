@@ -6,8 +6,8 @@ use std::time::Duration;
 use i3_core::access::Actor;
 use i3_core::id::{ResetId, UserId};
 use i3_core::market::{
-    ActivateUser, AskPasswordReset, CancelOrder, DescribeUser, Marketplace, PageRequest, Purchase,
-    RegisterUser, Registration, ResetPassword, Settings, SuspendUser,
+    ActivateUser, AskPasswordReset, CancelOrder, DescribeUser, Marketplace, NoticeFilter, PageRequest,
+    Period, Purchase, RegisterUser, Registration, ResetPassword, Settings, SuspendUser, TimeOrder,
 };
 use i3_core::name::Email;
 use i3_core::notice::{
@@ -75,9 +75,15 @@ async fn person(run: &Marketplace, name: &str, profile: Profile) -> UserId {
     run.execute(Actor::Anonymous, None, &register).await.unwrap().id
 }
 
+const ALL: NoticeFilter = NoticeFilter { read: None, at: Period { since: None, until: None } };
+
 async fn news(f: &Fixture, user: UserId) -> Vec<News> {
     let all = PageRequest { after: None, limit: 1_000 };
-    let (_, page) = f.market.notices(Actor::User(user), Recipient::User(user), &all).await.unwrap();
+    let page = f
+        .market
+        .notices(Actor::User(user), Recipient::User(user), &ALL, TimeOrder::Newest, &all)
+        .await
+        .unwrap();
     page.items.into_iter().map(|notice| notice.news).collect()
 }
 
@@ -92,8 +98,9 @@ async fn who_registers_is_told_and_administrators_are_told_of_whom_they_have_to_
     let user = person(&strict, "late", profile).await;
     f.market.post_notices().await.unwrap();
     assert_eq!(news(&f, user).await, [News::Waiting]);
-    let (held, page) =
-        f.market.notices(Actor::System, Recipient::Administrators, &PageRequest::default()).await.unwrap();
+    let (whose, page) = (Recipient::Administrators, PageRequest::default());
+    let held = f.market.notice_box(Actor::System, whose).await.unwrap();
+    let page = f.market.notices(Actor::System, whose, &ALL, TimeOrder::Newest, &page).await.unwrap();
     let registered = News::Registered {
         user,
         name: "late".parse().unwrap(),
@@ -161,8 +168,12 @@ async fn processes_that_work_at_the_same_time_make_each_notice_once() {
 async fn a_box_holds_the_latest_and_no_more_than_its_limit() {
     let f = Fixture::new().await;
     for round in 0..230 {
-        let describe =
-            DescribeUser { user: f.buyer, display: "Buyer".parse().unwrap(), profile: Profile::default() };
+        let describe = DescribeUser {
+            user: f.buyer,
+            display: "Buyer".parse().ok(),
+            profile: Profile::default(),
+            keeps: [].into(),
+        };
         f.done(f.buyer, &describe).await;
         f.top_up(f.buyer, 1 + round).await;
     }
@@ -170,7 +181,8 @@ async fn a_box_holds_the_latest_and_no_more_than_its_limit() {
     let whose = Recipient::User(f.buyer);
     let me = Actor::User(f.buyer);
     let all = PageRequest { after: None, limit: 1_000 };
-    let (held, page) = f.market.notices(me, whose, &all).await.unwrap();
+    let held = f.market.notice_box(me, whose).await.unwrap();
+    let page = f.market.notices(me, whose, &ALL, TimeOrder::Newest, &all).await.unwrap();
     assert!((NoticeBox::LIMIT..NoticeBox::LIMIT + 21).contains(&held.held), "{held:?}");
     assert_eq!((held.held, held.held), (u32::try_from(page.items.len()).unwrap(), held.unread));
     assert!(page.items.iter().all(|notice| notice.news == News::ToppedUp), "the welcome made room");
@@ -179,7 +191,7 @@ async fn a_box_holds_the_latest_and_no_more_than_its_limit() {
     let left = f.market.read_notices(me, whose, until).await.unwrap();
     assert_eq!(left.unread, 9);
     assert_eq!(f.market.read_notices(me, whose, until).await.unwrap(), left, "again is no other");
-    let (_, page) = f.market.notices(me, whose, &all).await.unwrap();
+    let page = f.market.notices(me, whose, &ALL, TimeOrder::Newest, &all).await.unwrap();
     assert!(page.items[..9].iter().all(|notice| notice.read.is_none()) && page.items[9].read.is_some());
 }
 
@@ -190,7 +202,14 @@ async fn nobody_reads_another_s_box() {
     let page = PageRequest::default();
     for stranger in [Actor::User(f.buyer), Actor::System, Actor::Anonymous] {
         let whose = Recipient::User(f.seller);
-        let refused = f.market.notices(stranger, whose, &page).await.map(drop).map_err(refusal);
+        let refused = f
+            .market
+            .notices(stranger, whose, &ALL, TimeOrder::Newest, &page)
+            .await
+            .map(drop)
+            .map_err(refusal);
+        assert_eq!(refused.unwrap_err().code(), "not_found");
+        let refused = f.market.notice_box(stranger, whose).await.map(drop).map_err(refusal);
         assert_eq!(refused.unwrap_err().code(), "not_found");
         let refused = f.market.read_notices(stranger, whose, 99).await.map(drop).map_err(refusal);
         assert_eq!(refused.unwrap_err().code(), "not_found");

@@ -57,7 +57,7 @@ async fn what_is_used_up_or_over_says_so() {
     f.share_object().await;
     let order = f.buy(fixed(2, 10)).await;
     let lease = f.market.open(GrantId::of(order.id), "test", 2).await.unwrap();
-    f.market.close(lease.lease, 2).await.unwrap();
+    f.market.close(lease.lease, 2.into()).await.unwrap();
     assert_eq!(f.ordered(&order).await, Err(Refusal::WrongState { what: "order", state: "completed" }));
 
     let offer = f.offer_for(per_message(1, None), Some(60)).await;

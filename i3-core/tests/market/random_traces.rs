@@ -190,7 +190,7 @@ impl World {
                     *self.written.entry(lease.grant).or_default() += delivered - lease.delivered;
                     lease.delivered = delivered;
                     let wanted = lease.terms.granted + more;
-                    let terms = f.market.extend(lease.terms.lease, delivered, wanted).await.unwrap();
+                    let terms = f.market.extend(lease.terms.lease, delivered.into(), wanted).await.unwrap();
                     prop_assert!(terms.granted >= lease.terms.granted && terms.granted <= wanted);
                     let grant = f.market.grant_of(Actor::System, lease.grant.order()).await.unwrap();
                     if grant.epoch != lease.terms.epoch {
@@ -208,7 +208,7 @@ impl World {
                     let lease = self.leases.swap_remove(lease % self.leases.len());
                     let delivered = (lease.delivered + by).min(lease.terms.granted);
                     *self.written.entry(lease.grant).or_default() += delivered - lease.delivered;
-                    f.market.close(lease.terms.lease, delivered).await.unwrap();
+                    f.market.close(lease.terms.lease, delivered.into()).await.unwrap();
                 }
             }
             Step::Crash(lease) => {
@@ -276,6 +276,7 @@ impl World {
                     title: Some(format!("Air \u{fc}ber {number}").parse().unwrap()),
                     description: Some("\"Quoted\"\n\\ and a line".parse().unwrap()),
                     tags: Some(vec![format!("tag-{number}").parse().unwrap()]),
+                    devices: None,
                 };
                 f.market.execute(seller, None, &describe).await.unwrap();
             }
@@ -370,7 +371,7 @@ proptest! {
             }
             // When every gate has reported and every order has ended, nothing is held any more.
             while let Some(lease) = world.leases.pop() {
-                world.f.market.close(lease.terms.lease, lease.delivered).await.unwrap();
+                world.f.market.close(lease.terms.lease, lease.delivered.into()).await.unwrap();
             }
             for order in &world.orders {
                 let cancel = CancelOrder { order: order.id };

@@ -6,24 +6,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use i3_core::access::{Actor, HubRole};
 use i3_core::audit;
-use i3_core::gate::{AccessChange, Directory};
+use i3_core::device::Device;
+use i3_core::gate::{AccessChange, Directory, Principal};
+use i3_core::hub::Hub;
 use i3_core::id::{DeviceId, GrantId, TypedId, UserId};
 use i3_core::market::{
-    CreateProduct, IdempotencyKey, Marketplace, MoveProduct, NewCredential, PublishOffer, Purchase, Refusal,
-    RegisterDevice, RegisterHub, RegisterUser, RemoveMember, RevokeGrant, SetDeviceState, SetMember, TopUp,
-    WithdrawOffer,
+    CreateProduct, DescribeDevice, DescribeHub, DescribeProduct, IdempotencyKey, Marketplace, MoveProduct,
+    NewCredential, PublishOffer, Purchase, Refusal, RegisterDevice, RegisterHub, RegisterUser, RemoveMember,
+    RevokeGrant, SetDeviceState, SetMember, TopUp, WithdrawOffer,
 };
 use i3_core::money::{Amount, Currency};
 use i3_core::offer::Plan;
-use i3_core::product::ProductState;
+use i3_core::product::{Product, ProductState};
 use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
-use i3_core::store::{
-    Batch, Body, Cell, CommitError, Durability, Key, MemoryStore, Page, Receipt, Row, Scan, Schema, Store,
-    StoreError,
-};
+use i3_core::store::{Body, MemoryStore, Page, Row, Scan, Schema, Store, StoreError};
 
 use crate::fixture::{DenyAll, Fixture, Recorder, fixed, refusal, user};
+use crate::wrapped::{Otherwise, Wrapped};
 
 #[tokio::test]
 async fn names_are_unique_and_reserved_with_their_holder() {
@@ -97,11 +97,12 @@ async fn an_orders_terms_never_change_whatever_the_seller_does_later() {
     let f = Fixture::new().await;
     f.top_up(f.buyer, 1_000).await;
     let order = f.buy(fixed(10, 500)).await;
-    let describe = i3_core::market::DescribeProduct {
+    let describe = DescribeProduct {
         product: f.product.id,
         title: Some("Something else".parse().unwrap()),
         description: Some("Other words".parse().unwrap()),
         tags: Some(vec!["new".parse().unwrap()]),
+        devices: None,
     };
     f.done(f.seller, &describe).await;
     f.done(f.seller, &WithdrawOffer { offer: order.offer }).await;
@@ -142,6 +143,71 @@ async fn a_device_may_publish_its_listed_products_alone_and_nothing_once_disable
     let disable = SetDeviceState { device: f.device.id, state: i3_core::device::DeviceState::Disabled };
     f.done(f.seller, &disable).await;
     assert_eq!(f.market.publish_rights(f.device.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_hub_and_a_device_are_described_anew_and_keep_their_names_and_their_access() {
+    let f = Fixture::new().await;
+    let heard = Arc::new(Recorder::default());
+    f.market.listen(heard.clone());
+    let hub = f.done(f.seller, &DescribeHub { hub: f.hub.id, title: "Acme and Sons".parse().ok() }).await;
+    assert_eq!(hub, Hub { title: "Acme and Sons".parse().unwrap(), ..f.hub.clone() });
+    let described = DescribeDevice { device: f.device.id, title: "On the roof".parse().ok() };
+    let device = f.done(f.seller, &described).await;
+    assert_eq!(device, Device { title: "On the roof".parse().unwrap(), ..f.device.clone() });
+    // Nothing is said: nothing changes.
+    assert_eq!(f.done(f.seller, &DescribeHub { hub: f.hub.id, title: None }).await, hub);
+    assert_eq!(f.done(f.seller, &DescribeDevice { title: None, ..described }).await, device);
+    let rights = f.market.publish_rights(f.device.id).await.unwrap().unwrap();
+    assert_eq!((rights.len(), &rights[0].topic), (1, &f.product.topic));
+    assert!(heard.told().is_empty(), "gates have nothing to do");
+    let nobodys = DescribeHub { hub: TypedId::from_bits(99), title: None };
+    assert_eq!(f.refused(f.seller, &nobodys).await, Refusal::NotFound { what: "hub" });
+}
+
+#[tokio::test]
+async fn other_devices_publish_a_product_and_gates_are_told_of_both() {
+    let f = Fixture::new().await;
+    let register = RegisterDevice {
+        hub: f.hub.id,
+        name: "cellar".parse().unwrap(),
+        title: "Cellar".parse().unwrap(),
+        credential: NewCredential::Password { hash: SecretHash::new("hash") },
+    };
+    let next = f.done(f.seller, &register).await.id;
+    let supply = |devices: &[DeviceId]| DescribeProduct {
+        product: f.product.id,
+        title: None,
+        description: None,
+        tags: None,
+        devices: Some(devices.to_vec()),
+    };
+    let rights = async |device| f.market.publish_rights(device).await.unwrap().unwrap().len();
+    let heard = Arc::new(Recorder::default());
+    f.market.listen(heard.clone());
+    let both = f.done(f.seller, &supply(&[f.device.id, next])).await;
+    assert_eq!(both, Product { devices: vec![f.device.id, next], ..f.product.clone() });
+    assert_eq!((rights(f.device.id).await, rights(next).await), (1, 1));
+    assert_eq!(heard.told(), [AccessChange::Device(next)]);
+    f.done(f.seller, &supply(&[next])).await;
+    assert_eq!((rights(f.device.id).await, rights(next).await), (0, 1));
+    let principal = Principal::Device { device: f.device.id, hub: f.hub.id };
+    assert_eq!(heard.told(), [AccessChange::Login { principal, credential: None }]);
+    f.done(f.seller, &supply(&[next])).await;
+    assert!(heard.told().is_empty(), "nothing changed");
+
+    // Of another hub, of nobody, none at all, one twice.
+    let hub = RegisterHub { slug: "other".parse().unwrap(), title: "Other".parse().unwrap() };
+    let hub = f.done(f.seller, &hub).await.id;
+    let foreign = f.done(f.seller, &RegisterDevice { hub, ..register }).await.id;
+    let missing = Refusal::NotFound { what: "device" };
+    assert_eq!(f.refused(f.seller, &supply(&[next, foreign])).await, missing);
+    assert_eq!(f.refused(f.seller, &supply(&[next, TypedId::from_bits(9)])).await, missing);
+    for devices in [&[][..], &[next, next]] {
+        let refused = f.refused(f.seller, &supply(devices)).await;
+        assert!(matches!(refused, Refusal::Invalid { field: "devices", .. }), "{refused}");
+    }
+    assert_eq!((rights(f.device.id).await, rights(next).await, rights(foreign).await), (0, 1, 0));
 }
 
 #[tokio::test]
@@ -247,13 +313,11 @@ async fn listeners_have_acted_when_a_command_returns_replays_included() {
 struct Forged(MemoryStore, u64);
 
 #[async_trait]
-impl Store for Forged {
-    async fn prepare(&self, schema: &Schema) -> Result<(), StoreError> {
-        self.0.prepare(schema).await
+impl Otherwise for Forged {
+    fn inner(&self) -> &MemoryStore {
+        &self.0
     }
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
-        self.0.read(keys).await
-    }
+
     async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {
         let mut page = self.0.scan(scan).await?;
         for row in &mut page.rows {
@@ -266,16 +330,6 @@ impl Store for Forged {
         }
         Ok(page)
     }
-    async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
-        self.0.commit(batch).await
-    }
-    fn durability(&self) -> Durability {
-        self.0.durability()
-    }
-
-    async fn unnamed(&self) -> Result<Vec<String>, StoreError> {
-        self.0.unnamed().await
-    }
 }
 
 #[tokio::test]
@@ -284,7 +338,7 @@ async fn the_audit_chain_verifies_and_a_changed_byte_is_located() {
     let f = Fixture::over(Arc::new(store.clone())).await;
     let report = f.market.verify_audit(Actor::System).await.unwrap();
     assert_eq!((report.entries, report.broken_at), (6, None));
-    let forged = Forged(store, 4);
+    let forged = Wrapped(Forged(store, 4));
     let report = audit::verify_chain(&forged, audit::stream().unwrap()).await.unwrap();
     assert_eq!(report.broken_at, Some(4));
 }

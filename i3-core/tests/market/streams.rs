@@ -8,8 +8,8 @@ use i3_core::access::{Action, Actor, Decision, HubRole, Policy, Resource, Subjec
 use i3_core::gate::{AccessChange, Directory, Streams, StreamsError};
 use i3_core::id::{ProductId, TypedId};
 use i3_core::market::{
-    Commands, CreateProduct, DescribeStream, MarketError, Marketplace, MoveProduct, Refusal, RefusalKind,
-    contents, replay,
+    AmendStream, Commands, CreateProduct, DescribeStream, MarketError, Marketplace, MoveProduct, Refusal,
+    RefusalKind, contents, replay,
 };
 use i3_core::product::ProductState;
 use i3_core::quality::Quality;
@@ -17,6 +17,8 @@ use i3_core::role::RoleName;
 use i3_core::store::{Applied, MemoryStore};
 use i3_core::stream::{Sample, SampleTerms, SchemaCheck, SequenceBlock, StreamDescription, StreamReport};
 use i3_core::testkit::faults::{Call, FailsAs, Fault, FaultyStore, Plan};
+
+use serde_json::{Value as Json, json};
 
 use crate::fixture::{AllowAll, Fixture, Recorder, refusal, user};
 
@@ -251,6 +253,50 @@ async fn what_was_shown_under_old_terms_is_gone_at_once_and_late_reports_bring_n
         "they were redacted by other terms"
     );
     assert_eq!(market.quality(buyer, product).await.unwrap().messages, 4, "but they were measured");
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_and_keeps_what_it_does_not() {
+    let f = Fixture::new().await;
+    let product = f.product.id;
+    let amend = |patch: Json| AmendStream { product, patch: patch.as_object().unwrap().clone() };
+    // Nothing was said, and nothing is.
+    let nothing = f.done(f.seller, &amend(json!({"schema": null}))).await;
+    assert_eq!((nothing.revision, nothing.description.is_empty()), (0, true));
+    assert_eq!(f.market.stream_terms(Actor::Anonymous, product).await.unwrap(), None);
+
+    let schema = json!({"type": "object", "required": ["celsius"]});
+    let first = f.done(f.seller, &amend(json!({"schema": schema}))).await;
+    assert_eq!((first.revision, first.description.schema.as_deref()), (1, Some(&*schema.to_string())));
+    let sample = json!({"last": 3, "redact": ["/who"], "per_person_per_day": 2});
+    let second = f.done(f.seller, &amend(json!({"sample": sample}))).await;
+    assert_eq!((second.revision, &second.description.schema), (2, &first.description.schema));
+    let patch = json!({"schema": {"required": null, "title": "Air"}, "sample": {"last": 1, "redact": null}});
+    let third = f.done(f.seller, &amend(patch.clone())).await;
+    let schema = json!({"type": "object", "title": "Air"}).to_string();
+    let expected = StreamDescription { schema: Some(schema), ..sampled(1, &[], 2) };
+    assert_eq!((third.revision, &third.description), (3, &expected));
+
+    let recorder = Arc::new(Recorder::default());
+    f.market.listen(recorder.clone());
+    assert_eq!(f.done(f.seller, &amend(patch)).await, third, "it says so already");
+    assert!(recorder.told().is_empty());
+    let last = f.done(f.seller, &amend(json!({"schema": null, "sample": null}))).await;
+    assert_eq!((last.revision, last.description.is_empty()), (4, true));
+    assert_eq!(recorder.told(), [AccessChange::Product(product)]);
+
+    for (patch, of) in [
+        (json!({"wings": 2}), "stream"),
+        // What a sample needs is not said.
+        (json!({"sample": {"last": 2}}), "stream"),
+        (json!({"sample": {"last": 2, "per_person_per_day": 0}}), "sample"),
+        (json!({"schema": {"$ref": "#/nowhere"}}), "schema"),
+        (json!({"schema": 3}), "schema"),
+    ] {
+        let refused = f.refused(f.seller, &amend(patch)).await;
+        assert!(matches!(&refused, Refusal::Invalid { field, .. } if *field == of), "{refused}");
+    }
+    assert_eq!(f.market.stream_terms(Actor::Anonymous, product).await.unwrap(), Some(last));
 }
 
 #[derive(Debug)]

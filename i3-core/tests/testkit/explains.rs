@@ -99,7 +99,7 @@ async fn agrees(trace: &Trace, later: u64, seen: &mut Seen) -> Result<(), TestCa
         let opened = market.open(GrantId::of(order.id), "probe", 1).await;
         prop_assert_eq!(explained.quota, Some(opened.is_ok()), "{:?} {:#?}", opened, explained);
         match opened {
-            Ok(terms) => market.close(terms.lease, 0).await.unwrap(),
+            Ok(terms) => market.close(terms.lease, 0.into()).await.unwrap(),
             Err(MeteringError::Refused(refusal)) => {
                 let named: &[&str] = match refusal {
                     LeaseRefusal::Exhausted => &["grant", "quota"],

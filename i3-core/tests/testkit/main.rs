@@ -5,4 +5,5 @@ mod crashing;
 mod explains;
 mod faulty_stores;
 mod sweeping;
+mod tenants;
 mod traces;

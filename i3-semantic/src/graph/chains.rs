@@ -3,7 +3,7 @@
 //! The edges are kept in memory by property. When edges change, only the starts that could reach over a changed edge
 //! are looked at again: what they reached before is taken back and what they reach now is put in.
 
-use std::collections::{HashMap, HashSet};
+use crate::hashing::{Map, Set};
 use std::hash::Hash;
 
 /// An edge: property, from, to.
@@ -18,38 +18,38 @@ pub(super) struct TooLong;
 
 /// The edges of transitive properties, each counted by how many objects say it.
 #[derive(Debug)]
-pub(super) struct Chains<N>(HashMap<N, Net<N>>);
+pub(super) struct Chains<N>(Map<N, Net<N>>);
 
 /// Who reaches whom over more than one edge, before and after a change. What is an edge itself, somebody says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reached<N: Eq + Hash> {
     /// Pairs that held before and no longer do.
-    pub(super) lost: HashSet<Edge<N>>,
+    pub(super) lost: Set<Edge<N>>,
     /// Pairs that hold now and did not.
-    pub(super) won: HashSet<Edge<N>>,
+    pub(super) won: Set<Edge<N>>,
 }
 
 #[derive(Debug)]
 struct Net<N> {
-    forward: HashMap<N, HashMap<N, u32>>,
-    backward: HashMap<N, HashSet<N>>,
+    forward: Map<N, Map<N, u32>>,
+    backward: Map<N, Set<N>>,
 }
 
 impl<N> Default for Net<N> {
     fn default() -> Self {
-        Self { forward: HashMap::new(), backward: HashMap::new() }
+        Self { forward: Map::default(), backward: Map::default() }
     }
 }
 
 impl<N> Default for Chains<N> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(Map::default())
     }
 }
 
 impl<N: Eq + Hash> Default for Reached<N> {
     fn default() -> Self {
-        Self { lost: HashSet::new(), won: HashSet::new() }
+        Self { lost: Set::default(), won: Set::default() }
     }
 }
 
@@ -57,8 +57,8 @@ impl<N: Clone + Eq + Hash> Chains<N> {
     /// Takes edges out and puts edges in. With `limit`, a change that reaches too far is refused and nothing changes.
     pub(super) fn change(
         &mut self,
-        out: &HashSet<Edge<N>>,
-        into: &HashSet<Edge<N>>,
+        out: &Set<Edge<N>>,
+        into: &Set<Edge<N>>,
         limit: Option<usize>,
     ) -> Result<Reached<N>, TooLong> {
         let gone: Vec<_> = out.difference(into).collect();
@@ -68,7 +68,7 @@ impl<N: Clone + Eq + Hash> Chains<N> {
             return Ok(reached);
         }
         let touched = || gone.iter().chain(&new).copied();
-        let mut starts = HashSet::new();
+        let mut starts = Set::default();
         self.starts(touched(), &mut starts);
         // All that is looked at, before and after; it is the work of this change.
         let mut left = limit.unwrap_or(usize::MAX);
@@ -100,7 +100,7 @@ impl<N: Clone + Eq + Hash> Chains<N> {
     }
 
     /// The starts of all chains through `edges`.
-    fn starts<'a>(&self, edges: impl Iterator<Item = &'a Edge<N>>, found: &mut HashSet<(N, N)>)
+    fn starts<'a>(&self, edges: impl Iterator<Item = &'a Edge<N>>, found: &mut Set<(N, N)>)
     where
         N: 'a,
     {
@@ -116,14 +116,14 @@ impl<N: Clone + Eq + Hash> Chains<N> {
         }
     }
 
-    fn reach(&self, starts: &HashSet<(N, N)>, left: &mut usize) -> Result<HashSet<Edge<N>>, TooLong> {
-        let mut pairs = HashSet::new();
+    fn reach(&self, starts: &Set<(N, N)>, left: &mut usize) -> Result<Set<Edge<N>>, TooLong> {
+        let mut pairs = Set::default();
         for (property, start) in starts {
             let Some(net) = self.0.get(property) else { continue };
             let mut open = vec![start];
-            let mut seen = HashSet::new();
+            let mut seen = Set::default();
             while let Some(at) = open.pop() {
-                for to in net.forward.get(at).into_iter().flat_map(HashMap::keys) {
+                for to in net.forward.get(at).into_iter().flat_map(Map::keys) {
                     if seen.insert(to) {
                         *left = left.checked_sub(1).ok_or(TooLong)?;
                         open.push(to);
@@ -170,7 +170,7 @@ impl<N: Clone + Eq + Hash> Chains<N> {
 mod tests {
     use super::*;
 
-    fn edges(pairs: &[(u32, u32)]) -> HashSet<Edge<u32>> {
+    fn edges(pairs: &[(u32, u32)]) -> Set<Edge<u32>> {
         pairs.iter().map(|(a, b)| (999, *a, *b)).collect()
     }
 

@@ -29,6 +29,7 @@ pub use chains::MAX_REACHED;
 pub use export::Format;
 pub use snapshot::{Revision, Snapshot};
 
+use crate::hashing::Set;
 use crate::inference::{Contradiction, FactRefused, Inferred, implied_by_chain, infer};
 use crate::ontology::{Axiom, Ontology};
 use crate::vocabulary;
@@ -36,7 +37,7 @@ use chains::{Chains, Edge, Reached};
 use oxigraph::model::vocab::rdf;
 use oxigraph::model::{GraphName, NamedNode, NamedOrBlankNode, Quad, Triple};
 use shared::{Shared, Touched};
-use snapshot::Log;
+pub(crate) use snapshot::Log;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -70,6 +71,24 @@ pub struct Change {
     pub added: Vec<Quad>,
 }
 
+/// A change that is being made: how much it is, and what, if somebody may ask.
+struct Changing {
+    told: Option<Change>,
+    added: usize,
+    removed: usize,
+}
+
+impl Changing {
+    fn put(&mut self, came: bool, fact: &Fact, graph: impl FnOnce() -> GraphName) {
+        let count = if came { &mut self.added } else { &mut self.removed };
+        *count = count.saturating_add(1);
+        if let Some(told) = &mut self.told {
+            let list = if came { &mut told.added } else { &mut told.removed };
+            list.push(fact.quad(graph()));
+        }
+    }
+}
+
 type Facts = HashSet<Fact, Places>;
 
 /// The graph. See the [module](self).
@@ -78,7 +97,7 @@ pub struct Graph {
     /// The ontology's own graph.
     stated: Arc<[Quad]>,
     /// What the ontology says something about.
-    defined: HashSet<NamedNode>,
+    defined: Set<NamedNode>,
     terms: Terms,
     /// The graphs of the objects.
     objects: HashMap<Iri, Arc<[Fact]>, Places>,
@@ -111,7 +130,7 @@ impl Graph {
         let mut graph = Self {
             ontology,
             stated: Arc::default(),
-            defined: HashSet::new(),
+            defined: Set::default(),
             terms: Terms::default(),
             objects: HashMap::default(),
             shared: Shared::default(),
@@ -192,7 +211,7 @@ impl Graph {
     /// # Errors
     ///
     /// [`GraphRefused`]; nothing changed.
-    pub fn apply(&mut self, object: &NamedNode, facts: &[Triple]) -> Result<Arc<Change>, GraphRefused> {
+    pub fn apply(&mut self, object: &NamedNode, facts: &[Triple]) -> Result<(), GraphRefused> {
         if object.as_str().contains('#') || self.in_ontology(object) {
             return Err(GraphRefused::NotAnObject(object.clone()));
         }
@@ -218,7 +237,7 @@ impl Graph {
     /// # Errors
     ///
     /// None that comes of what the object said; a graph whose own facts are refused is not possible.
-    pub fn remove(&mut self, object: &NamedNode) -> Result<Arc<Change>, GraphRefused> {
+    pub fn remove(&mut self, object: &NamedNode) -> Result<(), GraphRefused> {
         self.replace(object, Inferred::default(), None)
     }
 
@@ -227,7 +246,7 @@ impl Graph {
         object: &NamedNode,
         new: Inferred,
         limit: Option<usize>,
-    ) -> Result<Arc<Change>, GraphRefused> {
+    ) -> Result<(), GraphRefused> {
         let before: Vec<Triple> = self.own(object).collect();
         let old = infer(self.ontology.closure(), &before)?;
         let (edges, edges_before) = (self.edges(&new), self.edges(&old));
@@ -238,7 +257,7 @@ impl Graph {
         let name = self.terms.iri(object.clone());
         let (own, others) = self.facts(object, new);
         let (_, others_before) = self.facts(object, old);
-        let mut change = Change::default();
+        let mut change = Changing { told: self.log.is_watched().then(Change::default), added: 0, removed: 0 };
         let mut touched = Touched::default();
         self.move_home(&name, own, &mut change, &mut touched);
         for fact in others_before.difference(&others) {
@@ -249,21 +268,22 @@ impl Graph {
         }
         self.move_chains(&reached, &mut touched);
         for (fact, came) in touched.changed(&self.shared) {
-            let list = if came { &mut change.added } else { &mut change.removed };
-            list.push(fact.quad(GraphName::DefaultGraph));
+            change.put(came, &fact, || GraphName::DefaultGraph);
         }
-        self.living = self.living.saturating_add(change.added.len()).saturating_sub(change.removed.len());
-        self.dead = self.dead.saturating_add(change.removed.len());
+        self.living = self.living.saturating_add(change.added).saturating_sub(change.removed);
+        self.dead = self.dead.saturating_add(change.removed);
         if self.dead >= self.sweep_from.max(self.living) {
             self.terms.sweep();
             self.dead = 0;
         }
-        let change = Arc::new(change);
-        self.log.put(change.clone());
-        Ok(change)
+        match change.told {
+            Some(told) => self.log.put(Arc::new(told)),
+            None => self.log.pass(),
+        }
+        Ok(())
     }
 
-    fn edges(&mut self, inferred: &Inferred) -> HashSet<Edge<Iri>> {
+    fn edges(&mut self, inferred: &Inferred) -> Set<Edge<Iri>> {
         let edges = inferred.edges.iter();
         let mut once = |iri: &NamedNode| self.terms.iri(iri.clone());
         edges.map(|(property, from, to)| (once(property), once(from), once(to))).collect()
@@ -276,15 +296,15 @@ impl Graph {
     }
 
     /// Makes these the facts of an object's own graph.
-    fn move_home(&mut self, name: &Iri, own: Facts, change: &mut Change, touched: &mut Touched) {
+    fn move_home(&mut self, name: &Iri, own: Facts, change: &mut Changing, touched: &mut Touched) {
         let had = self.objects.remove(name).unwrap_or_default();
         for fact in had.iter().filter(|fact| !own.contains(fact)) {
-            change.removed.push(fact.quad(name.get().clone()));
+            change.put(false, fact, || name.get().clone().into());
             self.shared.settle(fact, false, touched);
         }
         let had: HashSet<&Fact, Places> = had.iter().collect();
         for fact in own.iter().filter(|fact| !had.contains(fact)) {
-            change.added.push(fact.quad(name.get().clone()));
+            change.put(true, fact, || name.get().clone().into());
             self.shared.settle(fact, true, touched);
         }
         if !own.is_empty() {
@@ -324,7 +344,7 @@ impl Graph {
     }
 
     fn put_ontology(&mut self) {
-        let mut stated = HashSet::new();
+        let mut stated = Set::default();
         let mut types = BTreeSet::new();
         for axiom in self.ontology.axioms() {
             match axiom {

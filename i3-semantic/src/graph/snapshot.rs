@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// From so many quads on, old changes are forgotten.
 const MAX_LOGGED: usize = 100_000;
@@ -29,25 +29,43 @@ impl Revision {
     }
 }
 
-/// The last changes.
+/// The last changes, since somebody knows a state. Before that nobody can ask for them, and a graph that is made of many objects
+/// need not say what each of them changed.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     now: Revision,
+    watched: AtomicBool,
     changes: VecDeque<Arc<Change>>,
     quads: usize,
 }
 
 impl Log {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             now: Revision { graph: GRAPHS.fetch_add(1, Ordering::Relaxed), changes: 0 },
+            watched: AtomicBool::new(false),
             changes: VecDeque::new(),
             quads: 0,
         }
     }
 
-    pub(super) fn put(&mut self, change: Arc<Change>) {
-        self.now.changes = self.now.changes.saturating_add(1);
+    /// Which state this is, for somebody who may ask what changed since.
+    fn revision(&self) -> Revision {
+        self.watched.store(true, Ordering::Relaxed);
+        self.now
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// A change that nobody can ask for.
+    pub(crate) fn pass(&mut self) {
+        self.now = self.now.next();
+    }
+
+    pub(crate) fn put(&mut self, change: Arc<Change>) {
+        self.now = self.now.next();
         self.quads = self.quads.saturating_add(change.size());
         self.changes.push_back(change);
         while self.quads > MAX_LOGGED {
@@ -56,7 +74,7 @@ impl Log {
         }
     }
 
-    fn since(&self, revision: Revision) -> Option<Vec<Arc<Change>>> {
+    pub(crate) fn since(&self, revision: Revision) -> Option<Vec<Arc<Change>>> {
         if revision.graph != self.now.graph {
             return None;
         }
@@ -79,6 +97,11 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
+    /// What these quads are, at the end of the log.
+    pub(crate) fn new(log: &Log, quads: impl Iterator<Item = Quad> + Send + 'static) -> Self {
+        Self { revision: log.revision(), quads: Box::new(quads) }
+    }
+
     /// The revision that it shows.
     pub fn revision(&self) -> Revision {
         self.revision
@@ -106,7 +129,7 @@ impl Graph {
         });
         let shared: Vec<Fact> = self.shared.seen().collect();
         let shared = shared.into_iter().map(|fact| fact.quad(GraphName::DefaultGraph));
-        Snapshot { revision: self.log.now, quads: Box::new(stated.chain(objects).chain(shared)) }
+        Snapshot::new(&self.log, stated.chain(objects).chain(shared))
     }
 
     /// Everything that is in the graph.
@@ -120,7 +143,7 @@ impl Graph {
 
     /// Which state this is.
     pub fn revision(&self) -> Revision {
-        self.log.now
+        self.log.revision()
     }
 
     /// What changed since `revision`, oldest first. `None` if that is not known any more, or the revision is another

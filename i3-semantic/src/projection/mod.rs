@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use i3_core::access::Actor;
 use i3_core::hub::Hub;
 use i3_core::id::{HubId, ProductId, VirtualObjectId};
-use i3_core::market::{MarketError, Marketplace, PageRequest, Paged};
+use i3_core::market::{CatalogueFilter, MarketError, Marketplace, PageRequest, Paged, TimeOrder};
 use i3_core::outbox::{Event, EventListener};
 use i3_core::product::Product;
 use i3_core::store::limits;
@@ -248,7 +248,8 @@ impl Projection {
         }
         let mut page = whole_page();
         loop {
-            let Paged { items, next } = self.market.catalogue(&page).await?;
+            let Paged { items, next } =
+                self.market.catalogue(&CatalogueFilter::default(), TimeOrder::Newest, &page).await?;
             for card in items {
                 if let Some(description) = self.product(&card.product).await? {
                     show(description);
@@ -267,7 +268,7 @@ impl Projection {
         let mut offers = Vec::new();
         let mut page = whole_page();
         loop {
-            let found = self.market.offers(Actor::System, product.id, &page).await?;
+            let found = self.market.offers(Actor::System, product.id, None, TimeOrder::Newest, &page).await?;
             offers.extend(found.items);
             match found.next {
                 Some(next) => page.after = Some(next),
@@ -304,7 +305,8 @@ impl Projection {
             Touched::Hub(hub) => {
                 let mut page = whole_page();
                 loop {
-                    let found = self.market.products(Actor::System, *hub, &page).await?;
+                    let found =
+                        self.market.products(Actor::System, *hub, None, TimeOrder::Oldest, &page).await?;
                     for product in found.items {
                         self.refresh_product(product.id).await?;
                     }

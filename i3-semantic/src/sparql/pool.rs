@@ -5,14 +5,14 @@ use super::{Admitted, AnswerFormat, MAX_ANSWER};
 use crate::graph::{Change, Revision, Snapshot};
 use oxigraph::model::Quad;
 use std::fmt::{self, Write as _};
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Where a worker gets its copy of the graph.
+/// Where a worker gets its copy of a graph.
 pub trait Source: Send + Sync + 'static {
     /// The graph as it is now.
     fn snapshot(&self) -> Snapshot;
@@ -25,7 +25,7 @@ pub trait Source: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolOptions {
-    /// Workers, and so queries at a time. Each holds a copy of the graph.
+    /// Workers, and so queries at a time. Each holds a copy of each graph.
     pub workers: usize,
     /// Queries that may wait for a worker; more are told that it is busy.
     pub waiting: usize,
@@ -94,15 +94,17 @@ const LOADING: Duration = Duration::from_mins(5);
 /// Until a worker that could not be started is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Workers that carry out queries, a few at a time. Cloning gives another handle of the same pool.
+/// Workers that carry out queries of one graph, a few at a time. Cloning gives another handle of the same pool.
 #[derive(Clone, Debug)]
 pub struct WorkerPool {
     pool: Arc<Pool>,
+    /// Which of the pool's graphs is asked.
+    graph: u8,
 }
 
 struct Pool {
     command: Box<dyn Fn() -> Command + Send + Sync>,
-    source: Box<dyn Source>,
+    sources: Vec<Box<dyn Source>>,
     options: PoolOptions,
     state: Mutex<State>,
     freed: Condvar,
@@ -127,7 +129,8 @@ struct Worker {
     child: Child,
     input: BufWriter<ChildStdin>,
     replies: Receiver<(u8, Vec<u8>)>,
-    revision: Revision,
+    /// What it knows of each graph.
+    revisions: Vec<Revision>,
     removed: usize,
 }
 
@@ -147,14 +150,28 @@ impl WorkerPool {
         source: impl Source,
         options: PoolOptions,
     ) -> Self {
+        let [one] = Self::over(command, [Box::new(source)], options);
+        one
+    }
+
+    /// Such a pool over several graphs, of each of which its workers have copies, and a handle for the queries of each.
+    /// A query sees one graph. There are 256 at most: what is more has no handle of its own.
+    pub fn over<const N: usize>(
+        command: impl Fn() -> Command + Send + Sync + 'static,
+        sources: [Box<dyn Source>; N],
+        options: PoolOptions,
+    ) -> [Self; N] {
         let pool = Arc::new(Pool {
             command: Box::new(command),
-            source: Box::new(source),
+            sources: sources.into(),
             options,
             state: Mutex::default(),
             freed: Condvar::new(),
         });
-        Self { pool }
+        std::array::from_fn(|graph| Self {
+            pool: pool.clone(),
+            graph: u8::try_from(graph).unwrap_or(u8::MAX),
+        })
     }
 
     /// Carries out a query. It blocks: for [`PoolOptions::patience`] and [`PoolOptions::deadline`] at most, beside what
@@ -173,8 +190,10 @@ impl WorkerPool {
             return Err(QueryFailure::WrongFormat);
         }
         let mut worker = self.pool.acquire()?;
-        let revision = worker.revision;
-        match worker.ask(text, format, &self.pool.options) {
+        let revision = worker.revisions.get(usize::from(self.graph)).copied();
+        let revision =
+            revision.ok_or_else(|| QueryFailure::Unavailable("there is no such graph".to_owned()))?;
+        match worker.ask(self.graph, text, format, &self.pool.options) {
             Ok(reply) => {
                 self.pool.release(worker);
                 reply.map(|text| Answer { text, revision })
@@ -248,13 +267,20 @@ impl Pool {
 
     /// Tells the worker all changes that it does not know; says whether it knows them all then.
     fn follow(&self, worker: &mut Worker) -> bool {
-        let Some(news) = self.source.since(worker.revision) else { return false };
-        for change in news {
-            if worker.send(REMOVE, &change.removed).is_err() || worker.send(ADD, &change.added).is_err() {
-                return false;
+        for (graph, source) in (0..=u8::MAX).zip(&self.sources) {
+            let Some(known) = worker.revisions.get(usize::from(graph)).copied() else { return false };
+            let Some(news) = source.since(known) else { return false };
+            for change in news {
+                if worker.send(REMOVE, graph, &change.removed).is_err()
+                    || worker.send(ADD, graph, &change.added).is_err()
+                {
+                    return false;
+                }
+                worker.removed = worker.removed.saturating_add(change.removed.len());
+                if let Some(revision) = worker.revisions.get_mut(usize::from(graph)) {
+                    *revision = revision.next();
+                }
             }
-            worker.removed = worker.removed.saturating_add(change.removed.len());
-            worker.revision = worker.revision.next();
         }
         true
     }
@@ -283,23 +309,26 @@ impl Pool {
                 }
             }
         })?;
-        let snapshot = self.source.snapshot();
         let mut worker = Worker {
             child,
             input: BufWriter::new(input),
             replies: received,
-            revision: snapshot.revision(),
+            revisions: Vec::new(),
             removed: 0,
         };
-        let mut text = String::new();
-        for quad in snapshot {
-            line(&mut text, &quad.map_err(io::Error::other)?);
-            if text.len() >= CHUNK {
-                send(&mut worker.input, ADD, text.as_bytes())?;
-                text.clear();
+        for (graph, source) in (0..=u8::MAX).zip(&self.sources) {
+            let snapshot = source.snapshot();
+            worker.revisions.push(snapshot.revision());
+            let mut text = String::new();
+            for quad in snapshot {
+                line(&mut text, &quad.map_err(io::Error::other)?);
+                if text.len() >= CHUNK {
+                    about(&mut worker.input, ADD, graph, &text)?;
+                    text.clear();
+                }
             }
+            about(&mut worker.input, ADD, graph, &text)?;
         }
-        send(&mut worker.input, ADD, text.as_bytes())?;
         send(&mut worker.input, READY, &[])?;
         match worker.replies.recv_timeout(LOADING) {
             Ok((ANSWER, _)) => Ok(worker),
@@ -336,7 +365,7 @@ fn start(pool: &Arc<Pool>) {
 }
 
 impl Worker {
-    fn send(&mut self, kind: u8, quads: &[Quad]) -> io::Result<()> {
+    fn send(&mut self, kind: u8, graph: u8, quads: &[Quad]) -> io::Result<()> {
         if quads.is_empty() {
             return Ok(());
         }
@@ -344,17 +373,18 @@ impl Worker {
         for quad in quads {
             line(&mut text, quad);
         }
-        send(&mut self.input, kind, text.as_bytes())
+        about(&mut self.input, kind, graph, &text)
     }
 
     /// Asks; the outer error is one that the worker does not survive.
     fn ask(
         &mut self,
+        graph: u8,
         text: &str,
         format: AnswerFormat,
         options: &PoolOptions,
     ) -> Result<Result<Vec<u8>, QueryFailure>, QueryFailure> {
-        let mut message = vec![format.code()];
+        let mut message = vec![graph, format.code()];
         message.extend_from_slice(&options.memory.to_le_bytes());
         message.extend_from_slice(&options.deadline.as_secs().to_le_bytes());
         message.extend_from_slice(text.as_bytes());
@@ -374,6 +404,11 @@ impl Worker {
             Err(RecvTimeoutError::Timeout) => Err(QueryFailure::TooSlow(options.deadline)),
         }
     }
+}
+
+/// Writes one message about a graph.
+fn about(to: &mut impl Write, kind: u8, graph: u8, quads: &str) -> io::Result<()> {
+    send(to, kind, &[&[graph], quads.as_bytes()].concat())
 }
 
 /// A quad as a line of N-Quads.

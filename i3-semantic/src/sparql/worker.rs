@@ -1,7 +1,7 @@
 //! The process that queries run in.
 //!
-//! It is the integrator's own program, started again with a hidden argument that calls [`run`]: it holds a copy of the
-//! public graph and nothing else, has no environment, opens no files or sockets, and takes what to do from its standard
+//! It is the integrator's own program, started again with a hidden argument that calls [`run`]: it holds copies of
+//! public graphs and nothing else, has no environment, opens no files or sockets, and takes what to do from its standard
 //! input. Before each query it limits its own address space to what it has plus what the query may use, and its processor
 //! time; who asked kills it when the time is up. Running out of memory ends it, which is what it is for.
 //!
@@ -13,16 +13,18 @@ use super::{Admitted, AnswerFormat, MAX_ANSWER};
 use oxigraph::io::{RdfFormat, RdfParser};
 use oxigraph::sparql::SparqlEvaluator;
 use oxigraph::store::Store;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, Read, Write};
 use std::thread;
 
-/// Quads to add, as N-Quads.
+/// Quads to add, as N-Quads, after the number of the graph.
 pub(super) const ADD: u8 = b'+';
-/// Quads to remove, as N-Quads.
+/// Quads to remove, as N-Quads, after the number of the graph.
 pub(super) const REMOVE: u8 = b'-';
 /// "Have you done all this?"
 pub(super) const READY: u8 = b'~';
-/// A query: its format, memory in bytes and time in seconds (eight bytes each), and text.
+/// A query: the number of the graph, its format, memory in bytes and time in seconds (eight bytes each), and text.
 pub(super) const QUERY: u8 = b'?';
 /// An answer, or "ready".
 pub(super) const ANSWER: u8 = b'=';
@@ -54,20 +56,29 @@ pub fn run(input: impl Read + Send, output: impl Write + Send) -> io::Result<()>
 }
 
 fn serve(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
-    let store = Store::new().map_err(io::Error::other)?;
+    let mut stores = HashMap::new();
     while let Some((kind, payload)) = receive(&mut input, MAX_MESSAGE)? {
+        if kind == READY {
+            send(&mut output, ANSWER, &[])?;
+            continue;
+        }
+        let (graph, payload) =
+            payload.split_first().ok_or_else(|| io::Error::other("a message without its graph"))?;
+        let store = match stores.entry(*graph) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => free.insert(Store::new().map_err(io::Error::other)?),
+        };
         match kind {
-            ADD => store.extend(quads(&payload)?).map_err(io::Error::other)?,
+            ADD => store.extend(quads(payload)?).map_err(io::Error::other)?,
             REMOVE => {
                 let mut transaction = store.start_transaction().map_err(io::Error::other)?;
-                for quad in quads(&payload)? {
+                for quad in quads(payload)? {
                     transaction.remove(&quad);
                 }
                 transaction.commit().map_err(io::Error::other)?;
             }
-            READY => send(&mut output, ANSWER, &[])?,
             QUERY => {
-                let (kind, reply) = match query(&store, &payload)? {
+                let (kind, reply) = match query(store, payload)? {
                     Ok(answer) => (ANSWER, answer),
                     Err((why, words)) => (FAILED, [&[why], words.as_bytes()].concat()),
                 };

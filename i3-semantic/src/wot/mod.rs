@@ -10,6 +10,7 @@ pub mod from_td;
 pub mod json;
 pub mod object;
 pub mod patch;
+pub mod rdf;
 pub mod registration;
 pub mod td;
 pub mod tm;

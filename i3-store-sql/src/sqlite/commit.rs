@@ -3,6 +3,7 @@
 use i3_core::store::{Batch, Change, CommitError, Group, Key, Receipt, State, Value, Version};
 use rusqlite::{Connection, Statement, ToSql};
 
+use super::cache::ReadCache;
 use super::catalog::Catalog;
 use super::error::Failure;
 use super::rows::state;
@@ -31,6 +32,7 @@ impl<F: Into<Failure>> From<F> for GroupError {
 pub(super) fn commit_group(
     connection: &Connection,
     catalog: &Catalog,
+    cache: &ReadCache,
     batches: &[&Batch],
 ) -> Result<Answers, GroupError> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
@@ -41,8 +43,9 @@ pub(super) fn commit_group(
         let version = Version::from_number(clock + 1);
         let version = version.ok_or_else(|| Failure::corrupt("no versions are left"))?;
         let mut failed = None;
-        let answer = group.apply(batch, version, |key| {
-            stored(connection, catalog, key).map_err(|failure| failed.insert(failure).told())
+        let answer = group.apply(batch, version, |key| match cache.state(key) {
+            Some(state) => Ok(state),
+            None => stored(connection, catalog, key).map_err(|failure| failed.insert(failure).told()),
         });
         match failed {
             // Some failures end the transaction: what is written from then on would not be whole.
@@ -56,13 +59,18 @@ pub(super) fn commit_group(
         connection.prepare_cached("ROLLBACK")?.raw_execute()?;
         return Ok(answers);
     }
-    for (key, change) in group.into_changes() {
-        write(connection, catalog, &key, &change)?;
+    let changes: Vec<_> = group.into_changes().collect();
+    for (key, change) in &changes {
+        write(connection, catalog, key, change)?;
     }
     let mut statement = connection.prepare_cached("UPDATE \"_i3_store\" SET \"clock\" = ?")?;
     statement.execute([number(clock)?])?;
+    let changing = cache.changing(&changes);
     match connection.prepare_cached("COMMIT").and_then(|mut commit| commit.raw_execute()) {
-        Ok(_) => Ok(answers),
+        Ok(_) => {
+            changing.committed();
+            Ok(answers)
+        }
         Err(error) => Err(GroupError::Commit(error.into(), answers)),
     }
 }

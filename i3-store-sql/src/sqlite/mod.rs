@@ -1,5 +1,6 @@
 //! The SQLite backend.
 
+mod cache;
 mod catalog;
 mod commit;
 mod connection;
@@ -54,12 +55,15 @@ pub struct SqliteOptions {
     pub readers: u32,
     /// When to wait for the disk.
     pub synchronous: Synchronous,
+    /// How much memory may be spent on remembering single values that were read or written lately, in bytes,
+    /// roughly, what they were read as included. With 0 each read asks SQLite.
+    pub cache_bytes: usize,
 }
 
 impl Default for SqliteOptions {
-    /// Four readers; commits survive a power loss.
+    /// Four readers; commits survive a power loss; 32 MiB of values are remembered.
     fn default() -> Self {
-        Self { readers: 4, synchronous: Synchronous::Full }
+        Self { readers: 4, synchronous: Synchronous::Full, cache_bytes: 32 * 1024 * 1024 }
     }
 }
 
@@ -78,7 +82,9 @@ pub struct SqliteStats {
 /// One thread writes and commits batches that wait at the same time together, with one sync of the disk;
 /// reads run on connections of their own and see every commit that has returned. A file beside the
 /// database (`PATH-lock`) keeps a second process from opening the store; other programs may read the
-/// database meanwhile, and a write of theirs delays commits, by five seconds at most before those fail.
+/// database meanwhile, and a write of theirs delays commits, by five seconds at most before those fail. What they
+/// write is not seen before the store is opened again: it remembers what it has read
+/// ([`cache_bytes`](SqliteOptions::cache_bytes)).
 ///
 /// The futures run on any runtime. Dropping the store waits until the writer has finished what it was given
 /// and closed the database; [`close`](Self::close) does the same without blocking and tells failures.
@@ -99,15 +105,15 @@ impl SqliteStore {
     /// be used or is another program's database, `Corrupt` if the file is no database, `Incompatible` if
     /// a newer version of this software made it.
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        Self::open_database(Database::new(path.as_ref(), options.synchronous), options.readers).await
+        Self::open_database(Database::new(path.as_ref(), options.synchronous), &options).await
     }
 
-    async fn open_database(database: Database, readers: u32) -> Result<Self, StoreError> {
+    async fn open_database(database: Database, options: &SqliteOptions) -> Result<Self, StoreError> {
         let durability = match database.synchronous {
             Synchronous::Full => Durability::PowerLoss,
             Synchronous::Normal => Durability::ProcessCrash,
         };
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(options.cache_bytes));
         let (commands, waiting) = mpsc::channel(writer::WAITING);
         let (ready, opened) = oneshot::channel();
         let (place, view) = (database.clone(), Arc::clone(&shared));
@@ -118,7 +124,7 @@ impl SqliteStore {
                 Failure::new(StoreErrorKind::Unavailable, "no writer can be started").caused_by(error)
             })?;
         opened.await.unwrap_or_else(|_| Err(stopped()))?;
-        let readers = Arc::new(Readers::open(database, readers)?);
+        let readers = Arc::new(Readers::open(database, options.readers)?);
         Ok(Self { commands: Some(commands), readers, shared, writer: Some(thread), durability })
     }
 
@@ -179,12 +185,19 @@ impl Store for SqliteStore {
 
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
         let catalog = self.shared.catalog();
-        let asked = keys.to_vec();
-        let found = self.readers.read(move |connection, rows| {
+        for key in keys {
+            catalog.table(key.collection())?;
+        }
+        let found = self.shared.cache.find(keys);
+        let asked = found.missing(keys);
+        if asked.is_empty() {
+            return Ok(found.with(Vec::new()));
+        }
+        let read = self.readers.read(move |connection, rows| {
             let few = asked.len() <= rows;
             few.then(|| cells(connection, &catalog, &asked)).transpose()
         });
-        Ok(found.await?)
+        Ok(found.with(read.await?))
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Page, StoreError> {

@@ -1,6 +1,7 @@
 //! What is SQLite's own; the contract is tested by the testkit in `tests/`.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use i3_core::store::{
@@ -190,7 +191,7 @@ async fn a_write_by_another_program_makes_a_commit_busy_and_the_next_one_works()
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
     let hurried = Database { busy: Duration::from_millis(50), ..Database::new(&path, Synchronous::Full) };
-    let store = SqliteStore::open_database(hurried, 1).await.unwrap();
+    let store = SqliteStore::open_database(hurried, &SqliteOptions::default()).await.unwrap();
     store.prepare(&schema(1)).await.unwrap();
     let other = plain(&path);
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -240,13 +241,25 @@ async fn a_failure_of_the_commit_itself_leaves_the_outcome_unknown() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_that_wait_together_share_commits_and_a_refused_one_hurts_nobody() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(opened(&dir.path().join("db")).await);
+    let path = dir.path().join("db");
+    let store = Arc::new(opened(&path).await);
+    // Nothing is written until all of them wait.
+    let other = plain(&path);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = Arc::new(AtomicI64::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..100 {
-        let store = Arc::clone(&store);
+        let (store, begun) = (Arc::clone(&store), Arc::clone(&begun));
         // Every order is bought twice: one of the two is refused.
-        tasks.spawn(async move { store.commit(&purchase(number / 2)).await.is_ok() });
+        tasks.spawn(async move {
+            begun.fetch_add(1, Ordering::SeqCst);
+            store.commit(&purchase(number / 2)).await.is_ok()
+        });
     }
+    while begun.load(Ordering::SeqCst) < 100 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    other.execute_batch("COMMIT").unwrap();
     let accepted = tasks.join_all().await.into_iter().filter(|accepted| *accepted).count();
     assert_eq!(accepted, 50);
     assert_eq!(store.counter(&key(&BALANCES, "s1")).await.unwrap().get(), 250);
@@ -312,4 +325,46 @@ async fn durability_is_named_by_the_options() {
     let options = SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::default() };
     let normal = SqliteStore::open(dir.path().join("normal"), options).await.unwrap();
     assert_eq!(normal.durability(), Durability::ProcessCrash);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_reader_ever_sees_less_than_before_or_than_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::default() };
+    let store = Arc::new(SqliteStore::open(dir.path().join("db"), options).await.unwrap());
+    store.prepare(&schema(1)).await.unwrap();
+    let acknowledged = Arc::new(AtomicI64::new(0));
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, acknowledged) = (Arc::clone(&store), Arc::clone(&acknowledged));
+            tokio::spawn(async move {
+                let mut last = 0;
+                while last < 5 * 500 {
+                    let least = acknowledged.load(Ordering::SeqCst).max(last);
+                    last = store.counter(&key(&BALANCES, "s1")).await.unwrap().get();
+                    assert!(last >= least, "{last} after {least}");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for number in 1..=500 {
+        store.commit(&purchase(number)).await.unwrap();
+        acknowledged.store(5 * number, Ordering::SeqCst);
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_collection_that_is_not_named_any_more_is_not_answered_from_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(&dir.path().join("db")).await;
+    store.commit(&purchase(1)).await.unwrap();
+    let asked = [key(&BALANCES, "s1")];
+    store.read(&asked).await.unwrap();
+    store.prepare(&Schema::new(2, &[&ORDERS, &EVENTS]).unwrap()).await.unwrap();
+    let refused = store.read(&asked).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unsupported);
 }

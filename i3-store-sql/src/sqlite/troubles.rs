@@ -132,7 +132,7 @@ async fn a_full_database_refuses_commits_with_nothing_written_and_answers_reads(
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
     let small = Database { pages: Some(24), ..Database::new(&path, Synchronous::Full) };
-    let store = SqliteStore::open_database(small, 1).await.unwrap();
+    let store = SqliteStore::open_database(small, &SqliteOptions::default()).await.unwrap();
     store.prepare(&schema(1)).await.unwrap();
     let mut accepted = 0;
     let error = loop {
@@ -192,7 +192,9 @@ async fn a_row_that_nobody_wrote_like_this_refuses_only_the_batch_that_needs_it(
     let path = dir.path().join("db");
     let store = opened(&path).await;
     store.commit(&purchase(1)).await.unwrap();
+    store.close().await.unwrap();
     plain(&path).execute_batch("UPDATE events SET link = 'no digest'").unwrap();
+    let store = opened(&path).await;
     assert_eq!(store.read(&[key(&EVENTS, "sales")]).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
     let pay = || {
         let five = i3_core::store::Units::new(5).unwrap();

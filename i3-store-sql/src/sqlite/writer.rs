@@ -11,6 +11,7 @@ use i3_core::store::{Batch, CommitError, Op, Receipt, Schema, StoreError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::cache::ReadCache;
 use super::catalog::Catalog;
 use super::commit::{GroupError, commit_group};
 use super::connection::Database;
@@ -45,14 +46,25 @@ pub(super) struct Job {
 }
 
 /// What the writer lets others see.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
     catalog: RwLock<Arc<Catalog>>,
+    pub(super) cache: ReadCache,
     pub(super) groups: AtomicU64,
     pub(super) batches: AtomicU64,
 }
 
 impl Shared {
+    /// Nothing is prepared or done; at most so many bytes of what is read are remembered.
+    pub(super) fn new(cache_bytes: usize) -> Self {
+        Self {
+            catalog: RwLock::default(),
+            cache: ReadCache::new(cache_bytes),
+            groups: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+        }
+    }
+
     /// The prepared collections.
     pub(super) fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
@@ -149,8 +161,9 @@ impl Writer {
             return;
         }
         let batches: Vec<&Batch> = known.iter().map(|job| &job.batch).collect();
+        let shared = Arc::clone(&self.shared);
         let result = match self.connection() {
-            Ok(connection) => commit_group(connection, &catalog, &batches),
+            Ok(connection) => commit_group(connection, &catalog, &shared.cache, &batches),
             Err(failure) => Err(failure.into()),
         };
         self.shared.groups.fetch_add(1, Ordering::Relaxed);

@@ -57,7 +57,7 @@ impl Workload for Metering {
             Box::pin(async move {
                 let (lease, delivered) = sessions.get(caller).ok_or("a caller has no session")?;
                 let total = delivered.fetch_add(BATCH, Ordering::Relaxed) + BATCH;
-                let terms = market.extend(*lease, total, total + 2 * BATCH).await?;
+                let terms = market.extend(*lease, total.into(), total + 2 * BATCH).await?;
                 if terms.granted < total + 2 * BATCH {
                     return Err("a session ran out of quota".into());
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use i3_core::access::Actor;
-use i3_core::market::PageRequest;
+use i3_core::market::{OrderFilter, PageRequest, TimeOrder};
 
 use super::{pick, scattered};
 use crate::shop::{Shop, ShopError};
@@ -49,7 +49,10 @@ impl Workload for Page {
         let mut pages = vec![PageRequest { after: None, limit: ROWS }];
         loop {
             let last = pages.last().cloned().unwrap_or_default();
-            let found = shop.market().sales(Actor::System, hub, &last).await?;
+            let found = shop
+                .market()
+                .sales(Actor::System, hub, &OrderFilter::default(), TimeOrder::Newest, &last)
+                .await?;
             // The last page may have fewer rows.
             if found.next.is_none() {
                 pages.pop();
@@ -63,7 +66,11 @@ impl Workload for Page {
             Box::pin(async move {
                 let page =
                     pick(&pages, scattered(caller, call)).ok_or("the shop has fewer orders than a page")?;
-                let rows = market.sales(Actor::System, hub, page).await?.items.len();
+                let rows = market
+                    .sales(Actor::System, hub, &OrderFilter::default(), TimeOrder::Newest, page)
+                    .await?
+                    .items
+                    .len();
                 if rows == ROWS { Ok(()) } else { Err(format!("a page has {rows} rows").into()) }
             })
         }))

@@ -28,6 +28,13 @@ pub(crate) enum ExplainTask {
         /// Which order
         order: OrderId,
     },
+    /// Why one message was or was not charged to an order
+    Message {
+        /// Which order
+        order: OrderId,
+        /// The message's number among those of the product, as in `i3-seq`
+        number: u64,
+    },
 }
 
 impl ExplainTask {
@@ -39,6 +46,7 @@ impl ExplainTask {
                 context.ask(client.explain_receive(order, topic.as_deref())).await
             }
             Self::Charge { order } => context.ask(client.explain_charge(order)).await,
+            Self::Message { order, number } => context.ask(client.explain_message(order, number)).await,
         }
     }
 }

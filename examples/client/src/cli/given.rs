@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
-use i3_client::Secret;
+use i3_client::{Edit, Secret};
 use i3_core::money::Amount;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +20,15 @@ pub(crate) fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 pub(crate) fn minor(text: &str) -> Result<Amount, String> {
     let number = text.parse().map_err(|_| "an integer of minor units is expected".to_owned())?;
     Amount::new(number).map_err(|error| error.to_string())
+}
+
+/// What becomes of something that one option names and the other takes away.
+pub(crate) fn edit<T>(set: Option<T>, remove: bool) -> Edit<T> {
+    match set {
+        Some(value) => Edit::Set(value),
+        None if remove => Edit::Remove,
+        None => Edit::Keep,
+    }
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -3,17 +3,22 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use i3_client::{CredentialAddition, DeviceRegistration, HubRegistration, NewCredential};
+use i3_client::{
+    CredentialAddition, DevicePatch, DeviceQuery, DeviceRegistration, HubPatch, HubRegistration, MemberQuery,
+    NewCredential,
+};
 use i3_core::access::HubRole;
 use i3_core::device::{DeviceState, KeyAlgorithm};
 use i3_core::hub::HubState;
 use i3_core::id::{CredentialId, DeviceId, HubId, UserId};
+use i3_core::market::TimeOrder;
 use i3_core::name::{Label, Slug};
 use i3_core::time::Timestamp;
 
 use super::context::{Context, ListArgs, Told};
 use super::failure::Failure;
 use super::given::{named, secret, text_of};
+use super::orders::WhichOrders;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HubTask {
@@ -29,6 +34,14 @@ pub(crate) enum HubTask {
         /// Which
         hub: HubId,
     },
+    /// Changes what people read about a hub
+    Edit {
+        /// Which
+        hub: HubId,
+        /// The new title
+        #[arg(long)]
+        title: Label,
+    },
     /// Suspends or reinstates a hub
     SetState {
         /// Which
@@ -41,6 +54,9 @@ pub(crate) enum HubTask {
     Members {
         /// Which
         hub: HubId,
+        /// Those with this role: viewer, manager or owner
+        #[arg(long, value_parser = named::<HubRole>)]
+        role: Option<HubRole>,
         #[command(flatten)]
         list: ListArgs,
     },
@@ -61,10 +77,12 @@ pub(crate) enum HubTask {
         /// Who
         user: UserId,
     },
-    /// The orders of a hub's products, newest first
+    /// The orders of a hub's products
     Sales {
         /// Of which
         hub: HubId,
+        #[command(flatten)]
+        which: WhichOrders,
         #[command(flatten)]
         list: ListArgs,
     },
@@ -78,11 +96,19 @@ impl HubTask {
                 context.change(client.register_hub(&HubRegistration { slug, title })).await
             }
             Self::Show { hub } => context.ask(client.show_hub(hub)).await,
+            Self::Edit { hub, title } => {
+                let patch = HubPatch { title: Some(title) };
+                context.change(client.edit_hub(hub, &patch)).await
+            }
             Self::SetState { hub, state } => context.change(client.set_hub_state(hub, state)).await,
-            Self::Members { hub, list } => context.list(client.list_members(hub), &list).await,
+            Self::Members { hub, role, list } => {
+                context.list(client.list_members(hub, &MemberQuery { role }), &list).await
+            }
             Self::SetMember { hub, user, role } => context.change(client.set_member(hub, user, role)).await,
             Self::RemoveMember { hub, user } => context.change(client.remove_member(hub, user)).await,
-            Self::Sales { hub, list } => context.list(client.list_sales(hub), &list).await,
+            Self::Sales { hub, which, list } => {
+                context.list(client.list_sales(hub, &which.into()), &list).await
+            }
         }
     }
 }
@@ -118,6 +144,12 @@ pub(crate) enum DeviceTask {
     List {
         /// Of which
         hub: HubId,
+        /// Those in this state: active or disabled
+        #[arg(long, value_parser = named::<DeviceState>)]
+        state: Option<DeviceState>,
+        /// By when they were registered: oldest (by default) or newest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
         #[command(flatten)]
         list: ListArgs,
     },
@@ -136,6 +168,14 @@ pub(crate) enum DeviceTask {
     Show {
         /// Which
         device: DeviceId,
+    },
+    /// Changes what people read about a device
+    Edit {
+        /// Which
+        device: DeviceId,
+        /// The new title
+        #[arg(long)]
+        title: Label,
     },
     /// Lets a device connect or not
     SetState {
@@ -171,12 +211,18 @@ impl DeviceTask {
     pub(crate) async fn run(self, context: &Context) -> Result<Told, Failure> {
         let client = context.client();
         match self {
-            Self::List { hub, list } => context.list(client.list_devices(hub), &list).await,
+            Self::List { hub, state, sort, list } => {
+                context.list(client.list_devices(hub, &DeviceQuery { state, sort }), &list).await
+            }
             Self::Register { hub, name, title, credential } => {
                 let device = DeviceRegistration { name, title, credential: credential.given()? };
                 context.change(client.register_device(hub, &device)).await
             }
             Self::Show { device } => context.ask(client.show_device(device)).await,
+            Self::Edit { device, title } => {
+                let patch = DevicePatch { title: Some(title) };
+                context.change(client.edit_device(device, &patch)).await
+            }
             Self::SetState { device, state } => context.change(client.set_device_state(device, state)).await,
             Self::AddCredential { device, credential, not_before, not_after } => {
                 let addition = CredentialAddition { credential: credential.given()?, not_before, not_after };

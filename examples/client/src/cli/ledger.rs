@@ -1,11 +1,14 @@
 //! Accounts of the ledger.
 
 use clap::Subcommand;
-use i3_client::LedgerHolder;
+use i3_client::{EntryQuery, LedgerHolder};
+use i3_core::market::TimeOrder;
 use i3_core::money::Currency;
+use i3_core::time::Timestamp;
 
 use super::context::{Context, ListArgs, Told};
 use super::failure::Failure;
+use super::given::named;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountTask {
@@ -20,6 +23,15 @@ pub(crate) enum AccountTask {
         holder: LedgerHolder,
         /// Of what
         currency: Currency,
+        /// Those from this time on: 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Those before this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+        /// newest (by default) or oldest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
         #[command(flatten)]
         list: ListArgs,
     },
@@ -30,8 +42,9 @@ impl AccountTask {
         let client = context.client();
         match self {
             Self::Balances { holder } => context.ask(client.list_balances(holder)).await,
-            Self::Entries { holder, currency, list } => {
-                context.list(client.list_entries(holder, currency), &list).await
+            Self::Entries { holder, currency, since, until, sort, list } => {
+                let query = EntryQuery { since, until, sort };
+                context.list(client.list_entries(holder, currency, &query), &list).await
             }
         }
     }

@@ -135,6 +135,12 @@ enum Task {
     Object(objects::ObjectTask),
     /// Finds virtual objects and data products by what they are and do
     Discover(discovery::Discover),
+    /// What people of one's own domain used, where the marketplace recommends it
+    Recommend {
+        /// At most how many things
+        #[arg(long)]
+        limit: Option<u16>,
+    },
     /// What administrators add to the ontology
     #[command(subcommand)]
     Ontology(ontology::OntologyTask),
@@ -175,6 +181,7 @@ impl Task {
             Self::Order(task) => task.run(context).await,
             Self::Object(task) => task.run(context).await,
             Self::Discover(question) => question.run(context).await,
+            Self::Recommend { limit } => context.ask(client.list_recommendations(limit)).await,
             Self::Ontology(task) => task.run(context).await,
             Self::Account(task) => task.run(context).await,
             Self::Explain(task) => task.run(context).await,

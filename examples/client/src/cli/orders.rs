@@ -1,12 +1,43 @@
 //! Orders: buying, receiving, ending and rating.
 
-use clap::Subcommand;
-use i3_client::Opinion;
-use i3_core::id::{OfferId, OrderId};
+use clap::{Args, Subcommand};
+use i3_client::{Opinion, OrderQuery};
+use i3_core::id::{OfferId, OrderId, ProductId};
+use i3_core::market::TimeOrder;
 use i3_core::name::Prose;
+use i3_core::order::OrderState;
+use i3_core::time::Timestamp;
 
 use super::context::{Context, ListArgs, Told};
 use super::failure::Failure;
+use super::given::named;
+
+/// Which orders; all by default.
+#[derive(Debug, Args)]
+pub(crate) struct WhichOrders {
+    /// Those that are active, completed or cancelled
+    #[arg(long, value_parser = named::<OrderState>)]
+    state: Option<OrderState>,
+    /// Those of this product
+    #[arg(long)]
+    product: Option<ProductId>,
+    /// Those placed from this time on: 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Those placed before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// newest (by default) or oldest
+    #[arg(long, value_parser = named::<TimeOrder>)]
+    sort: Option<TimeOrder>,
+}
+
+impl From<WhichOrders> for OrderQuery {
+    fn from(which: WhichOrders) -> Self {
+        let WhichOrders { state, product, since, until, sort } = which;
+        Self { state, product, since, until, sort }
+    }
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OrderTask {
@@ -15,8 +46,13 @@ pub(crate) enum OrderTask {
         /// Which
         offer: OfferId,
     },
-    /// One's own orders, newest first
-    List(ListArgs),
+    /// One's own orders
+    List {
+        #[command(flatten)]
+        which: WhichOrders,
+        #[command(flatten)]
+        list: ListArgs,
+    },
     /// An order: for its buyer and for its seller
     Show {
         /// Which
@@ -74,7 +110,7 @@ impl OrderTask {
         let client = context.client();
         match self {
             Self::Buy { offer } => context.change(client.purchase(offer)).await,
-            Self::List(list) => context.list(client.list_orders(), &list).await,
+            Self::List { which, list } => context.list(client.list_orders(&which.into()), &list).await,
             Self::Show { order } => context.ask(client.show_order(order)).await,
             Self::Password { order } => context.ask(client.show_order_password(order)).await,
             Self::ReplacePassword { order } => context.change(client.replace_order_password(order)).await,

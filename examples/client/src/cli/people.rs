@@ -3,17 +3,23 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use i3_client::{NewInvitation, NewRole, Payment, RoleDescription, UserDescription, UserRegistration};
+use i3_client::{
+    InvitationQuery, NewInvitation, NewRole, NoticeQuery, Payment, RoleDescription, UserDescription,
+    UserPatch, UserQuery, UserRegistration,
+};
 use i3_core::access::Permission;
 use i3_core::id::{InvitationId, UserId};
+use i3_core::market::TimeOrder;
 use i3_core::money::{Amount, Currency};
 use i3_core::name::{Email, Label, Prose, Slug};
 use i3_core::role::RoleName;
-use i3_core::time::ZoneName;
+use i3_core::time::{Timestamp, ZoneName};
+use i3_core::user::UserState;
 
 use super::context::{Context, ListArgs, Told};
 use super::failure::Failure;
-use super::given::{minor, secret, secret_if_given};
+use super::given::{edit, minor, named, secret, secret_if_given};
+use super::orders::WhichOrders;
 
 #[derive(Debug, Args)]
 pub(crate) struct Registration {
@@ -72,8 +78,20 @@ impl Registration {
 pub(crate) enum UserTask {
     /// Opens an account
     Register(Registration),
-    /// All accounts
-    List(ListArgs),
+    /// Accounts
+    List {
+        /// Those that are active, pending, suspended or rejected
+        #[arg(long, value_parser = named::<UserState>)]
+        state: Option<UserState>,
+        /// Those with this role
+        #[arg(long)]
+        role: Option<RoleName>,
+        /// By when they registered: oldest (by default) or newest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
     /// An account
     Show {
         /// Whose
@@ -98,6 +116,32 @@ pub(crate) enum UserTask {
         /// No e-mail is wanted but what concerns the account itself
         #[arg(long)]
         few_mails: bool,
+    },
+    /// Changes some of it: what is left out stays
+    Edit {
+        /// Who
+        user: UserId,
+        /// What others see
+        #[arg(long, value_name = "NAME")]
+        display: Option<Label>,
+        /// The IoT domain
+        #[arg(long)]
+        domain: Option<Slug>,
+        /// No IoT domain any more
+        #[arg(long, conflicts_with = "domain")]
+        no_domain: bool,
+        /// Where the user's clock is
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<ZoneName>,
+        /// No clock any more: UTC
+        #[arg(long, conflicts_with = "time_zone")]
+        no_time_zone: bool,
+        /// Whether what is looked at and bought is not to be remembered: true or false
+        #[arg(long)]
+        unobserved: Option<bool>,
+        /// Whether no e-mail is wanted but what concerns the account itself: true or false
+        #[arg(long)]
+        few_mails: Option<bool>,
     },
     /// Approves a user
     Approve {
@@ -131,12 +175,26 @@ pub(crate) enum UserTask {
         /// Who
         user: UserId,
     },
-    /// A user's orders, newest first
+    /// A user's orders
     Orders {
         /// Whose
         user: UserId,
         #[command(flatten)]
+        which: WhichOrders,
+        #[command(flatten)]
         list: ListArgs,
+    },
+    /// What a user looked at, found, bought and rated, the latest first
+    Events {
+        /// Whose
+        user: UserId,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Forgets what a user looked at, found, bought and rated
+    EraseEvents {
+        /// Whose
+        user: UserId,
     },
     /// Credits a user's account
     TopUp {
@@ -158,11 +216,27 @@ impl UserTask {
         let client = context.client();
         match self {
             Self::Register(registration) => registration.run(context).await,
-            Self::List(list) => context.list(client.list_users(), &list).await,
+            Self::List { state, role, sort, list } => {
+                context.list(client.list_users(&UserQuery { state, role, sort }), &list).await
+            }
             Self::Show { user } => context.ask(client.show_user(user)).await,
             Self::Describe { user, display, domain, time_zone, unobserved, few_mails } => {
                 let description = UserDescription { display, domain, time_zone, unobserved, few_mails };
                 context.change(client.describe_user(user, &description)).await
+            }
+            Self::Edit {
+                user,
+                display,
+                domain,
+                no_domain,
+                time_zone,
+                no_time_zone,
+                unobserved,
+                few_mails,
+            } => {
+                let (domain, time_zone) = (edit(domain, no_domain), edit(time_zone, no_time_zone));
+                let patch = UserPatch { display, domain, time_zone, unobserved, few_mails };
+                context.change(client.edit_user(user, &patch)).await
             }
             Self::Approve { user } => context.change(client.approve_user(user)).await,
             Self::Reject { user } => context.change(client.reject_user(user)).await,
@@ -172,7 +246,11 @@ impl UserTask {
                 context.change(client.set_roles(user, &roles.into_iter().collect())).await
             }
             Self::Hubs { user } => context.ask(client.list_memberships(user)).await,
-            Self::Orders { user, list } => context.list(client.list_user_orders(user), &list).await,
+            Self::Orders { user, which, list } => {
+                context.list(client.list_user_orders(user, &which.into()), &list).await
+            }
+            Self::Events { user, list } => context.list(client.list_user_events(user), &list).await,
+            Self::EraseEvents { user } => context.change(client.erase_user_events(user)).await,
             Self::TopUp { user, amount, currency, reference } => {
                 let payment = Payment { amount, currency, reference };
                 context.change(client.top_up(user, &payment)).await
@@ -197,8 +275,17 @@ pub(crate) enum InvitationTask {
         #[arg(long, value_name = "SECONDS")]
         lifetime: Option<u64>,
     },
-    /// All invitations
-    List(ListArgs),
+    /// Invitations
+    List {
+        /// Those that an account can be opened with now, or those that it cannot: true or false
+        #[arg(long)]
+        good: Option<bool>,
+        /// newest (by default) or oldest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
     /// An invitation
     Show {
         /// Which
@@ -220,7 +307,9 @@ impl InvitationTask {
                 let wanted = NewInvitation { label, roles, uses, lifetime_seconds: lifetime };
                 context.change(client.invite(&wanted)).await
             }
-            Self::List(list) => context.list(client.list_invitations(), &list).await,
+            Self::List { good, sort, list } => {
+                context.list(client.list_invitations(&InvitationQuery { good, sort }), &list).await
+            }
             Self::Show { invitation } => context.ask(client.show_invitation(invitation)).await,
             Self::Withdraw { invitation } => context.change(client.withdraw_invitation(invitation)).await,
         }
@@ -287,11 +376,23 @@ impl RoleTask {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum InboxTask {
-    /// What one was told, newest first
+    /// What one was told
     List {
         /// What administrators were told
         #[arg(long)]
         administration: bool,
+        /// Those that were read, or those that were not: true or false
+        #[arg(long)]
+        read: Option<bool>,
+        /// Of what happened from this time on: 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Of what happened before this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+        /// newest (by default) or oldest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
         #[command(flatten)]
         list: ListArgs,
     },
@@ -315,9 +416,14 @@ impl InboxTask {
     pub(crate) async fn run(self, context: &Context) -> Result<Told, Failure> {
         let client = context.client();
         match self {
-            Self::List { administration: false, list } => context.list(client.list_notices(), &list).await,
-            Self::List { administration: true, list } => {
-                context.list(client.list_administration_notices(), &list).await
+            Self::List { administration, read, since, until, sort, list } => {
+                let query = NoticeQuery { read, since, until, sort };
+                let notices = if administration {
+                    client.list_administration_notices(&query)
+                } else {
+                    client.list_notices(&query)
+                };
+                context.list(notices, &list).await
             }
             Self::State { administration: false } => context.ask(client.inbox_state()).await,
             Self::State { administration: true } => context.ask(client.administration_inbox_state()).await,

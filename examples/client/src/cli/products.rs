@@ -3,18 +3,23 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use i3_client::{OfferPublication, ProductCreation, ProductPatch, ProductTexts, StreamChange};
+use i3_client::{
+    CatalogueQuery, OfferPublication, OfferQuery, ProductCreation, ProductPatch, ProductQuery, ProductTexts,
+    RatingQuery, SamplePatch, StreamChange, StreamPatch,
+};
 use i3_core::id::{DeviceId, HubId, OfferId, ProductId};
+use i3_core::market::TimeOrder;
 use i3_core::money::{Amount, Currency};
 use i3_core::name::{Label, Prose, Slug};
-use i3_core::offer::Plan;
+use i3_core::offer::{OfferState, Plan};
 use i3_core::product::ProductState;
 use i3_core::stream::SampleTerms;
+use i3_core::time::Timestamp;
 use serde_json::{Map, Value};
 
 use super::context::{Context, ListArgs, Told};
 use super::failure::Failure;
-use super::given::{json_of, minor, named};
+use super::given::{edit, json_of, minor, named};
 
 /// What is said of a product's messages.
 #[derive(Debug, Args)]
@@ -46,10 +51,65 @@ impl Said {
     }
 }
 
+/// What is said otherwise of a product's messages.
+#[derive(Debug, Args)]
+pub(crate) struct SaidAnew {
+    /// A file with a merge patch (RFC 7396) of the JSON Schema of its messages
+    #[arg(long, value_name = "FILE")]
+    schema_patch: Option<PathBuf>,
+    /// No schema any more
+    #[arg(long, conflicts_with = "schema_patch")]
+    no_schema: bool,
+    /// How many of the newest messages people see who have not bought it
+    #[arg(long, value_name = "NUMBER")]
+    sample_last: Option<u8>,
+    /// How often one person may look on one day
+    #[arg(long, value_name = "NUMBER")]
+    sample_looks: Option<u16>,
+    /// What is taken out of each: JSON pointers, comma between; an empty text for nothing
+    #[arg(long, value_delimiter = ',', value_name = "POINTERS")]
+    sample_redact: Option<Vec<String>>,
+    /// No sample any more
+    #[arg(long, conflicts_with_all = ["sample_last", "sample_looks", "sample_redact"])]
+    no_sample: bool,
+}
+
+impl SaidAnew {
+    fn given(self) -> Result<StreamPatch, Failure> {
+        let schema = self.schema_patch.as_deref().map(json_of::<Map<String, Value>>).transpose()?;
+        let sample = SamplePatch {
+            last: self.sample_last,
+            // The empty text points at a whole message: nothing is left to show.
+            redact: self.sample_redact.map(|mut all| {
+                all.retain(|pointer| !pointer.is_empty());
+                all
+            }),
+            per_person_per_day: self.sample_looks,
+        };
+        let sample = (sample != SamplePatch::default()).then_some(sample);
+        Ok(StreamPatch { schema: edit(schema, self.no_schema), sample: edit(sample, self.no_sample) })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProductTask {
-    /// The listed products, newest first
-    Catalogue(ListArgs),
+    /// The listed products
+    Catalogue {
+        /// Those of this hub
+        #[arg(long)]
+        hub: Option<HubId>,
+        /// Those created from this time on: 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Those created before this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+        /// By when they were created: newest (by default) or oldest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
     /// A product; a draft is seen by its hub
     Show {
         /// Which
@@ -59,6 +119,12 @@ pub(crate) enum ProductTask {
     List {
         /// Of which
         hub: HubId,
+        /// Those in this state: draft, listed, paused or retired
+        #[arg(long, value_parser = named::<ProductState>)]
+        state: Option<ProductState>,
+        /// By when they were created: oldest (by default) or newest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
         #[command(flatten)]
         list: ListArgs,
     },
@@ -109,6 +175,9 @@ pub(crate) enum ProductTask {
         /// What people search by; comma between
         #[arg(long, value_delimiter = ',', value_name = "TAG")]
         tags: Option<Vec<Slug>>,
+        /// Which devices publish it: all of them, comma between. Others are disconnected
+        #[arg(long, value_delimiter = ',', value_name = "DEVICE")]
+        devices: Option<Vec<DeviceId>>,
     },
     /// Lists, pauses or retires a product
     SetState {
@@ -130,6 +199,13 @@ pub(crate) enum ProductTask {
         #[command(flatten)]
         said: Said,
     },
+    /// Changes some of it: what is left out stays
+    EditStream {
+        /// Which
+        product: ProductId,
+        #[command(flatten)]
+        said: SaidAnew,
+    },
     /// What was measured of its messages
     Quality {
         /// Which
@@ -140,10 +216,13 @@ pub(crate) enum ProductTask {
         /// Which
         product: ProductId,
     },
-    /// What buyers think of a product, newest first
+    /// What buyers think of a product
     Ratings {
         /// Which
         product: ProductId,
+        /// newest (by default) or oldest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
         #[command(flatten)]
         list: ListArgs,
     },
@@ -153,9 +232,14 @@ impl ProductTask {
     pub(crate) async fn run(self, context: &Context) -> Result<Told, Failure> {
         let client = context.client();
         match self {
-            Self::Catalogue(list) => context.list(client.list_catalogue(), &list).await,
+            Self::Catalogue { hub, since, until, sort, list } => {
+                let query = CatalogueQuery { hub, since, until, sort };
+                context.list(client.list_catalogue(&query), &list).await
+            }
             Self::Show { product } => context.ask(client.show_product(product)).await,
-            Self::List { hub, list } => context.list(client.list_products(hub), &list).await,
+            Self::List { hub, state, sort, list } => {
+                context.list(client.list_products(hub, &ProductQuery { state, sort }), &list).await
+            }
             Self::Create { hub, slug, title, description, tags, devices, said } => {
                 let StreamChange { schema, sample } = said.given()?;
                 let product = ProductCreation { slug, title, description, tags, devices, schema, sample };
@@ -165,8 +249,8 @@ impl ProductTask {
                 let texts = ProductTexts { title, description, tags };
                 context.change(client.describe_product(product, &texts)).await
             }
-            Self::Edit { product, title, description, tags } => {
-                let patch = ProductPatch { title, description, tags };
+            Self::Edit { product, title, description, tags, devices } => {
+                let patch = ProductPatch { title, description, tags, devices };
                 context.change(client.edit_product(product, &patch)).await
             }
             Self::SetState { product, state } => {
@@ -176,9 +260,14 @@ impl ProductTask {
             Self::DescribeStream { product, said } => {
                 context.change(client.describe_stream(product, &said.given()?)).await
             }
+            Self::EditStream { product, said } => {
+                context.change(client.edit_stream(product, &said.given()?)).await
+            }
             Self::Quality { product } => context.ask(client.show_quality(product)).await,
             Self::Sample { product } => context.ask(client.show_sample(product)).await,
-            Self::Ratings { product, list } => context.list(client.list_ratings(product), &list).await,
+            Self::Ratings { product, sort, list } => {
+                context.list(client.list_ratings(product, &RatingQuery { sort }), &list).await
+            }
         }
     }
 }
@@ -226,10 +315,16 @@ impl PlanTask {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OfferTask {
-    /// The offers for a product, newest first
+    /// The offers for a product
     List {
         /// For which
         product: ProductId,
+        /// Those that are published or withdrawn
+        #[arg(long, value_parser = named::<OfferState>)]
+        state: Option<OfferState>,
+        /// newest (by default) or oldest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
         #[command(flatten)]
         list: ListArgs,
     },
@@ -256,7 +351,9 @@ impl OfferTask {
     pub(crate) async fn run(self, context: &Context) -> Result<Told, Failure> {
         let client = context.client();
         match self {
-            Self::List { product, list } => context.list(client.list_offers(product), &list).await,
+            Self::List { product, state, sort, list } => {
+                context.list(client.list_offers(product, &OfferQuery { state, sort }), &list).await
+            }
             Self::Publish { product, currency, term, plan } => {
                 let offer = OfferPublication { currency, plan: plan.plan()?, term_seconds: term };
                 context.change(client.publish_offer(product, &offer)).await

@@ -1,8 +1,9 @@
 //! One's own OAuth2 clients.
 
 use clap::{Args, Subcommand};
-use i3_client::{ClientDescription, ClientPatch, ClientRegistration};
+use i3_client::{ClientDescription, ClientPatch, ClientQuery, ClientRegistration};
 use i3_core::id::ClientId;
+use i3_core::market::TimeOrder;
 use i3_core::name::Label;
 use i3_core::oauth::{ClientKind, ClientState, RedirectUri, Scope};
 
@@ -33,7 +34,19 @@ pub(crate) enum ClientTask {
         asked: Asked,
     },
     /// One's own clients
-    List(ListArgs),
+    List {
+        /// Those in this state: active, disabled or suspended
+        #[arg(long, value_parser = named::<ClientState>)]
+        state: Option<ClientState>,
+        /// Those of this kind: public, confidential or machine
+        #[arg(long, value_parser = named::<ClientKind>)]
+        kind: Option<ClientKind>,
+        /// By when they were registered: oldest (by default) or newest
+        #[arg(long, value_parser = named::<TimeOrder>)]
+        sort: Option<TimeOrder>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
     /// A client
     Show {
         /// Which
@@ -90,7 +103,9 @@ impl ClientTask {
                 let registration = ClientRegistration { label, kind, scopes, redirect_uris };
                 context.change(client.register_client(&registration)).await
             }
-            Self::List(list) => context.list(client.list_clients(), &list).await,
+            Self::List { state, kind, sort, list } => {
+                context.list(client.list_clients(&ClientQuery { state, kind, sort }), &list).await
+            }
             Self::Show { client: id } => context.ask(client.show_client(id)).await,
             Self::Describe { client: id, label, asked } => {
                 let Asked { scopes, redirect_uri } = asked;

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use i3_core::id::{HubId, OrderId, UserId};
 use i3_core::ledger::Entry;
-use i3_core::market::Balance;
+use i3_core::market::{Balance, TimeOrder};
 use i3_core::money::Currency;
+use i3_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Client, Pages, Query};
@@ -67,6 +68,20 @@ pub struct Balances {
     pub items: Vec<Balance>,
 }
 
+/// Which entries of an account, and in which order. The default: all, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct EntryQuery {
+    /// Those from this time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Those before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// In this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
 impl Client {
     /// What an account holds.
     pub fn list_balances(&self, holder: LedgerHolder) -> Query<Balances> {
@@ -74,7 +89,7 @@ impl Client {
     }
 
     /// How an account came to what it holds.
-    pub fn list_entries(&self, holder: LedgerHolder, currency: Currency) -> Pages<Entry> {
-        self.list(format!("/accounts/{holder}/entries")).parameter("currency", &currency)
+    pub fn list_entries(&self, holder: LedgerHolder, currency: Currency, query: &EntryQuery) -> Pages<Entry> {
+        self.list(format!("/accounts/{holder}/entries")).parameter("currency", &currency).parameters(query)
     }
 }

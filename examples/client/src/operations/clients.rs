@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use i3_core::id::ClientId;
+use i3_core::market::TimeOrder;
 use i3_core::name::Label;
 use i3_core::oauth::{Client as OAuthClient, ClientKind, ClientState, RedirectUri, Scope};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,20 @@ struct StateChange {
     state: ClientState,
 }
 
+/// Which of one's `OAuth2` clients, and in which order. The default: all, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ClientQuery {
+    /// Those in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<ClientState>,
+    /// Those of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ClientKind>,
+    /// In this order of registration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
 impl Client {
     /// Registers an `OAuth2` client.
     pub fn register_client(&self, client: &ClientRegistration) -> Change<ClientWithSecret> {
@@ -71,8 +86,8 @@ impl Client {
     }
 
     /// One's own `OAuth2` clients.
-    pub fn list_clients(&self) -> Pages<OAuthClient> {
-        self.list("/clients")
+    pub fn list_clients(&self, query: &ClientQuery) -> Pages<OAuthClient> {
+        self.list("/clients").parameters(query)
     }
 
     /// An `OAuth2` client.

@@ -2,6 +2,7 @@
 
 use i3_core::device::{DeviceState, KeyAlgorithm};
 use i3_core::id::{CredentialId, DeviceId, HubId};
+use i3_core::market::TimeOrder;
 use i3_core::name::{AuthId, Label, Slug};
 use i3_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -101,15 +102,34 @@ pub struct AddedCredential {
     pub id: CredentialId,
 }
 
+/// What people shall read about a device; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct DevicePatch {
+    /// The new title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Label>,
+}
+
 #[derive(Serialize)]
 struct StateChange {
     state: DeviceState,
 }
 
+/// Which devices of a hub, and in which order. The default: all, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct DeviceQuery {
+    /// Those in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<DeviceState>,
+    /// In this order of registration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
 impl Client {
     /// The devices of a hub.
-    pub fn list_devices(&self, hub: HubId) -> Pages<Device> {
-        self.list(format!("/hubs/{hub}/devices"))
+    pub fn list_devices(&self, hub: HubId, query: &DeviceQuery) -> Pages<Device> {
+        self.list(format!("/hubs/{hub}/devices")).parameters(query)
     }
 
     /// Registers a device of a hub.
@@ -120,6 +140,11 @@ impl Client {
     /// A device.
     pub fn show_device(&self, device: DeviceId) -> Query<Device> {
         self.get(format!("/devices/{device}"))
+    }
+
+    /// Changes what people read about a device.
+    pub fn edit_device(&self, device: DeviceId, patch: &DevicePatch) -> Change<Device> {
+        self.patch(format!("/devices/{device}"), patch)
     }
 
     /// Lets a device connect or not.

@@ -1,6 +1,6 @@
 //! Why a client may or may not do something, and why messages were or were not charged.
 
-use i3_core::gate::Principal;
+use i3_core::gate::{Fate, Principal};
 use i3_core::id::{DeviceId, LeaseId, OrderId};
 use i3_core::market::{Bars, LedgerLine, Outcome};
 use i3_core::money::{Amount, Currency};
@@ -111,6 +111,46 @@ pub struct ChargeExplanation {
     pub complete: bool,
 }
 
+/// What became of a message at one session of the order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SessionLine {
+    /// The gate.
+    pub gate: String,
+    /// The client's name for itself; absent for all but the buyer and administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// Whether the session goes on.
+    pub present: bool,
+    /// What became of the message.
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// In words.
+    pub detail: String,
+}
+
+/// Why one message was or was not charged to an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MessageExplanation {
+    /// The order.
+    pub order: OrderId,
+    /// The message's number among those of the product, as in `i3-seq`.
+    pub number: u64,
+    /// The stable code.
+    pub code: String,
+    /// How often it was charged, or delivered for nothing, as far as is remembered.
+    pub charged: u64,
+    /// In words.
+    pub detail: String,
+    /// Whether all sessions that the order ever had are remembered, as far back as the message.
+    pub complete: bool,
+    /// The sessions that are remembered.
+    pub sessions: Vec<SessionLine>,
+    /// The counts of all messages, as the books have them.
+    pub usage: Usage,
+}
+
 impl Client {
     /// Why a device may or may not publish a topic.
     pub fn explain_publish(&self, device: DeviceId, topic: &str) -> Query<AccessExplanation> {
@@ -126,5 +166,10 @@ impl Client {
     /// Why an order's messages were or were not charged.
     pub fn explain_charge(&self, order: OrderId) -> Query<ChargeExplanation> {
         self.get(format!("/explain/orders/{order}/charge"))
+    }
+
+    /// Why one message was or was not charged to an order, by its number among those of the product (`i3-seq`).
+    pub fn explain_message(&self, order: OrderId, number: u64) -> Query<MessageExplanation> {
+        self.get(format!("/explain/orders/{order}/messages/{number}"))
     }
 }

@@ -7,7 +7,7 @@ use i3_core::name::{Label, Slug};
 use i3_core::order::Order;
 use serde::Serialize;
 
-use crate::{Change, Client, Pages, Query};
+use crate::{Change, Client, OrderQuery, Pages, Query};
 
 /// A hub to be registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +18,14 @@ pub struct HubRegistration {
     pub title: Label,
 }
 
+/// What people shall read about a hub; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct HubPatch {
+    /// The new title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Label>,
+}
+
 #[derive(Serialize)]
 struct StateChange {
     state: HubState,
@@ -26,6 +34,14 @@ struct StateChange {
 #[derive(Serialize)]
 struct MemberChange {
     role: HubRole,
+}
+
+/// Which members of a hub. The default: all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct MemberQuery {
+    /// Those with this role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<HubRole>,
 }
 
 impl Client {
@@ -39,14 +55,19 @@ impl Client {
         self.get(format!("/hubs/{hub}"))
     }
 
+    /// Changes what people read about a hub.
+    pub fn edit_hub(&self, hub: HubId, patch: &HubPatch) -> Change<Hub> {
+        self.patch(format!("/hubs/{hub}"), patch)
+    }
+
     /// Suspends or reinstates a hub.
     pub fn set_hub_state(&self, hub: HubId, state: HubState) -> Change<Hub> {
         self.put(format!("/hubs/{hub}/state"), &StateChange { state })
     }
 
     /// The members of a hub.
-    pub fn list_members(&self, hub: HubId) -> Pages<Membership> {
-        self.list(format!("/hubs/{hub}/members"))
+    pub fn list_members(&self, hub: HubId, query: &MemberQuery) -> Pages<Membership> {
+        self.list(format!("/hubs/{hub}/members")).parameters(query)
     }
 
     /// Makes a user a member of a hub, or another kind of member.
@@ -59,8 +80,8 @@ impl Client {
         self.delete(format!("/hubs/{hub}/members/{user}"))
     }
 
-    /// The orders of a hub's products, newest first.
-    pub fn list_sales(&self, hub: HubId) -> Pages<Order> {
-        self.list(format!("/hubs/{hub}/orders"))
+    /// The orders of a hub's products.
+    pub fn list_sales(&self, hub: HubId, query: &OrderQuery) -> Pages<Order> {
+        self.list(format!("/hubs/{hub}/orders")).parameters(query)
     }
 }

@@ -1,5 +1,6 @@
 //! What users and administrators were told.
 
+use i3_core::market::TimeOrder;
 use i3_core::notice::News;
 use i3_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,10 +41,27 @@ struct ReadUntil {
     position: u64,
 }
 
+/// Which notices, and in which order. The default: all, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct NoticeQuery {
+    /// Those that were read, or those that were not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<bool>,
+    /// Of what happened from this time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Of what happened before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// In this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
 impl Client {
-    /// What one was told, newest first.
-    pub fn list_notices(&self) -> Pages<Notice> {
-        self.list("/inbox")
+    /// What one was told.
+    pub fn list_notices(&self, query: &NoticeQuery) -> Pages<Notice> {
+        self.list("/inbox").parameters(query)
     }
 
     /// How much of it is not read.
@@ -56,9 +74,9 @@ impl Client {
         self.post("/inbox/read", &ReadUntil { position })
     }
 
-    /// What administrators were told, newest first.
-    pub fn list_administration_notices(&self) -> Pages<Notice> {
-        self.list("/administration/inbox")
+    /// What administrators were told.
+    pub fn list_administration_notices(&self, query: &NoticeQuery) -> Pages<Notice> {
+        self.list("/administration/inbox").parameters(query)
     }
 
     /// How much of what administrators were told is not read.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use i3_core::id::InvitationId;
 use i3_core::invitation::Invitation;
+use i3_core::market::TimeOrder;
 use i3_core::name::Label;
 use i3_core::role::RoleName;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,17 @@ pub struct Invited {
     pub invitation: Invitation,
 }
 
+/// Which invitations, and in which order. The default: all, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct InvitationQuery {
+    /// Those that an account can be opened with now, or those that it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good: Option<bool>,
+    /// In this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
 impl Client {
     /// Gives leave to open accounts.
     pub fn invite(&self, invitation: &NewInvitation) -> Change<Invited> {
@@ -43,8 +55,8 @@ impl Client {
     }
 
     /// All invitations.
-    pub fn list_invitations(&self) -> Pages<Invitation> {
-        self.list("/invitations")
+    pub fn list_invitations(&self, query: &InvitationQuery) -> Pages<Invitation> {
+        self.list("/invitations").parameters(query)
     }
 
     /// An invitation.

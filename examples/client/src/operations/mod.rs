@@ -1,6 +1,7 @@
 //! The operations, by what they are about, with what they send and what they are answered.
 
 mod accounts;
+mod analytics;
 mod challenge;
 mod clients;
 mod devices;
@@ -21,24 +22,31 @@ mod tokens;
 mod users;
 mod virtual_objects;
 
-pub use accounts::{Balances, InvalidHolder, LedgerHolder};
+pub use accounts::{Balances, EntryQuery, InvalidHolder, LedgerHolder};
+pub use analytics::Recommendation;
 pub use challenge::Challenge;
-pub use clients::{ClientDescription, ClientPatch, ClientRegistration, ClientWithSecret};
+pub use clients::{ClientDescription, ClientPatch, ClientQuery, ClientRegistration, ClientWithSecret};
 pub use devices::{
-    AddedCredential, CredentialAddition, CredentialShown, Device, DeviceRegistration, NewCredential,
+    AddedCredential, CredentialAddition, CredentialShown, Device, DevicePatch, DeviceQuery,
+    DeviceRegistration, NewCredential,
 };
 pub use discovery::{Discovered, FacetCount, FoundThing, Thing, ValueCount, Why};
-pub use explain::{AccessCheck, AccessExplanation, ChargeExplanation, Finding, LeaseLine};
-pub use hubs::HubRegistration;
-pub use inbox::{InboxState, Notice};
-pub use invitations::{Invited, NewInvitation};
+pub use explain::{
+    AccessCheck, AccessExplanation, ChargeExplanation, Finding, LeaseLine, MessageExplanation, SessionLine,
+};
+pub use hubs::{HubPatch, HubRegistration, MemberQuery};
+pub use inbox::{InboxState, Notice, NoticeQuery};
+pub use invitations::{InvitationQuery, Invited, NewInvitation};
 pub use ontology::{OntologyAddition, OntologyStatements};
 pub use operation::{DenialQuery, Health, Reconciliation};
-pub use orders::{Bought, MqttLogin, Opinion, OrderedAccess, OrderedObject};
+pub use orders::{Bought, MqttLogin, Opinion, OrderQuery, OrderedAccess, OrderedObject};
 pub use passwords::Forgotten;
-pub use products::{OfferPublication, ProductCreation, ProductPatch, ProductTexts, Stream, StreamChange};
+pub use products::{
+    CatalogueQuery, OfferPublication, OfferQuery, ProductCreation, ProductPatch, ProductQuery, ProductTexts,
+    RatingQuery, SamplePatch, Stream, StreamChange, StreamPatch,
+};
 pub use roles::{NewRole, PermissionText, RoleDescription};
 pub use sessions::{Begun, Session};
 pub use tokens::{ApiToken, SignIn, SignedIn};
-pub use users::{Credited, Payment, UserDescription, UserRegistration};
+pub use users::{Credited, Edit, Payment, UserDescription, UserPatch, UserQuery, UserRegistration};
 pub use virtual_objects::{NewVirtualObject, ObjectQuery, ObjectSort, VirtualObject, VirtualObjectVersion};

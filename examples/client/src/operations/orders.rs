@@ -1,9 +1,10 @@
 //! Orders: buying, receiving, ending and rating.
 
 use i3_core::grant::Grant;
-use i3_core::id::{OfferId, OrderId, VirtualObjectId};
+use i3_core::id::{OfferId, OrderId, ProductId, VirtualObjectId};
+use i3_core::market::TimeOrder;
 use i3_core::name::{Prose, Topic};
-use i3_core::order::Order;
+use i3_core::order::{Order, OrderState};
 use i3_core::rating::{Rating, Stars};
 use i3_core::statement::Statement;
 use i3_core::time::Timestamp;
@@ -77,15 +78,35 @@ pub struct Opinion {
     pub comment: Option<Prose>,
 }
 
+/// Which orders, and in which order. The default: all, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct OrderQuery {
+    /// Those in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<OrderState>,
+    /// Those of this product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductId>,
+    /// Those placed from this time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Those placed before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// In this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
 #[derive(Serialize)]
 struct Purchase {
     offer: OfferId,
 }
 
 impl Client {
-    /// One's own orders, newest first.
-    pub fn list_orders(&self) -> Pages<Order> {
-        self.list("/orders")
+    /// One's own orders.
+    pub fn list_orders(&self, query: &OrderQuery) -> Pages<Order> {
+        self.list("/orders").parameters(query)
     }
 
     /// Buys an offer.

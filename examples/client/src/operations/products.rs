@@ -1,18 +1,19 @@
 //! Products, their streams, offers and ratings.
 
 use i3_core::id::{DeviceId, HubId, OfferId, ProductId};
-use i3_core::market::{ProductCard, SampleAnswer};
+use i3_core::market::{ProductCard, SampleAnswer, TimeOrder};
 use i3_core::money::Currency;
 use i3_core::name::{Label, Prose, Slug};
-use i3_core::offer::{Offer, Plan};
+use i3_core::offer::{Offer, OfferState, Plan};
 use i3_core::product::{Product, ProductState};
 use i3_core::quality::QualitySummary;
 use i3_core::rating::Rating;
 use i3_core::stream::SampleTerms;
+use i3_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Change, Client, Pages, Query};
+use crate::{Change, Client, Edit, Pages, Query};
 
 /// A product to be created.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,7 +47,7 @@ pub struct ProductTexts {
     pub tags: Vec<Slug>,
 }
 
-/// What people shall read about a product; what is `None` stays.
+/// What people shall read about a product, and which devices shall publish it; what is `None` stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ProductPatch {
     /// What people read first.
@@ -58,6 +59,9 @@ pub struct ProductPatch {
     /// What people search by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Slug>>,
+    /// Which devices publish it: all of them, from now on. Others are disconnected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Vec<DeviceId>>,
 }
 
 /// What is said of a product's messages.
@@ -85,6 +89,32 @@ pub struct StreamChange {
     pub sample: Option<SampleTerms>,
 }
 
+/// What is said of a product's messages from now on; what is kept stays.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct StreamPatch {
+    /// A merge patch (RFC 7396) of the JSON Schema of the messages.
+    #[serde(skip_serializing_if = "Edit::keeps")]
+    pub schema: Edit<Map<String, Value>>,
+    /// What is shown of them to people who have not bought it.
+    #[serde(skip_serializing_if = "Edit::keeps")]
+    pub sample: Edit<SamplePatch>,
+}
+
+/// What is shown to people who have not bought something; what is `None` stays. Where nothing was shown, `last` and
+/// `per_person_per_day` are needed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct SamplePatch {
+    /// How many of the newest messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<u8>,
+    /// What is taken out of each: JSON Pointers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redact: Option<Vec<String>>,
+    /// How often one person may look on one day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_person_per_day: Option<u16>,
+}
+
 /// An offer to be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OfferPublication {
@@ -102,10 +132,57 @@ struct StateChange {
     state: ProductState,
 }
 
+/// Which products of a hub, and in which order. The default: all, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ProductQuery {
+    /// Those in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<ProductState>,
+    /// In this order of creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
+/// Which offers, and in which order. The default: all, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct OfferQuery {
+    /// Those in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<OfferState>,
+    /// In this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
+/// In which order ratings come. The default: newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RatingQuery {
+    /// In this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
+/// Which listed products, and in which order. The default: all, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CatalogueQuery {
+    /// Those of this hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubId>,
+    /// Those created from this time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Those created before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// In this order of creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
 impl Client {
-    /// The listed products, newest first.
-    pub fn list_catalogue(&self) -> Pages<ProductCard> {
-        self.list("/products")
+    /// The listed products.
+    pub fn list_catalogue(&self, query: &CatalogueQuery) -> Pages<ProductCard> {
+        self.list("/products").parameters(query)
     }
 
     /// A product; a draft is seen by its hub.
@@ -114,8 +191,8 @@ impl Client {
     }
 
     /// The products of a hub, drafts included.
-    pub fn list_products(&self, hub: HubId) -> Pages<Product> {
-        self.list(format!("/hubs/{hub}/products"))
+    pub fn list_products(&self, hub: HubId, query: &ProductQuery) -> Pages<Product> {
+        self.list(format!("/hubs/{hub}/products")).parameters(query)
     }
 
     /// Creates a product as a draft.
@@ -128,7 +205,7 @@ impl Client {
         self.put(format!("/products/{product}"), texts)
     }
 
-    /// Changes some of what people read about a product.
+    /// Changes some of what people read about a product, or its devices.
     pub fn edit_product(&self, product: ProductId, patch: &ProductPatch) -> Change<Product> {
         self.patch(format!("/products/{product}"), patch)
     }
@@ -148,6 +225,11 @@ impl Client {
         self.put(format!("/products/{product}/stream"), stream)
     }
 
+    /// Changes some of schema and sample terms.
+    pub fn edit_stream(&self, product: ProductId, patch: &StreamPatch) -> Change<Stream> {
+        self.patch(format!("/products/{product}/stream"), patch)
+    }
+
     /// What was measured of a product's messages.
     pub fn show_quality(&self, product: ProductId) -> Query<QualitySummary> {
         self.get(format!("/products/{product}/quality"))
@@ -158,9 +240,9 @@ impl Client {
         self.get(format!("/products/{product}/sample"))
     }
 
-    /// The offers for a product, newest first.
-    pub fn list_offers(&self, product: ProductId) -> Pages<Offer> {
-        self.list(format!("/products/{product}/offers"))
+    /// The offers for a product.
+    pub fn list_offers(&self, product: ProductId, query: &OfferQuery) -> Pages<Offer> {
+        self.list(format!("/products/{product}/offers")).parameters(query)
     }
 
     /// Publishes an offer.
@@ -173,8 +255,8 @@ impl Client {
         self.act(format!("/offers/{offer}/withdraw"))
     }
 
-    /// What buyers think of a product, newest first.
-    pub fn list_ratings(&self, product: ProductId) -> Pages<Rating> {
-        self.list(format!("/products/{product}/ratings"))
+    /// What buyers think of a product.
+    pub fn list_ratings(&self, product: ProductId, query: &RatingQuery) -> Pages<Rating> {
+        self.list(format!("/products/{product}/ratings")).parameters(query)
     }
 }

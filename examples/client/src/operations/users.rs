@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use i3_core::hub::Membership;
 use i3_core::id::UserId;
+use i3_core::market::TimeOrder;
 use i3_core::money::{Amount, Currency};
 use i3_core::name::{Email, Label, Slug};
 use i3_core::order::Order;
 use i3_core::role::RoleName;
 use i3_core::time::ZoneName;
-use i3_core::user::User;
+use i3_core::user::{User, UserState};
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Client, Page, Pages, Query, Secret};
+use crate::{Change, Client, OrderQuery, Page, Pages, Query, Secret};
 
 /// An account to be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,15 +101,69 @@ pub struct Credited {
     pub currency: Currency,
 }
 
+/// What becomes of something that may also be absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(untagged)]
+pub enum Edit<T> {
+    /// It stays as it is.
+    #[default]
+    #[serde(skip)]
+    Keep,
+    /// It goes away.
+    Remove,
+    /// This takes its place.
+    Set(T),
+}
+
+impl<T> Edit<T> {
+    pub(super) fn keeps(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+}
+
+/// What a user says of oneself from now on; what is `None` or kept stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct UserPatch {
+    /// What others see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display: Option<Label>,
+    /// The `IoT` domain.
+    #[serde(skip_serializing_if = "Edit::keeps")]
+    pub domain: Edit<Slug>,
+    /// Where the user's clock is.
+    #[serde(skip_serializing_if = "Edit::keeps")]
+    pub time_zone: Edit<ZoneName>,
+    /// Whether what is looked at and bought is not to be remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unobserved: Option<bool>,
+    /// Whether no e-mail is wanted but what concerns the account itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub few_mails: Option<bool>,
+}
+
+/// Which accounts, and in which order. The default: all, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct UserQuery {
+    /// Those in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<UserState>,
+    /// Those with this role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleName>,
+    /// In this order of registration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<TimeOrder>,
+}
+
 #[derive(Serialize)]
 struct RolesChange<'a> {
     roles: &'a BTreeSet<RoleName>,
 }
 
 impl Client {
-    /// All accounts.
-    pub fn list_users(&self) -> Pages<User> {
-        self.list("/users")
+    /// Accounts.
+    pub fn list_users(&self, query: &UserQuery) -> Pages<User> {
+        self.list("/users").parameters(query)
     }
 
     /// Opens an account.
@@ -129,6 +184,11 @@ impl Client {
     /// What a user says of oneself.
     pub fn describe_user(&self, user: UserId, description: &UserDescription) -> Change<User> {
         self.put(format!("/users/{user}"), description)
+    }
+
+    /// Changes some of what a user says of oneself.
+    pub fn edit_user(&self, user: UserId, patch: &UserPatch) -> Change<User> {
+        self.patch(format!("/users/{user}"), patch)
     }
 
     /// Approves a user.
@@ -161,9 +221,9 @@ impl Client {
         self.get(format!("/users/{user}/hubs"))
     }
 
-    /// A user's orders, newest first.
-    pub fn list_user_orders(&self, user: UserId) -> Pages<Order> {
-        self.list(format!("/users/{user}/orders"))
+    /// A user's orders.
+    pub fn list_user_orders(&self, user: UserId, query: &OrderQuery) -> Pages<Order> {
+        self.list(format!("/users/{user}/orders")).parameters(query)
     }
 
     /// Credits a user's account.

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
-use i3_client::{Class, Client, Error, HubRegistration, Secret, Settings, SignIn};
+use i3_client::{Class, Client, Error, HubRegistration, Secret, Settings, SignIn, UserQuery};
 use i3_core::hub::HubState;
 use i3_core::market::Registration;
 use i3_core::role::RoleName;
@@ -105,19 +105,20 @@ async fn a_list_is_one_stream_whatever_its_pages_are() {
     for number in 0..7 {
         house.register(&format!("user-{number}"), RoleName::CONSUMER).await;
     }
-    let page = house.admin.list_users().limit(3).await.unwrap();
+    let page = house.admin.list_users(&UserQuery::default()).limit(3).await.unwrap();
     assert_eq!(page.items.len(), 3);
-    let rest = house.admin.list_users().after(page.next.clone().unwrap()).all().await.unwrap();
+    let rest =
+        house.admin.list_users(&UserQuery::default()).after(page.next.clone().unwrap()).all().await.unwrap();
     assert_eq!(rest.len(), 5);
     let mut names = Vec::new();
-    let mut users = std::pin::pin!(house.admin.list_users().limit(3).stream());
+    let mut users = std::pin::pin!(house.admin.list_users(&UserQuery::default()).limit(3).stream());
     while let Some(user) = users.try_next().await.unwrap() {
         names.push(user.name);
     }
-    let whole = house.admin.list_users().limit(200).await.unwrap();
+    let whole = house.admin.list_users(&UserQuery::default()).limit(200).await.unwrap();
     assert_eq!(names, whole.items.iter().map(|user| user.name.clone()).collect::<Vec<_>>());
     assert_eq!((names.len(), &whole.next), (8, &None));
-    let wrong = house.admin.list_users().limit(0).all().await.unwrap_err();
+    let wrong = house.admin.list_users(&UserQuery::default()).limit(0).all().await.unwrap_err();
     assert_eq!(wrong.code(), "invalid_request");
 }
 
@@ -214,7 +215,8 @@ async fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
     let error = Client::new(settings).unwrap().health().await.unwrap_err();
     assert!(matches!(error, Error::Timeout(_)) && error.class() == Class::Failure, "{error:?}");
 
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // A port that the system gives to nobody who wants any.
+    let nobody = "127.0.0.1:1";
     let settings = Settings::new(format!("http://{nobody}").parse().unwrap()).tries(1);
     let error = Client::new(settings).unwrap().health().await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)) && !error.may_be_done(), "{error:?}");
@@ -235,7 +237,7 @@ async fn an_answer_that_is_not_the_interfaces_is_an_error_and_no_panic() {
 #[tokio::test]
 async fn a_page_that_leads_to_itself_ends() {
     let app = Router::new().fallback(|| async { r#"{"items":[],"next":"again"}"# });
-    let error = client_at(serve(app).await).list_users().all().await.unwrap_err();
+    let error = client_at(serve(app).await).list_users(&UserQuery::default()).all().await.unwrap_err();
     assert_eq!(error.code(), "unexpected_answer");
 }
 

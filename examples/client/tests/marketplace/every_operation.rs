@@ -4,32 +4,37 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use i3_client::{
-    ClientDescription, ClientPatch, ClientRegistration, CredentialAddition, DenialQuery, DeviceRegistration,
-    Forgotten, HubRegistration, LedgerHolder, NewCredential, NewInvitation, NewRole, NewVirtualObject,
-    ObjectQuery, ObjectSort, OfferPublication, OntologyStatements, Opinion, Payment, ProductCreation,
-    ProductPatch, ProductTexts, RoleDescription, SignIn, StreamChange, Thing, UserDescription,
-    UserRegistration,
+    CatalogueQuery, ClientDescription, ClientPatch, ClientQuery, ClientRegistration, CredentialAddition,
+    DenialQuery, DevicePatch, DeviceQuery, DeviceRegistration, Edit, EntryQuery, Forgotten, HubPatch,
+    HubRegistration, InvitationQuery, LedgerHolder, MemberQuery, NewCredential, NewInvitation, NewRole,
+    NewVirtualObject, NoticeQuery, ObjectQuery, ObjectSort, OfferPublication, OfferQuery, OntologyStatements,
+    Opinion, OrderQuery, Payment, ProductCreation, ProductPatch, ProductQuery, ProductTexts, RatingQuery,
+    RoleDescription, SamplePatch, SignIn, StreamChange, StreamPatch, Thing, UserDescription, UserPatch,
+    UserQuery, UserRegistration,
 };
 use i3_core::access::HubRole;
+use i3_core::analytics::Interaction;
 use i3_core::device::DeviceState;
 use i3_core::gate::Metering as _;
 use i3_core::hub::HubState;
 use i3_core::id::{GrantId, OrderId, ProductId, ResetId, UserId, VirtualObjectId};
-use i3_core::market::{Registration, WhichVersion};
+use i3_core::ledger::Entry;
+use i3_core::market::{Registration, TimeOrder, WhichVersion};
 use i3_core::money::{Amount, Currency};
 use i3_core::oauth::{ClientKind, ClientState};
-use i3_core::offer::Plan;
+use i3_core::offer::{OfferState, Plan};
+use i3_core::order::{Order, OrderState};
 use i3_core::outbox::Event;
 use i3_core::product::ProductState;
 use i3_core::role::RoleName;
 use i3_core::store::Digest;
 use i3_core::stream::SampleTerms;
-use i3_core::user::UserState;
+use i3_core::user::{Profile, UserState};
 use i3_core::virtual_object::{Content, FileName, MediaType, ObjectState};
 use i3_marketplace::operations;
 use serde_json::json;
 
-use crate::support::{House, PASSWORD, password, sign_in};
+use crate::support::{House, PASSWORD, password, sign_in, used};
 
 /// For clients of RDF and of the Web of Things.
 pub(crate) const WITHOUT_METHOD: [&str; 7] = [
@@ -85,12 +90,32 @@ async fn people(house: &House, buyer: UserId) {
     };
     let described = house.admin.describe_user(buyer, &description).await.unwrap();
     assert_eq!((described.display.as_str(), described.profile.unobserved), ("A buyer", true));
+    let patch = UserPatch { time_zone: Edit::Remove, few_mails: Some(true), ..UserPatch::default() };
+    let edited = house.admin.edit_user(buyer, &patch).await.unwrap();
+    let profile = Profile { time_zone: None, few_mails: true, ..described.profile.clone() };
+    assert_eq!((edited.display.as_str(), &edited.profile), ("A buyer", &profile));
     assert_eq!(house.admin.suspend_user(buyer).await.unwrap().state, UserState::Suspended);
     assert_eq!(house.admin.reinstate_user(buyer).await.unwrap().state, UserState::Active);
     let roles = BTreeSet::from([RoleName::CONSUMER]);
     assert_eq!(house.admin.set_roles(buyer, &roles).await.unwrap().roles, roles);
     assert_eq!(house.admin.show_user(buyer).await.unwrap().name.as_str(), "buyer");
-    assert_eq!(house.admin.list_users().all().await.unwrap().len(), 4);
+    let users = house.admin.list_users(&UserQuery::default()).all().await.unwrap();
+    assert_eq!(users.len(), 4);
+    assert!(users.is_sorted_by_key(|user| user.registered));
+    let query = UserQuery {
+        state: Some(UserState::Active),
+        role: Some(RoleName::CONSUMER),
+        sort: Some(TimeOrder::Newest),
+    };
+    let consumers = house.admin.list_users(&query).limit(1).all().await.unwrap();
+    assert!(consumers.iter().any(|user| user.id == buyer));
+    let wanted = users
+        .iter()
+        .rev()
+        .filter(|user| user.state == UserState::Active && user.roles.contains(&RoleName::CONSUMER));
+    assert!(consumers.iter().eq(wanted));
+    let query = UserQuery { state: Some(UserState::Suspended), ..UserQuery::default() };
+    assert!(house.admin.list_users(&query).await.unwrap().items.is_empty());
 
     let wanted = NewInvitation {
         label: "The club".parse().unwrap(),
@@ -108,7 +133,8 @@ async fn people(house: &House, buyer: UserId) {
     };
     assert_eq!(house.client.register_user(&member).await.unwrap().state, UserState::Active);
     assert_eq!(house.admin.show_invitation(id).await.unwrap().id, id);
-    assert_eq!(house.admin.list_invitations().await.unwrap().items.len(), 1);
+    let good = InvitationQuery { good: Some(true), sort: None };
+    assert_eq!(house.admin.list_invitations(&good).await.unwrap().items.len(), 1);
     house.admin.withdraw_invitation(id).await.unwrap();
 }
 
@@ -176,7 +202,9 @@ async fn programs(seller: &i3_client::Client) {
     seller.describe_client(id, &description).await.unwrap();
     seller.set_client_state(id, ClientState::Disabled).await.unwrap();
     assert_eq!(seller.show_client(id).await.unwrap().state, ClientState::Disabled);
-    assert_eq!(seller.list_clients().await.unwrap().items.len(), 1);
+    let public = ClientQuery { kind: Some(ClientKind::Public), ..ClientQuery::default() };
+    assert!(seller.list_clients(&public).await.unwrap().items.is_empty());
+    assert_eq!(seller.list_clients(&ClientQuery::default()).await.unwrap().items.len(), 1);
     seller.remove_client(id).await.unwrap();
 }
 
@@ -185,22 +213,26 @@ async fn trade(house: &House, seller: &i3_client::Client, buyer: &i3_client::Cli
     let hub = seller.register_hub(&hub).await.unwrap().id;
     house.admin.set_hub_state(hub, HubState::Suspended).await.unwrap();
     house.admin.set_hub_state(hub, HubState::Active).await.unwrap();
+    let title = HubPatch { title: "Acme and Sons".parse().ok() };
+    assert_eq!(seller.edit_hub(hub, &title).await.unwrap().title.as_str(), "Acme and Sons");
     assert_eq!(house.client.show_hub(hub).await.unwrap().slug.as_str(), "acme");
     let (_, helper) = house.register("helper", RoleName::PROVIDER).await;
     house.admin.approve_user(helper).await.unwrap();
     assert_eq!(seller.set_member(hub, helper, HubRole::Viewer).await.unwrap().role, HubRole::Viewer);
-    assert_eq!(seller.list_members(hub).all().await.unwrap().len(), 2);
+    assert_eq!(seller.list_members(hub, &MemberQuery::default()).all().await.unwrap().len(), 2);
     assert_eq!(house.admin.list_memberships(helper).await.unwrap().items.len(), 1);
     seller.remove_member(hub, helper).await.unwrap();
 
-    let device = DeviceRegistration {
-        name: "sensor".parse().unwrap(),
+    let registration = |name: &str| DeviceRegistration {
+        name: name.parse().unwrap(),
         title: "A sensor".parse().unwrap(),
         credential: NewCredential::Password { password: password() },
     };
-    let device = seller.register_device(hub, &device).await.unwrap();
+    let device = seller.register_device(hub, &registration("sensor")).await.unwrap();
     assert_eq!(device.auth_id.as_str(), "acme.sensor");
     let device = device.id;
+    let title = DevicePatch { title: "On the roof".parse().ok() };
+    assert_eq!(seller.edit_device(device, &title).await.unwrap().title.as_str(), "On the roof");
     let key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
     let addition = CredentialAddition {
         credential: NewCredential::PublicKey { pem: key.to_owned(), algorithm: None },
@@ -213,7 +245,8 @@ async fn trade(house: &House, seller: &i3_client::Client, buyer: &i3_client::Cli
     seller.remove_credential(device, added).await.unwrap();
     seller.set_device_state(device, DeviceState::Disabled).await.unwrap();
     seller.set_device_state(device, DeviceState::Active).await.unwrap();
-    assert_eq!(seller.list_devices(hub).await.unwrap().items.len(), 1);
+    let active = DeviceQuery { state: Some(DeviceState::Active), ..DeviceQuery::default() };
+    assert_eq!(seller.list_devices(hub, &active).await.unwrap().items.len(), 1);
 
     let sample = SampleTerms { last: 3, redact: vec!["/position".to_owned()], per_person_per_day: 2 };
     let schema = json!({"type": "object"}).as_object().unwrap().clone();
@@ -230,30 +263,56 @@ async fn trade(house: &House, seller: &i3_client::Client, buyer: &i3_client::Cli
     let change = StreamChange { schema: Some(schema), sample: Some(sample.clone()) };
     seller.describe_stream(product, &change).await.unwrap();
     let stream = seller.show_stream(product).await.unwrap();
-    assert_eq!((&stream.sample, &stream.schema), (&Some(sample), &Some(json!({"type": "object"}))));
+    assert_eq!((&stream.sample, &stream.schema), (&Some(sample.clone()), &Some(json!({"type": "object"}))));
+    let fewer = SamplePatch { last: Some(1), ..SamplePatch::default() };
+    let patch = StreamPatch { schema: Edit::Remove, sample: Edit::Set(fewer) };
+    let stream = seller.edit_stream(product, &patch).await.unwrap();
+    let once = SampleTerms { last: 1, ..sample };
+    assert_eq!((&stream.schema, &stream.sample), (&None, &Some(once)));
     let texts = ProductTexts {
         title: "Good air".parse().unwrap(),
         description: "Air quality".parse().unwrap(),
         tags: vec![],
     };
     seller.describe_product(product, &texts).await.unwrap();
-    let patch = ProductPatch { tags: Some(vec!["air".parse().unwrap()]), ..ProductPatch::default() };
+    let second = seller.register_device(hub, &registration("second")).await.unwrap().id;
+    let (tags, devices) = (Some(vec!["air".parse().unwrap()]), Some(vec![second, device]));
+    let patch = ProductPatch { tags, devices, ..ProductPatch::default() };
     let edited = seller.edit_product(product, &patch).await.unwrap();
     assert_eq!((edited.title.as_str(), edited.tags.len()), ("Good air", 1));
+    assert_eq!(edited.devices, [second, device]);
     let offer = |plan| OfferPublication { currency: euro(), plan, term_seconds: None };
     let free = seller.publish_offer(product, &offer(Plan::Free { quota: None })).await.unwrap().id;
     let paid = Plan::PerMessage { unit_price: 20_000_000.try_into().unwrap(), quota: Some(50) };
     let paid = seller.publish_offer(product, &offer(paid)).await.unwrap().id;
     seller.withdraw_offer(free).await.unwrap();
     seller.set_product_state(product, ProductState::Listed).await.unwrap();
-    assert_eq!(seller.list_products(hub).await.unwrap().items.len(), 1);
-    assert_eq!(house.client.list_catalogue().await.unwrap().items[0].product.id, product);
-    assert_eq!(house.client.list_offers(product).await.unwrap().items.len(), 2);
+    for (state, found) in [(None, 1), (Some(ProductState::Listed), 1), (Some(ProductState::Draft), 0)] {
+        let query = ProductQuery { state, sort: Some(TimeOrder::Newest) };
+        assert_eq!(seller.list_products(hub, &query).await.unwrap().items.len(), found, "{state:?}");
+    }
+    let of_hub = CatalogueQuery { hub: Some(hub), ..CatalogueQuery::default() };
+    let listed = house.client.list_catalogue(&of_hub).await.unwrap();
+    assert_eq!(listed.items[0].product.id, product);
+    let offers = &house.client.list_offers(product, &OfferQuery::default()).await.unwrap().items;
+    assert_eq!(offers.iter().map(|offer| offer.id).collect::<Vec<_>>(), [paid, free]);
+    let sold = OfferQuery { state: Some(OfferState::Published), sort: Some(TimeOrder::Oldest) };
+    let sold = house.client.list_offers(product, &sold).limit(1).all().await.unwrap();
+    assert_eq!(sold.iter().map(|offer| offer.id).collect::<Vec<_>>(), [paid]);
 
     let payment =
         Payment { amount: Amount::new(1_000).unwrap(), currency: euro(), reference: "cash".to_owned() };
     house.admin.top_up(buyer_id, &payment).await.unwrap();
     let buyer = &signed_in_again(house, buyer).await;
+    let [one, _] = used(house, &product.to_string()).await;
+    let advice = &buyer.list_recommendations(Some(5)).await.unwrap().items;
+    assert_eq!(advice[0].explanation, "2 people of smart-home looked at it");
+    assert!(matches!(&advice[0].thing, Thing::Product(card) if card.product.id == product));
+    let seen = &house.admin.list_user_events(one).await.unwrap().items;
+    assert_eq!((seen.len(), seen[0].item, seen[0].interaction), (1, advice[0].id, Interaction::Viewed));
+    house.admin.erase_user_events(one).await.unwrap();
+    assert!(house.admin.list_user_events(one).await.unwrap().items.is_empty());
+    assert!(buyer.list_recommendations(None).await.unwrap().items.is_empty(), "one is no group");
     let bought = buyer.purchase(paid).await.unwrap();
     let order = bought.order.id;
     assert_eq!(bought.mqtt.topic.as_str(), "i3/acme/air");
@@ -263,7 +322,7 @@ async fn trade(house: &House, seller: &i3_client::Client, buyer: &i3_client::Cli
     let opinion = Opinion { stars: 4.try_into().unwrap(), comment: Some("Fresh.".parse().unwrap()) };
     assert_eq!(buyer.rate(order, &opinion).await.unwrap().comment, opinion.comment);
     assert_eq!(house.client.show_product(product).await.unwrap().score.stars, 4);
-    assert_eq!(house.client.list_ratings(product).await.unwrap().items.len(), 1);
+    assert_eq!(house.client.list_ratings(product, &RatingQuery::default()).await.unwrap().items.len(), 1);
     assert_eq!(house.client.show_quality(product).await.unwrap().messages, 0);
     assert!(buyer.show_sample(product).await.unwrap().samples.is_empty(), "nothing was published");
     assert_eq!(buyer.show_order(order).await.unwrap().id, order);
@@ -272,13 +331,31 @@ async fn trade(house: &House, seller: &i3_client::Client, buyer: &i3_client::Cli
     assert!(seller.explain_publish(device, "i3/acme/air").await.unwrap().allowed);
     assert!(buyer.explain_receive(order, Some("i3/acme/air")).await.unwrap().allowed);
     assert!(buyer.explain_charge(order).await.unwrap().balances);
+    assert_eq!(buyer.explain_message(order, 1).await.unwrap().code, "unknown", "no gate delivered it");
     ordered_object(seller, buyer, product, order).await;
     buyer.cancel_order(order).await.unwrap();
     let second = buyer.purchase(paid).await.unwrap().order.id;
     seller.revoke_grant(second).await.unwrap();
-    assert_eq!(buyer.list_orders().await.unwrap().items.len(), 2);
-    assert_eq!(house.admin.list_user_orders(buyer_id).await.unwrap().items.len(), 2);
-    assert_eq!(seller.list_sales(hub).await.unwrap().items.len(), 2);
+    let ids = |orders: Vec<Order>| orders.iter().map(|order| order.id).collect::<Vec<_>>();
+    assert_eq!(ids(buyer.list_orders(&OrderQuery::default()).limit(1).all().await.unwrap()), [second, order]);
+    let query = OrderQuery {
+        state: Some(OrderState::Cancelled),
+        product: Some(product),
+        sort: Some(TimeOrder::Oldest),
+        ..OrderQuery::default()
+    };
+    assert_eq!(ids(buyer.list_orders(&query).limit(1).all().await.unwrap()), [order, second]);
+    assert_eq!(
+        ids(house.admin.list_user_orders(buyer_id, &query).await.unwrap().items.clone()),
+        [order, second]
+    );
+    let query = OrderQuery { state: Some(OrderState::Active), ..query };
+    assert_eq!(ids(buyer.list_orders(&query).all().await.unwrap()), []);
+    let placed = buyer.show_order(second).await.unwrap().placed;
+    let query = OrderQuery { since: Some(placed), ..OrderQuery::default() };
+    assert_eq!(ids(seller.list_sales(hub, &query).await.unwrap().items.clone()), [second]);
+    let query = OrderQuery { until: Some(placed), ..OrderQuery::default() };
+    assert_eq!(ids(seller.list_sales(hub, &query).await.unwrap().items.clone()), [order]);
     let earned = seller.list_balances(LedgerHolder::Hub(hub)).await.unwrap();
     assert_eq!(earned.items[0].amount, Amount::new(18).unwrap());
 }
@@ -293,7 +370,7 @@ async fn signed_in_again(house: &House, before: &i3_client::Client) -> i3_client
 async fn deliver(house: &House, order: OrderId, messages: u64) {
     let grant = GrantId::of(order);
     let lease = house.assembly.market().open(grant, "test", messages).await.unwrap();
-    house.assembly.market().close(lease.lease, messages).await.unwrap();
+    house.assembly.market().close(lease.lease, messages.into()).await.unwrap();
 }
 
 async fn objects(house: &House, seller: &i3_client::Client) {
@@ -318,7 +395,7 @@ async fn objects(house: &House, seller: &i3_client::Client) {
     assert_eq!(by_hash.content, content);
     files(seller, id).await;
     found(house).await;
-    let product = seller.list_catalogue().await.unwrap().items[0].product.id;
+    let product = seller.list_catalogue(&CatalogueQuery::default()).await.unwrap().items[0].product.id;
     assert_eq!(seller.link_virtual_object(id, Some(product)).await.unwrap().product, Some(product));
     assert_eq!(seller.link_virtual_object(id, None).await.unwrap().product, None);
     let published = seller.set_virtual_object_state(id, ObjectState::Submitted, None).await.unwrap();
@@ -427,12 +504,13 @@ async fn ontology(house: &House) {
 }
 
 async fn boxes(house: &House, seller: &i3_client::Client) {
-    let own = seller.list_notices().all().await.unwrap();
+    let unread = NoticeQuery { read: Some(false), ..NoticeQuery::default() };
+    let own = seller.list_notices(&unread).all().await.unwrap();
     let state = seller.inbox_state().await.unwrap();
     assert_eq!(usize::try_from(state.held).unwrap(), own.len());
     let last = own.first().map_or(0, |notice| notice.position);
     assert_eq!(seller.read_notices(last).await.unwrap().unread, 0);
-    let shared = house.admin.list_administration_notices().all().await.unwrap();
+    let shared = house.admin.list_administration_notices(&NoticeQuery::default()).all().await.unwrap();
     let state = house.admin.administration_inbox_state().await.unwrap();
     assert_eq!(usize::try_from(state.held).unwrap(), shared.len());
     let last = shared.first().map_or(0, |notice| notice.position);
@@ -442,7 +520,17 @@ async fn boxes(house: &House, seller: &i3_client::Client) {
 async fn books(house: &House, buyer: &i3_client::Client, buyer_id: UserId) {
     let holder: LedgerHolder = buyer_id.to_string().parse().unwrap();
     let buyer = &signed_in_again(house, buyer).await;
-    let entries = buyer.list_entries(holder, euro()).limit(2).all().await.unwrap();
+    let entries = buyer.list_entries(holder, euro(), &EntryQuery::default()).limit(2).all().await.unwrap();
+    let between = EntryQuery {
+        since: entries.get(1).map(|entry| entry.at),
+        until: entries.first().map(|entry| entry.at),
+        sort: Some(TimeOrder::Oldest),
+    };
+    let some = buyer.list_entries(holder, euro(), &between).limit(2).all().await.unwrap();
+    assert!(some.is_sorted_by_key(|entry| entry.at));
+    let within = |entry: &&Entry| Some(entry.at) >= between.since && Some(entry.at) < between.until;
+    assert_eq!(some.len(), entries.iter().filter(within).count());
+    assert!(!some.is_empty() && some.len() < entries.len());
     let sum: Amount =
         entries.iter().map(|entry| entry.amount).fold(Amount::ZERO, |sum, amount| sum.plus(amount).unwrap());
     assert_eq!(buyer.list_balances(holder).await.unwrap().items[0].amount, sum);

@@ -13,9 +13,11 @@ use i3_auth::challenge::WorkSettings;
 use i3_auth::password::{Cost, PasswordSettings};
 use i3_client::{Client, Secret, Settings, SignIn, UserRegistration};
 use i3_core::access::Actor;
+use i3_core::analytics::{Interaction, Observation};
 use i3_core::id::UserId;
 use i3_core::market::{RegisterUser, Registration};
 use i3_core::role::RoleName;
+use i3_core::user::Profile;
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, StoreUrl, router};
 use i3_semantic::sparql::PoolOptions;
 
@@ -68,13 +70,14 @@ impl House {
         config.passwords = PasswordSettings { cost, ..PasswordSettings::default() };
         config.settings = config.settings.with_registration(registration).with_fee_points(1_000);
         config.captcha = Some(WorkSettings { max_number: 50, ..WorkSettings::default() });
+        config.recommendations = Some(2.try_into().unwrap());
         let assembly = Assembly::open(config).await.unwrap();
         let command = RegisterUser {
             name: "admin".parse().unwrap(),
             display: "Admin".parse().unwrap(),
             email: None,
             roles: [RoleName::ADMINISTRATOR].into(),
-            profile: i3_core::user::Profile::default(),
+            profile: Profile::default(),
             invitation: None,
             password: Some(assembly.access().passwords.hash(PASSWORD.as_bytes()).await.unwrap()),
         };
@@ -105,4 +108,29 @@ impl House {
 pub(crate) async fn sign_in(client: &Client, name: &str) -> Client {
     let signed = client.sign_in(&SignIn::new(name, password())).await.unwrap();
     client.with_token(&signed.token).unwrap()
+}
+
+/// Lets two people of the domain `smart-home` look at a product.
+pub(crate) async fn used(house: &House, product: &str) -> [UserId; 2] {
+    let item = product.parse().unwrap();
+    let mut people = [const { None }; 2];
+    for (name, person) in ["one-of-them", "the-other"].into_iter().zip(&mut people) {
+        let register = RegisterUser {
+            name: name.parse().unwrap(),
+            display: name.parse().unwrap(),
+            email: None,
+            roles: [RoleName::CONSUMER].into(),
+            profile: Profile { domain: Some("smart-home".parse().unwrap()), ..Profile::default() },
+            invitation: None,
+            password: None,
+        };
+        let market = house.assembly.market();
+        let user = market.execute(Actor::System, None, &register).await.unwrap().id;
+        let at = market.now();
+        let queue = house.assembly.access().observations.as_ref().unwrap();
+        queue.push(Observation { user, item, interaction: Interaction::Viewed, at });
+        *person = Some(user);
+    }
+    house.assembly.write_observations().await.unwrap();
+    people.map(Option::unwrap)
 }

@@ -77,9 +77,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A gate takes quota in leases: six messages delivered, the rest given back, then all that is left.
     let grant = GrantId::of(order.id);
     let lease = market.open(grant, "gate-1", 8).await?;
-    market.close(lease.lease, 6).await?;
+    market.close(lease.lease, 6.into()).await?;
     let lease = market.open(grant, "gate-1", 100).await?;
-    market.close(lease.lease, lease.granted).await?;
+    market.close(lease.lease, lease.granted.into()).await?;
     let refusal = market.open(grant, "gate-1", 1).await.err().ok_or("more was given than was paid for")?;
     println!("Delivered:  6 messages, then {} more; the 11th is refused: {refusal}", lease.granted);
 

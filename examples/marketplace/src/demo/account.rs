@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use i3_core::access::Actor;
 use i3_core::id::{GrantId, OrderId};
 use i3_core::ledger::{Account, Entry, Holder, Memo};
-use i3_core::market::{MarketError, Marketplace, PageRequest, Reconciliation};
+use i3_core::market::{MarketError, Marketplace, PageRequest, Period, Reconciliation, TimeOrder};
 use i3_core::money::Amount;
 use i3_core::order::Order;
 
@@ -92,7 +92,8 @@ pub(super) async fn paid(
     for account in accounts {
         let mut page = PageRequest { after: None, limit: 1_000 };
         loop {
-            let found = market.entries(Actor::System, account, &page).await?;
+            let found =
+                market.entries(Actor::System, account, Period::default(), TimeOrder::Newest, &page).await?;
             for Entry { memo, amount, .. } in found.items {
                 if let Memo::Usage { order, .. } | Memo::Release { order } | Memo::Hold { order } = memo {
                     *paid.entry(order).or_default() += amount.minor();

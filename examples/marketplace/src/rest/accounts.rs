@@ -2,8 +2,9 @@
 
 use i3_core::access::Action;
 use i3_core::ledger::{Account, Entry, Holder};
-use i3_core::market::Balance;
+use i3_core::market::{Balance, Period, TimeOrder};
 use i3_core::money::Currency;
+use i3_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,8 +68,19 @@ async fn balances(api: Api, InPath(name): InPath<String>) -> Answer<Shown<Balanc
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EntriesQuery {
+    /// Of what.
     currency: Currency,
+    /// Those from this time on.
+    since: Option<Timestamp>,
+    /// Those before this time.
+    until: Option<Timestamp>,
+    /// In which order they come: newest first if nothing is said.
+    #[serde(default)]
+    sort: TimeOrder,
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<usize>,
 }
 
@@ -79,7 +91,7 @@ async fn entries(
 ) -> Answer<Shown<Listed<Entry>>> {
     let account = Account { holder: holder(&name)?, currency: query.currency };
     let page = page_request(query.after.as_deref(), query.limit)?;
-    let entries =
-        api.market().entries(api.actor, account, &page).await.map_err(|error| api.refused(error))?;
-    api.list(entries).await
+    let period = Period { since: query.since, until: query.until };
+    let entries = api.market().entries(api.actor, account, period, query.sort, &page).await;
+    api.list(entries.map_err(|error| api.refused(error))?).await
 }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
 use super::AppState;
@@ -61,7 +61,16 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Patch<T> {
+/// A shape of merge patches.
+pub(super) trait Patched: DeserializeOwned {
+    /// Members of what is patched that never change. A patch that names one is told so.
+    const FIXED: &'static [&'static str] = &[];
+}
+
+/// The members of a virtual object's content.
+impl Patched for Map<String, Value> {}
+
+impl<T: Patched> FromRequest<AppState> for Patch<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &AppState) -> Answer<Self> {
@@ -69,8 +78,19 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Patch<T> {
             return Err(Problem::media_type(&[MERGE_PATCH]));
         }
         let bytes = received(request, state).await?;
-        Ok(Self(read(&bytes)?))
+        Ok(Self(read_patch(&bytes)?))
     }
+}
+
+fn read_patch<T: Patched>(bytes: &[u8]) -> Answer<T> {
+    read(bytes).map_err(|problem| {
+        // The shape does not have what never changes.
+        let members: Map<String, Value> = serde_json::from_slice(bytes).unwrap_or_default();
+        match T::FIXED.iter().find(|member| members.contains_key(**member)) {
+            Some(member) => Problem::unchangeable(member),
+            None => problem,
+        }
+    })
 }
 
 /// A body's media type, without its parameters.
@@ -100,6 +120,11 @@ pub(super) async fn received(request: Request, state: &AppState) -> Answer<Bytes
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    // A shape would also be read from a list of its members.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let detail = "a JSON object is expected";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail).at(""));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer(error.path());
@@ -167,6 +192,14 @@ impl<T> Edit<T> {
         }
     }
 
+    /// The new value, if there is one.
+    pub(super) fn set(self) -> Option<T> {
+        match self {
+            Self::Keep | Self::Remove => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+
     /// The new value, if anything changes: an empty one if what there was goes away.
     pub(super) fn or_default(self) -> Option<T>
     where
@@ -218,6 +251,20 @@ mod tests {
         assert!(Edit::<u8>::Remove.required("title").is_err());
     }
 
+    impl Patched for Texts {
+        const FIXED: &'static [&'static str] = &["slug"];
+    }
+
+    #[test]
+    fn what_never_changes_is_told_apart_from_what_is_not_known() {
+        let problem = read_patch::<Texts>(br#"{"title": "a", "slug": "b"}"#).unwrap_err();
+        assert_eq!((problem.code(), problem.pointer()), ("unchangeable", Some("#/slug")));
+        let problem = read_patch::<Texts>(br#"{"slog": "b"}"#).unwrap_err();
+        assert_eq!((problem.code(), problem.pointer()), ("invalid_request", Some("#/slog")));
+        assert_eq!(read_patch::<Texts>(br#"{"title": "b""#).unwrap_err().code(), "invalid_json");
+        assert_eq!(read_patch::<Texts>(br#"["slug"]"#).unwrap_err().code(), "invalid_request");
+    }
+
     #[test]
     fn what_is_wrong_is_pointed_at() {
         let problem = read::<Texts>(br#"{"note": [1, "two"]}"#).unwrap_err();
@@ -225,5 +272,6 @@ mod tests {
         let problem = read::<Texts>(br#"{"a/b~": 1}"#).unwrap_err();
         assert_eq!(problem.pointer(), Some("#/a~1b~0"));
         assert!(read::<Texts>(b"{} {}").is_err());
+        assert_eq!(read::<Texts>(b" [\"a\", [1]]").unwrap_err().code(), "invalid_request");
     }
 }

@@ -6,7 +6,7 @@ use axum::http::header::{CONTENT_TYPE, LINK};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use i3_core::access::Actor;
-use i3_core::market::{PageRequest, Paged};
+use i3_core::market::{CatalogueFilter, PageRequest, Paged, TimeOrder};
 use i3_semantic::catalogue::{Catalogue, Entry, write};
 use i3_semantic::graph::Format;
 
@@ -57,7 +57,11 @@ async fn show(api: Api, headers: HeaderMap, InQuery(query): InQuery<PageQuery>) 
     let catalogue = Catalogue::new(api.access().oauth.settings().issuer());
     let catalogue = catalogue.map_err(|error| unwritable(&error))?;
     let mut triples = catalogue.head().map_err(|error| unwritable(&error))?;
-    let Paged { items, next } = api.market().catalogue(&query.request()?).await.map_err(refused)?;
+    let Paged { items, next } = api
+        .market()
+        .catalogue(&CatalogueFilter::default(), TimeOrder::Newest, &query.request()?)
+        .await
+        .map_err(refused)?;
     let mut hubs = HashMap::new();
     for card in &items {
         let id = card.product.hub;
@@ -67,8 +71,11 @@ async fn show(api: Api, headers: HeaderMap, InQuery(query): InQuery<PageQuery>) 
         };
         let (mut offers, mut page) = (Vec::new(), PageRequest { after: None, limit: OFFERS });
         loop {
-            let found =
-                api.market().offers(Actor::Anonymous, card.product.id, &page).await.map_err(refused)?;
+            let found = api
+                .market()
+                .offers(Actor::Anonymous, card.product.id, None, TimeOrder::Newest, &page)
+                .await
+                .map_err(refused)?;
             offers.extend(found.items);
             match found.next {
                 Some(next) => page.after = Some(next),

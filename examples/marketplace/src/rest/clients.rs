@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use i3_core::access::Action;
 use i3_core::id::ClientId;
 use i3_core::market::{
-    Caller, DescribeClient, RecordTag, Refusal, RegisterClient, RemoveClient, ReplaceClientSecret,
-    SetClientState,
+    Caller, ClientFilter, DescribeClient, RecordTag, Refusal, RegisterClient, RemoveClient,
+    ReplaceClientSecret, SetClientState, TimeOrder,
 };
 use i3_core::name::Label;
 use i3_core::oauth::{Client, ClientKind, ClientState, RedirectUri, Scope};
@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::representation::{Created, Linked, Links, Listed, Shown};
-use super::request::{Answer, Api, Body, Edit, InPath, InQuery, PageQuery, Patch};
+use super::request::{Answer, Api, Body, Edit, InPath, InQuery, Patch, Patched, page_request};
 use super::route::{Done, Routes, about};
 
 pub(super) fn routes() -> Routes {
@@ -127,8 +127,29 @@ async fn register(api: Api, Body(body): Body<ClientRegistration>) -> Answer<Crea
     api.created(format!("/clients/{}", client.id), WithSecret::of(&api, client)).await
 }
 
-async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<Client>>> {
-    let clients = api.market().clients(api.actor, api.in_person()?, &page.request()?).await;
+/// Which clients are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ClientQuery {
+    /// Those in this state.
+    state: Option<ClientState>,
+    /// Those of this kind.
+    kind: Option<ClientKind>,
+    /// In which order of registration they come: oldest first if nothing is said.
+    sort: Option<TimeOrder>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
+}
+
+async fn list(api: Api, InQuery(query): InQuery<ClientQuery>) -> Answer<Shown<Listed<Client>>> {
+    let owner = api.in_person()?;
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let filter = ClientFilter { state: query.state, kind: query.kind };
+    let sort = query.sort.unwrap_or(TimeOrder::Oldest);
+    let clients = api.market().clients(api.actor, owner, &filter, sort, &page).await;
     api.list(clients.map_err(|error| api.refused(error))?).await
 }
 
@@ -172,6 +193,10 @@ struct ClientPatch {
     scopes: Edit<BTreeSet<Scope>>,
     /// `null`: none.
     redirect_uris: Edit<BTreeSet<RedirectUri>>,
+}
+
+impl Patched for ClientPatch {
+    const FIXED: &'static [&'static str] = &["id", "owner", "kind", "registered"];
 }
 
 async fn edit(

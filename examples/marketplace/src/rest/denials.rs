@@ -19,7 +19,8 @@ use super::problem::Problem;
 use super::representation::{Linked, Listed, Shown};
 use super::request::{Answer, Api, InQuery, page_request};
 use super::route::{Routes, about};
-use super::{AppState, operations};
+use super::{AppState, hold_off, operations};
+use crate::floods::Flood;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get(
@@ -83,7 +84,8 @@ impl Traced {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DeniedWith(pub(super) &'static str);
 
-/// The layer around everything: takes down what was denied. What was merely too much is told by metrics and logs.
+/// The layer around everything: takes down what was denied. Of what was too much, one record a minute for each person, or
+/// address where nobody is known: more would be a flood of its own.
 pub(super) async fn taken_down(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let traced = Traced::default();
     request.extensions_mut().insert(traced.clone());
@@ -91,9 +93,14 @@ pub(super) async fn taken_down(State(state): State<AppState>, mut request: Reque
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let uri = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0).clone();
     let method = request.method().clone();
-    let response = next.run(request).await;
+    // Not a layer of its own: each costs every request an allocation or two.
+    let response = hold_off(&state, peer, request, next).await;
     if let Some((code, missing)) = denied(&response, &traced.0.noted) {
         let (user, client) = *traced.0.who.lock().unwrap_or_else(PoisonError::into_inner);
+        let too_much = response.status() == StatusCode::TOO_MANY_REQUESTS;
+        if too_much && state.access.floods.admit(Flood::Record(user, peer)).is_err() {
+            return response;
+        }
         state.access.denials.record(DeniedRequest {
             at: state.market.now(),
             user,
@@ -119,12 +126,13 @@ fn denied(response: &Response, noted: &Noted) -> Option<(&'static str, Option<St
     let status = response.status();
     let problem = response.extensions().get::<Problem>();
     match (status, problem) {
-        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, Some(problem)) => {
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS, Some(problem)) => {
             Some((problem.code(), problem.lacks().map(|lacks| lacks.to_string())))
         }
-        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, None) => {
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS, None) => {
             Some((Problem::of_status(status).code(), None))
         }
+        (StatusCode::NOT_FOUND, Some(problem)) if problem.hides() => Some((problem.code(), None)),
         (StatusCode::NOT_FOUND, Some(problem)) if problem.code() == "not_found" => {
             noted.missing().map(|missing| (problem.code(), Some(missing)))
         }

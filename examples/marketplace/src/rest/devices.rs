@@ -6,7 +6,8 @@ use i3_core::access::Action;
 use i3_core::device::{Credential, CredentialKind, Device, DeviceState, KeyAlgorithm};
 use i3_core::id::{CredentialId, DeviceId, HubId};
 use i3_core::market::{
-    AddCredential, Caller, NewCredential, Paged, RecordTag, RegisterDevice, RemoveCredential, SetDeviceState,
+    AddCredential, Caller, DescribeDevice, NewCredential, Paged, RecordTag, RegisterDevice, RemoveCredential,
+    SetDeviceState, TimeOrder,
 };
 use i3_core::name::{AuthId, Label, Slug};
 use i3_core::store::StoreError;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::representation::{Created, Linked, Links, Listed, Shown};
-use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
+use super::request::{Answer, Api, Body, Edit, InPath, InQuery, Patch, Patched, page_request};
 use super::route::{Done, Routes, about};
 use super::users::hash;
 
@@ -34,6 +35,11 @@ pub(super) fn routes() -> Routes {
             manages("register_device", "Registers a device of a hub").relation("register-device"),
         )
         .get("/devices/{device}", show, about("show_device", "A device").permission(Action::ViewHub))
+        .patch(
+            "/devices/{device}",
+            edit,
+            manages("edit_device", "Changes what people read about a device").relation("describe"),
+        )
         .put(
             "/devices/{device}/state",
             set_state,
@@ -82,8 +88,9 @@ impl From<Credential> for CredentialView {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Device")]
 struct DeviceView {
+    /// What `If-Match` is about; its tag is made only if it is shown.
     #[serde(skip)]
-    tag: Option<RecordTag>,
+    record: Device,
     id: DeviceId,
     hub: HubId,
     name: Slug,
@@ -96,17 +103,16 @@ struct DeviceView {
 }
 
 impl DeviceView {
-    fn of(device: Device) -> Answer<Self> {
-        let tag = Some(RecordTag::of(&device)?);
-        let Device { id, hub, name, title, auth_id, state, credentials, registered } = device;
+    fn of(record: Device) -> Self {
+        let Device { id, hub, name, title, auth_id, state, credentials, registered } = record.clone();
         let credentials = credentials.into_iter().map(CredentialView::from).collect();
-        Ok(Self { tag, id, hub, name, title, auth_id, state, credentials, registered })
+        Self { record, id, hub, name, title, auth_id, state, credentials, registered }
     }
 }
 
 impl Linked for DeviceView {
     fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
-        Ok(self.tag.clone())
+        RecordTag::of(&self.record).map(Some)
     }
 
     fn links(&self, caller: &Caller, links: &mut Links<'_>) {
@@ -114,6 +120,7 @@ impl Linked for DeviceView {
         links.own(&own);
         links.to("hub", format!("/hubs/{}", self.hub));
         if caller.may_in_hub(Action::ManageDevices, self.hub) {
+            links.action("describe", &own);
             links.action("set-state", format!("{own}/state"));
             links.action("add-credential", format!("{own}/credentials"));
             for credential in &self.credentials {
@@ -172,23 +179,60 @@ async fn register(
 ) -> Answer<Created<DeviceView>> {
     let credential = body.credential.checked(&api).await?;
     let device = api.execute(RegisterDevice { hub, name: body.name, title: body.title, credential }).await?;
-    api.created(format!("/devices/{}", device.id), DeviceView::of(device)?).await
+    api.created(format!("/devices/{}", device.id), DeviceView::of(device)).await
+}
+
+/// Which devices are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DeviceQuery {
+    /// Those in this state.
+    state: Option<DeviceState>,
+    /// In which order of registration they come: oldest first if nothing is said.
+    sort: Option<TimeOrder>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
 }
 
 async fn list(
     api: Api,
     InPath(hub): InPath<HubId>,
-    InQuery(page): InQuery<PageQuery>,
+    InQuery(query): InQuery<DeviceQuery>,
 ) -> Answer<Shown<Listed<DeviceView>>> {
-    let devices = api.market().devices(api.actor, hub, &page.request()?).await;
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let sort = query.sort.unwrap_or(TimeOrder::Oldest);
+    let devices = api.market().devices(api.actor, hub, query.state, sort, &page).await;
     let Paged { items, next } = devices.map_err(|error| api.refused(error))?;
-    let items = items.into_iter().map(DeviceView::of).collect::<Answer<_>>()?;
+    let items = items.into_iter().map(DeviceView::of).collect();
     api.list(Paged { items, next }).await
 }
 
 async fn show(api: Api, InPath(device): InPath<DeviceId>) -> Answer<Shown<DeviceView>> {
     let device = api.market().device(api.actor, device).await.map_err(|error| api.refused(error))?;
-    api.show(DeviceView::of(device)?).await
+    api.show(DeviceView::of(device)).await
+}
+
+/// What people shall read about a device; what is left out stays.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct DevicePatch {
+    title: Edit<Label>,
+}
+
+impl Patched for DevicePatch {
+    const FIXED: &'static [&'static str] = &["id", "hub", "name", "auth_id", "registered"];
+}
+
+async fn edit(
+    api: Api,
+    InPath(device): InPath<DeviceId>,
+    Patch(patch): Patch<DevicePatch>,
+) -> Answer<Shown<DeviceView>> {
+    let command = DescribeDevice { device, title: patch.title.required("title")? };
+    api.show(DeviceView::of(api.execute_on::<Device, _>(device, command).await?)).await
 }
 
 /// The state that a device shall be in.

@@ -5,6 +5,7 @@
 //! people. What was withdrawn is not answered with, even if the index has not followed yet: the document is gone.
 
 use axum::http::StatusCode;
+use i3_core::analytics::{Interaction, Item};
 use i3_core::id::{ProductId, VirtualObjectId};
 use i3_core::market::{Caller, ProductCard};
 use i3_semantic::discovery::{self, Discovery as _, DiscoveryError, Hit, InvalidQuery, Query, Reason};
@@ -24,6 +25,9 @@ pub(super) fn routes() -> Routes {
         about("discover", "Finds virtual objects and data products by what they are and do").anybody(),
     )
 }
+
+/// How many things of a page count as found by who asked.
+const DISCOVERED: usize = 20;
 
 /// The parameters. One that is given again must hold too; values with commas between them are alternatives.
 #[derive(JsonSchema)]
@@ -106,7 +110,7 @@ struct Found {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "listing", content = "document", rename_all = "snake_case")]
 #[schemars(inline)]
-enum Thing {
+pub(super) enum Thing {
     Object(Box<ObjectAnswer>),
     Product(Box<ProductCard>),
 }
@@ -153,12 +157,18 @@ impl From<&discovery::FacetCounts> for FacetCount {
     }
 }
 
+impl Thing {
+    pub(super) fn links(&self, caller: &Caller, links: &mut Links<'_>) {
+        match self {
+            Self::Object(object) => object.links(caller, links),
+            Self::Product(card) => card.links(caller, links),
+        }
+    }
+}
+
 impl Linked for Found {
     fn links(&self, caller: &Caller, links: &mut Links<'_>) {
-        match &self.thing {
-            Thing::Object(object) => object.links(caller, links),
-            Thing::Product(card) => card.links(caller, links),
-        }
+        self.thing.links(caller, links);
     }
 }
 
@@ -199,7 +209,9 @@ async fn discover(api: Api, query: QueryText<Question>) -> Answer<Shown<Discover
         let why = hit.why.iter().map(Why::from).collect();
         Some(Found { id: hit.id.to_string(), why, thing: document? })
     });
-    let things = things.collect();
+    let things: Vec<Found> = things.collect();
+    let first = things.iter().take(DISCOVERED).filter_map(|found| found.id.parse::<Item>().ok());
+    api.observe(Interaction::Discovered, first);
     let found = Discovered {
         things,
         next: answer.next.map(|next| next.to_string()),
@@ -231,7 +243,7 @@ async fn documents(api: &Api, hits: &[Hit]) -> Answer<Vec<Option<Thing>>> {
     }
     let objects = api.market().public_objects_of(&objects).await.map_err(refused)?;
     for (document, view) in of_objects.into_iter().zip(objects) {
-        *document = view.map(ObjectAnswer::of).transpose()?.map(Box::new).map(Thing::Object);
+        *document = view.map(ObjectAnswer::of).map(Box::new).map(Thing::Object);
     }
     Ok(documents)
 }

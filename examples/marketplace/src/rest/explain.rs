@@ -3,7 +3,7 @@
 
 use i3_core::access::Action;
 use i3_core::id::{DeviceId, OrderId};
-use i3_core::market::{AccessExplanation, ChargeExplanation};
+use i3_core::market::{AccessExplanation, ChargeExplanation, MessageExplanation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -35,10 +35,18 @@ pub(super) fn routes() -> Routes {
                 .permission(Action::ViewHub)
                 .relation("explain-charge"),
         )
+        .get(
+            "/explain/orders/{order}/messages/{number}",
+            message,
+            about("explain_message", "Why one message was or was not charged to an order")
+                .permission(Action::ViewOrder)
+                .permission(Action::ViewHub),
+        )
 }
 
 impl Linked for AccessExplanation {}
 impl Linked for ChargeExplanation {}
+impl Linked for MessageExplanation {}
 
 /// Records of each kind that are looked through for one answer.
 const ROWS: usize = 10_000;
@@ -75,5 +83,13 @@ async fn receive(
 
 async fn charge(api: Api, InPath(order): InPath<OrderId>) -> Answer<Shown<ChargeExplanation>> {
     let explained = api.market().explain_charge(api.actor, order, ROWS).await;
+    api.show(explained.map_err(|error| api.refused(error))?).await
+}
+
+async fn message(
+    api: Api,
+    InPath((order, number)): InPath<(OrderId, u64)>,
+) -> Answer<Shown<MessageExplanation>> {
+    let explained = api.market().explain_message(api.actor, order, number, ROWS).await;
     api.show(explained.map_err(|error| api.refused(error))?).await
 }

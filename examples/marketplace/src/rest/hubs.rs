@@ -3,15 +3,16 @@
 use i3_core::access::{Action, HubRole, Resource};
 use i3_core::hub::{Hub, HubState, Membership, MembershipId};
 use i3_core::id::{HubId, UserId};
-use i3_core::market::{Caller, RecordTag, RegisterHub, RemoveMember, SetHubState, SetMember};
+use i3_core::market::{Caller, DescribeHub, RecordTag, RegisterHub, RemoveMember, SetHubState, SetMember};
 use i3_core::name::{Label, Slug};
 use i3_core::order::Order;
 use i3_core::store::StoreError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::orders::OrderQuery;
 use super::representation::{Created, Linked, Links, Listed, Shown};
-use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
+use super::request::{Answer, Api, Body, Edit, InPath, InQuery, Patch, Patched, page_request};
 use super::route::{Done, Routes, about};
 
 pub(super) fn routes() -> Routes {
@@ -22,6 +23,13 @@ pub(super) fn routes() -> Routes {
             about("register_hub", "Registers a hub, whose owner one becomes").permission(Action::RegisterHub),
         )
         .get("/hubs/{hub}", show, about("show_hub", "A hub's public face").anybody())
+        .patch(
+            "/hubs/{hub}",
+            edit,
+            about("edit_hub", "Changes what people read about a hub")
+                .permission(Action::EditHub)
+                .relation("describe"),
+        )
         .put(
             "/hubs/{hub}/state",
             set_state,
@@ -51,7 +59,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/hubs/{hub}/orders",
             sales,
-            about("list_sales", "The orders of a hub's products, newest first").permission(Action::ViewHub),
+            about("list_sales", "The orders of a hub's products").permission(Action::ViewHub),
         )
 }
 
@@ -68,6 +76,9 @@ impl Linked for Hub {
             for inside in ["members", "devices", "products", "orders"] {
                 links.to(inside, format!("{own}/{inside}"));
             }
+        }
+        if may(Action::EditHub) {
+            links.action("describe", &own);
         }
         if may(Action::ManageMembers) {
             links.template("member", format!("{own}/members/{{user}}"));
@@ -120,6 +131,22 @@ async fn show(api: Api, InPath(hub): InPath<HubId>) -> Answer<Shown<Hub>> {
     api.show(api.market().hub(hub).await.map_err(|error| api.refused(error))?).await
 }
 
+/// What people shall read about a hub; what is left out stays.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct HubPatch {
+    title: Edit<Label>,
+}
+
+impl Patched for HubPatch {
+    const FIXED: &'static [&'static str] = &["id", "slug", "registered"];
+}
+
+async fn edit(api: Api, InPath(hub): InPath<HubId>, Patch(patch): Patch<HubPatch>) -> Answer<Shown<Hub>> {
+    let command = DescribeHub { hub, title: patch.title.required("title")? };
+    api.show(api.execute_on::<Hub, _>(hub, command).await?).await
+}
+
 /// The state that a hub shall be in.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -136,12 +163,26 @@ async fn set_state(
     api.show(changed).await
 }
 
+/// Which members are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MemberQuery {
+    /// Those with this role.
+    role: Option<HubRole>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
+}
+
 async fn members(
     api: Api,
     InPath(hub): InPath<HubId>,
-    InQuery(page): InQuery<PageQuery>,
+    InQuery(query): InQuery<MemberQuery>,
 ) -> Answer<Shown<Listed<Membership>>> {
-    let members = api.market().members(api.actor, hub, &page.request()?).await;
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let members = api.market().members(api.actor, hub, query.role, &page).await;
     api.list(members.map_err(|error| api.refused(error))?).await
 }
 
@@ -170,8 +211,9 @@ async fn remove_member(api: Api, InPath((hub, user)): InPath<(HubId, UserId)>) -
 async fn sales(
     api: Api,
     InPath(hub): InPath<HubId>,
-    InQuery(page): InQuery<PageQuery>,
+    InQuery(query): InQuery<OrderQuery>,
 ) -> Answer<Shown<Listed<Order>>> {
-    let orders = api.market().sales(api.actor, hub, &page.request()?).await;
+    let (filter, sort, page) = query.request()?;
+    let orders = api.market().sales(api.actor, hub, &filter, sort, &page).await;
     api.list(orders.map_err(|error| api.refused(error))?).await
 }

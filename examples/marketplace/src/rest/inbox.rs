@@ -2,26 +2,26 @@
 
 use i3_core::access::Action;
 use i3_core::id::UserId;
-use i3_core::market::{PageRequest, Paged};
+use i3_core::market::{NoticeFilter, Paged, Period, TimeOrder};
 use i3_core::notice::{News, Notice, NoticeBox, Recipient, text};
 use i3_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::representation::{Linked, Links, Listed, Shown};
-use super::request::{Answer, Api, Body, InQuery, PageQuery};
+use super::request::{Answer, Api, Body, InQuery, page_request};
 use super::route::{Routes, about};
 
 pub(super) fn routes() -> Routes {
     let managed = |id, summary| about(id, summary).permission(Action::ManageUsers);
     Routes::new()
-        .get("/inbox", own, about("list_notices", "What one was told, newest first").in_person())
+        .get("/inbox", own, about("list_notices", "What one was told").in_person())
         .get("/inbox/state", own_state, about("inbox_state", "How much of it is not read").in_person())
         .post("/inbox/read", read_own, about("read_notices", "Notes what was read").in_person())
         .get(
             "/administration/inbox",
             shared,
-            managed("list_administration_notices", "What administrators were told, newest first"),
+            managed("list_administration_notices", "What administrators were told"),
         )
         .get(
             "/administration/inbox/state",
@@ -103,16 +103,38 @@ fn mine(user: UserId) -> Recipient {
     Recipient::User(user)
 }
 
-async fn list(api: &Api, whose: Recipient, page: &PageRequest) -> Answer<Shown<Listed<Told>>> {
-    let found = api.market().notices(api.actor, whose, page).await;
-    let (_, Paged { items, next }) = found.map_err(|error| api.refused(error))?;
+/// Which notices are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoticeQuery {
+    /// Those that were read (`true`), or those that were not (`false`).
+    read: Option<bool>,
+    /// Of what happened from this time on.
+    since: Option<Timestamp>,
+    /// Of what happened before this time.
+    until: Option<Timestamp>,
+    /// In which order they come: newest first if nothing is said.
+    #[serde(default)]
+    sort: TimeOrder,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
+}
+
+async fn list(api: &Api, whose: Recipient, query: NoticeQuery) -> Answer<Shown<Listed<Told>>> {
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let at = Period { since: query.since, until: query.until };
+    let filter = NoticeFilter { read: query.read, at };
+    let found = api.market().notices(api.actor, whose, &filter, query.sort, &page).await;
+    let Paged { items, next } = found.map_err(|error| api.refused(error))?;
     api.list(Paged { items: items.into_iter().map(Told::from).collect(), next }).await
 }
 
 async fn state(api: &Api, whose: Recipient) -> Answer<Shown<Fullness>> {
-    let none = PageRequest { after: None, limit: 1 };
-    let found = api.market().notices(api.actor, whose, &none).await;
-    api.show(found.map_err(|error| api.refused(error))?.0.into()).await
+    let held = api.market().notice_box(api.actor, whose).await;
+    api.show(held.map_err(|error| api.refused(error))?.into()).await
 }
 
 async fn note(api: &Api, whose: Recipient, until: u64) -> Answer<Shown<Fullness>> {
@@ -120,8 +142,8 @@ async fn note(api: &Api, whose: Recipient, until: u64) -> Answer<Shown<Fullness>
     api.show(left.map_err(|error| api.refused(error))?.into()).await
 }
 
-async fn own(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<Told>>> {
-    list(&api, mine(api.in_person()?), &page.request()?).await
+async fn own(api: Api, InQuery(query): InQuery<NoticeQuery>) -> Answer<Shown<Listed<Told>>> {
+    list(&api, mine(api.in_person()?), query).await
 }
 
 async fn own_state(api: Api) -> Answer<Shown<Fullness>> {
@@ -132,8 +154,8 @@ async fn read_own(api: Api, Body(until): Body<Until>) -> Answer<Shown<Fullness>>
     note(&api, mine(api.in_person()?), until.position).await
 }
 
-async fn shared(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<Told>>> {
-    list(&api, Recipient::Administrators, &page.request()?).await
+async fn shared(api: Api, InQuery(query): InQuery<NoticeQuery>) -> Answer<Shown<Listed<Told>>> {
+    list(&api, Recipient::Administrators, query).await
 }
 
 async fn shared_state(api: Api) -> Answer<Shown<Fullness>> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use i3_core::access::Action;
 use i3_core::id::InvitationId;
 use i3_core::invitation::Invitation;
-use i3_core::market::{Caller, Invite, RecordTag, WithdrawInvitation};
+use i3_core::market::{Caller, Invite, RecordTag, TimeOrder, WithdrawInvitation};
 use i3_core::name::Label;
 use i3_core::role::RoleName;
 use i3_core::store::StoreError;
@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::representation::{Created, Linked, Links, Listed, Shown};
-use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
+use super::request::{Answer, Api, Body, InPath, InQuery, page_request};
 use super::route::{Routes, about};
 
 pub(super) fn routes() -> Routes {
@@ -88,8 +88,25 @@ async fn invite(api: Api, Body(body): Body<Wanted>) -> Answer<Created<Invited>> 
     api.created(place, Invited { token: text.expose().to_owned(), invitation }).await
 }
 
-async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<Invitation>>> {
-    let invitations = api.market().invitations(api.actor, &page.request()?).await;
+/// Which invitations are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct InvitationQuery {
+    /// Those that an account can be opened with now, or those that it cannot: used up, withdrawn, or over.
+    good: Option<bool>,
+    /// In which order they were given: newest first if nothing is said.
+    #[serde(default)]
+    sort: TimeOrder,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
+}
+
+async fn list(api: Api, InQuery(query): InQuery<InvitationQuery>) -> Answer<Shown<Listed<Invitation>>> {
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let invitations = api.market().invitations(api.actor, query.good, query.sort, &page).await;
     api.list(invitations.map_err(|error| api.refused(error))?).await
 }
 

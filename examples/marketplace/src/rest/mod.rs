@@ -18,7 +18,7 @@ role (`as:consumer`) what the role allows, as long as the user has it. What anyb
 clients and API tokens: that is done in person.
 
 Once only: every command takes an `Idempotency-Key` (1 to 64 visible ASCII characters, one space of keys for each \
-user); the same request under the same key has one effect and one answer.
+user, and for each program that acts for one); the same request under the same key has one effect and one answer.
 
 Unchanged only: what has an `ETag` takes `If-None-Match` when it is asked for, and `If-Match` when it is changed.
 
@@ -28,6 +28,7 @@ links have too; there is no further page when `next` is null.
 Errors are problem details (RFC 9457) with a stable `code`.";
 
 mod accounts;
+mod analytics;
 mod body;
 mod catalogue;
 mod challenge;
@@ -63,15 +64,16 @@ mod users;
 mod virtual_objects;
 mod wot;
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use i3_core::analytics::LeastPeople;
 use i3_core::market::Marketplace;
 use i3_core::virtual_object::ResourceUri;
 
@@ -104,6 +106,8 @@ pub struct AppParts {
     pub knowledge: Option<Knowledge>,
     /// Where MQTT clients reach the gate, the best address first.
     pub brokers: Vec<ResourceUri>,
+    /// How many people of a domain must have used what is recommended there; `None`: nothing is recommended.
+    pub recommendations: Option<LeastPeople>,
 }
 
 impl Deref for AppState {
@@ -135,7 +139,8 @@ impl From<AppParts> for AppState {
 impl From<&Assembly> for AppState {
     fn from(assembly: &Assembly) -> Self {
         let (market, access) = (assembly.market().clone(), assembly.access().clone());
-        AppParts { market, access, knowledge: None, brokers: Vec::new() }.into()
+        let recommendations = assembly.config().recommendations;
+        AppParts { market, access, knowledge: None, brokers: Vec::new(), recommendations }.into()
     }
 }
 
@@ -167,6 +172,7 @@ fn routes() -> Routes {
         .merge(accounts::routes())
         .merge(operation::routes())
         .merge(denials::routes())
+        .merge(analytics::routes())
 }
 
 /// Every operation of the interface, as it is declared: for tests and tables of all of them.
@@ -205,15 +211,16 @@ pub fn router_with(state: AppState, config: &RestConfig) -> Router {
         .merge(wot::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn_with_state(state.clone(), hold_off))
-        .layer(from_fn_with_state(state.clone(), denials::taken_down));
+        // All at once, the outermost first: each call of `layer` costs every request an allocation for each before it.
+        .layer((
+            from_fn_with_state(state.clone(), denials::taken_down),
+            DefaultBodyLimit::max(MAX_BODY_BYTES),
+        ));
     protected(all, config, https).with_state(state)
 }
 
 /// Answers an address that asks too much before anything is done for it.
-async fn hold_off(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+async fn hold_off(state: &AppState, peer: Option<IpAddr>, request: Request, next: Next) -> Response {
     match peer.map_or(Ok(()), |peer| state.access.floods.admit(Flood::Request(peer))) {
         Ok(()) => next.run(request).await,
         Err(wait) => Problem::flood(wait).into_response(),

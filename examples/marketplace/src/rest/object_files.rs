@@ -12,12 +12,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt as _;
 use futures_util::stream::try_unfold;
 use i3_core::access::Action;
-use i3_core::id::VirtualObjectId;
-use i3_core::market::{AttachFile, DetachFile, FileReader, FileWriter, PurgeFile, WholeFile};
+use i3_core::id::{UploadId, VirtualObjectId};
+use i3_core::market::{AttachFile, DetachFile, FileReader, FileWriter, Marketplace, PurgeFile, WholeFile};
 use i3_core::store::Digest;
 use i3_core::virtual_object::{File, FileName, MediaType, VirtualObject};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::runtime::Handle;
 
 use super::AppState;
 use super::body::{media_type, unpacked};
@@ -122,6 +123,7 @@ async fn attach(
     let writer = api.market().write_file(api.actor, object, media_type, body.announced).await;
     let writer = writer.map_err(|error| api.refused(error))?;
     let upload = writer.upload();
+    let rest = RestOfUpload { market: api.market().clone(), upload, is_left: true };
     let attached = async {
         let WholeFile { bytes, sha256, .. } = body.stored(&api, writer).await?;
         let file = File { name, media_type, bytes, sha256 };
@@ -129,11 +131,41 @@ async fn attach(
         api.execute_on::<VirtualObject, _>(object, command).await
     };
     let attached = attached.await;
-    // What is left of it now belongs to nobody. If this fails, it is swept later.
-    if let Err(error) = api.market().discard_upload(upload).await {
+    rest.discard().await;
+    changed(&api, attached?).await
+}
+
+/// What is left of an upload that is not attached, or not whole, belongs to nobody. Also if the client goes away, which
+/// drops the request where it is.
+struct RestOfUpload {
+    market: Marketplace,
+    upload: UploadId,
+    is_left: bool,
+}
+
+impl RestOfUpload {
+    async fn discard(mut self) {
+        discard(&self.market, self.upload).await;
+        self.is_left = false;
+    }
+}
+
+impl Drop for RestOfUpload {
+    fn drop(&mut self) {
+        if self.is_left
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (market, upload) = (self.market.clone(), self.upload);
+            runtime.spawn(async move { discard(&market, upload).await });
+        }
+    }
+}
+
+async fn discard(market: &Marketplace, upload: UploadId) {
+    if let Err(error) = market.discard_upload(upload).await {
+        // It is swept later.
         tracing::warn!(%upload, "the rest of an upload could not be removed: {error}");
     }
-    changed(&api, attached?).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

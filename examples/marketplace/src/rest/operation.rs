@@ -2,7 +2,7 @@
 
 use i3_core::access::Action;
 use i3_core::audit::{AuditEntry, ChainReport};
-use i3_core::market::{Numbered, PageRequest, Reconciliation};
+use i3_core::market::{CatalogueFilter, Numbered, PageRequest, Reconciliation, TimeOrder};
 use i3_core::outbox::OutboxEntry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,11 @@ struct Health {
 
 async fn health(api: Api) -> Answer<Shown<Health>> {
     let market = api.market();
-    market.catalogue(&PageRequest { after: None, limit: 1 }).await.map_err(|error| api.refused(error))?;
+    let first = PageRequest { after: None, limit: 1 };
+    market
+        .catalogue(&CatalogueFilter::default(), TimeOrder::Newest, &first)
+        .await
+        .map_err(|error| api.refused(error))?;
     api.show(Health { status: "ok", durability: market.store().durability().to_string() }).await
 }
 

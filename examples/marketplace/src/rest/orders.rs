@@ -3,30 +3,28 @@
 use axum::http::StatusCode;
 use i3_core::access::{Action, Resource};
 use i3_core::grant::Grant;
-use i3_core::id::{GrantId, OfferId, OrderId};
+use i3_core::id::{GrantId, OfferId, OrderId, ProductId};
 use i3_core::market::{
-    Caller, CancelOrder, Purchase, RateProduct, RecordTag, Refusal, ReplaceOrderPassword, RevokeGrant,
+    Caller, CancelOrder, OrderFilter, PageRequest, Period, Purchase, RateProduct, RecordTag, Refusal,
+    ReplaceOrderPassword, RevokeGrant, TimeOrder,
 };
 use i3_core::name::{Prose, Topic};
 use i3_core::order::{Order, OrderState};
 use i3_core::rating::{Rating, Stars};
 use i3_core::statement::Statement;
 use i3_core::store::StoreError;
+use i3_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::representation::{Created, Linked, Links, Listed, Shown};
-use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
+use super::request::{Answer, Api, Body, InPath, InQuery, page_request};
 use super::route::{Done, Routes, about};
 
 pub(super) fn routes() -> Routes {
     let sees = |id, summary| about(id, summary).permission(Action::ViewOrder).permission(Action::ViewHub);
     Routes::new()
-        .get(
-            "/orders",
-            list,
-            about("list_orders", "One's own orders, newest first").permission(Action::ViewOrder),
-        )
+        .get("/orders", list, about("list_orders", "One's own orders").permission(Action::ViewOrder))
         .post(
             "/orders",
             purchase,
@@ -184,8 +182,40 @@ async fn find(api: &Api, order: OrderId) -> Answer<Order> {
     api.market().order(api.actor, order).await.map_err(|error| api.refused(error))
 }
 
-async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<Order>>> {
-    let orders = api.market().orders(api.actor, api.user()?, &page.request()?).await;
+/// Which orders are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrderQuery {
+    /// Those in this state.
+    state: Option<OrderState>,
+    /// Those of this product.
+    product: Option<ProductId>,
+    /// Those placed from this time on.
+    since: Option<Timestamp>,
+    /// Those placed before this time.
+    until: Option<Timestamp>,
+    /// In which order they come: newest first if nothing is said.
+    #[serde(default)]
+    sort: TimeOrder,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
+}
+
+impl OrderQuery {
+    /// Which orders, in which order, and which page of them.
+    pub(super) fn request(self) -> Answer<(OrderFilter, TimeOrder, PageRequest)> {
+        let page = page_request(self.after.as_deref(), self.limit)?;
+        let placed = Period { since: self.since, until: self.until };
+        Ok((OrderFilter { state: self.state, product: self.product, placed }, self.sort, page))
+    }
+}
+
+async fn list(api: Api, InQuery(query): InQuery<OrderQuery>) -> Answer<Shown<Listed<Order>>> {
+    let (filter, sort, page) = query.request()?;
+    let orders = api.market().orders(api.actor, api.user()?, &filter, sort, &page).await;
     api.list(orders.map_err(|error| api.refused(error))?).await
 }
 

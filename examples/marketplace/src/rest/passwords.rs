@@ -69,10 +69,8 @@ async fn change(api: Api, InPath(user): InPath<UserId>, Body(body): Body<Change>
         Err(error) => return Err(error.into()),
     };
     let password = Some(hash(&api, &body.password).await?);
-    let generation = api.execute(ChangePassword { user, present, password }).await?;
-    if let Some(login) = &api.login {
-        api.access().tokens.carry_over(login.id, generation).await?;
-    }
+    let login = api.login.as_ref().map(|login| login.id);
+    api.execute(ChangePassword { user, present, password, login }).await?;
     end_programs(&api, user).await;
     Ok(Done)
 }

@@ -1,10 +1,11 @@
 //! Products, their offers and their ratings.
 
 use i3_core::access::{Action, Actor};
+use i3_core::analytics::{Interaction, Item};
 use i3_core::id::{DeviceId, HubId, OfferId, ProductId};
 use i3_core::market::{
-    Caller, CreateProduct, DescribeProduct, DescribeStream, MoveProduct, ProductCard, PublishOffer,
-    RecordTag, SampleAnswer, WithdrawOffer,
+    AmendStream, Caller, CatalogueFilter, CreateProduct, DescribeProduct, DescribeStream, MoveProduct,
+    Period, ProductCard, PublishOffer, RecordTag, SampleAnswer, TimeOrder, WithdrawOffer,
 };
 use i3_core::money::{Amount, Currency, UnitPrice};
 use i3_core::name::{Label, Prose, Slug};
@@ -14,18 +15,19 @@ use i3_core::quality::QualitySummary;
 use i3_core::rating::Rating;
 use i3_core::store::StoreError;
 use i3_core::stream::{SampleTerms, StreamDescription, StreamTerms};
+use i3_core::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::representation::{Created, Linked, Links, Listed, Shown};
-use super::request::{Answer, Api, Body, Edit, InPath, InQuery, PageQuery, Patch};
+use super::request::{Answer, Api, Body, Edit, InPath, InQuery, Patch, Patched, page_request};
 use super::route::{Routes, about};
 
 pub(super) fn routes() -> Routes {
     let manages = |id, summary| about(id, summary).permission(Action::ManageProducts);
     Routes::new()
-        .get("/products", catalogue, about("list_catalogue", "The listed products, newest first").anybody())
+        .get("/products", catalogue, about("list_catalogue", "The listed products").anybody())
         .get(
             "/products/{product}",
             show,
@@ -39,7 +41,8 @@ pub(super) fn routes() -> Routes {
         .patch(
             "/products/{product}",
             edit,
-            manages("edit_product", "Changes some of what people read about a product").relation("describe"),
+            manages("edit_product", "Changes some of what people read about a product, or its devices")
+                .relation("describe"),
         )
         .put(
             "/products/{product}/state",
@@ -56,6 +59,11 @@ pub(super) fn routes() -> Routes {
             describe_stream,
             manages("describe_stream", "Changes schema and sample terms").relation("describe-stream"),
         )
+        .patch(
+            "/products/{product}/stream",
+            edit_stream,
+            manages("edit_stream", "Changes some of schema and sample terms").relation("describe-stream"),
+        )
         .get(
             "/products/{product}/quality",
             quality,
@@ -69,11 +77,7 @@ pub(super) fn routes() -> Routes {
                 .permission(Action::ViewHub)
                 .relation("sample"),
         )
-        .get(
-            "/products/{product}/offers",
-            offers,
-            about("list_offers", "The offers for a product, newest first").anybody(),
-        )
+        .get("/products/{product}/offers", offers, about("list_offers", "The offers for a product").anybody())
         .post(
             "/products/{product}/offers",
             publish,
@@ -82,7 +86,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/products/{product}/ratings",
             ratings,
-            about("list_ratings", "What buyers think of a product, newest first").anybody(),
+            about("list_ratings", "What buyers think of a product").anybody(),
         )
         .get(
             "/hubs/{hub}/products",
@@ -171,23 +175,64 @@ impl Linked for Rating {
 impl Linked for QualitySummary {}
 impl Linked for SampleAnswer {}
 
-async fn catalogue(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<ProductCard>>> {
-    let products = api.market().catalogue(&page.request()?).await;
+/// Which listed products are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CatalogueQuery {
+    /// Those of this hub.
+    hub: Option<HubId>,
+    /// Those created from this time on.
+    since: Option<Timestamp>,
+    /// Those created before this time.
+    until: Option<Timestamp>,
+    /// In which order of creation they come: newest first if nothing is said.
+    #[serde(default)]
+    sort: TimeOrder,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
+}
+
+async fn catalogue(api: Api, InQuery(query): InQuery<CatalogueQuery>) -> Answer<Shown<Listed<ProductCard>>> {
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let created = Period { since: query.since, until: query.until };
+    let filter = CatalogueFilter { hub: query.hub, created };
+    let products = api.market().catalogue(&filter, query.sort, &page).await;
     api.list(products.map_err(|error| api.refused(error))?).await
 }
 
 async fn show(api: Api, InPath(id): InPath<ProductId>) -> Answer<Shown<ProductCard>> {
     let product = api.market().product(api.actor, id).await.map_err(|error| api.refused(error))?;
     let score = api.market().score(id).await.map_err(|error| api.refused(error))?;
+    api.observe(Interaction::Viewed, [Item::Product(id)]);
     api.show(ProductCard { product, score }).await
+}
+
+/// Which products of a hub are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ProductQuery {
+    /// Those in this state.
+    state: Option<ProductState>,
+    /// In which order of creation they come: oldest first if nothing is said.
+    sort: Option<TimeOrder>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
 }
 
 async fn list(
     api: Api,
     InPath(hub): InPath<HubId>,
-    InQuery(page): InQuery<PageQuery>,
+    InQuery(query): InQuery<ProductQuery>,
 ) -> Answer<Shown<Listed<Product>>> {
-    let products = api.market().products(api.actor, hub, &page.request()?).await;
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let sort = query.sort.unwrap_or(TimeOrder::Oldest);
+    let products = api.market().products(api.actor, hub, query.state, sort, &page).await;
     api.list(products.map_err(|error| api.refused(error))?).await
 }
 
@@ -236,12 +281,17 @@ async fn describe(
     Body(body): Body<ProductTexts>,
 ) -> Answer<Shown<Product>> {
     let ProductTexts { title, description, tags } = body;
-    let command =
-        DescribeProduct { product, title: Some(title), description: Some(description), tags: Some(tags) };
+    let command = DescribeProduct {
+        product,
+        title: Some(title),
+        description: Some(description),
+        tags: Some(tags),
+        devices: None,
+    };
     api.show(api.execute_on::<Product, _>(product, command).await?).await
 }
 
-/// What people shall read about a product; what is left out stays.
+/// What people shall read about a product, and which devices shall publish it; what is left out stays.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct ProductPatch {
@@ -249,6 +299,12 @@ struct ProductPatch {
     description: Edit<Prose>,
     /// `null`: none.
     tags: Edit<Vec<Slug>>,
+    /// All of them, from now on. Those that are left out are disconnected.
+    devices: Edit<Vec<DeviceId>>,
+}
+
+impl Patched for ProductPatch {
+    const FIXED: &'static [&'static str] = &["id", "hub", "slug", "topic", "created"];
 }
 
 async fn edit(
@@ -261,6 +317,7 @@ async fn edit(
         title: patch.title.required("title")?,
         description: patch.description.required("description")?,
         tags: patch.tags.or_default(),
+        devices: patch.devices.required("devices")?,
     };
     api.show(api.execute_on::<Product, _>(product, command).await?).await
 }
@@ -318,6 +375,36 @@ async fn describe_stream(
 ) -> Answer<Shown<StreamAnswer>> {
     let stream = description(body.schema, body.sample);
     let terms = api.execute_on::<StreamTerms, _>(product, DescribeStream { product, stream }).await?;
+    api.show(StreamAnswer::of(terms)?).await
+}
+
+/// What is said of a product's messages from now on; what is left out stays, also within `schema` and `sample`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct StreamPatch {
+    /// A merge patch of the JSON Schema; `null`: none.
+    schema: Edit<Map<String, Value>>,
+    /// A merge patch of the sample's terms; `null`: none.
+    sample: Edit<Map<String, Value>>,
+}
+
+impl Patched for StreamPatch {
+    const FIXED: &'static [&'static str] = &["product", "revision"];
+}
+
+async fn edit_stream(
+    api: Api,
+    InPath(product): InPath<ProductId>,
+    Patch(patch): Patch<StreamPatch>,
+) -> Answer<Shown<StreamAnswer>> {
+    let members = [("schema", patch.schema), ("sample", patch.sample)];
+    let changed = members.into_iter().filter_map(|(member, edit)| match edit {
+        Edit::Keep => None,
+        Edit::Remove => Some((member.to_owned(), Value::Null)),
+        Edit::Set(inner) => Some((member.to_owned(), Value::Object(inner))),
+    });
+    let command = AmendStream { product, patch: changed.collect() };
+    let terms = api.execute_on::<StreamTerms, _>(product, command).await?;
     api.show(StreamAnswer::of(terms)?).await
 }
 
@@ -388,20 +475,52 @@ async fn withdraw(api: Api, InPath(offer): InPath<OfferId>) -> Answer<Shown<Offe
     api.show(api.execute_on::<Offer, _>(offer, WithdrawOffer { offer }).await?).await
 }
 
+/// Which offers are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfferQuery {
+    /// Those in this state.
+    state: Option<OfferState>,
+    /// In which order they come: newest first if nothing is said.
+    #[serde(default)]
+    sort: TimeOrder,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
+}
+
 async fn offers(
     api: Api,
     InPath(product): InPath<ProductId>,
-    InQuery(page): InQuery<PageQuery>,
+    InQuery(query): InQuery<OfferQuery>,
 ) -> Answer<Shown<Listed<Offer>>> {
-    let offers = api.market().offers(api.actor, product, &page.request()?).await;
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let offers = api.market().offers(api.actor, product, query.state, query.sort, &page).await;
     api.list(offers.map_err(|error| api.refused(error))?).await
+}
+
+/// Which ratings are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RatingQuery {
+    /// In which order they come: newest first if nothing is said.
+    #[serde(default)]
+    sort: TimeOrder,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
 }
 
 async fn ratings(
     api: Api,
     InPath(product): InPath<ProductId>,
-    InQuery(page): InQuery<PageQuery>,
+    InQuery(query): InQuery<RatingQuery>,
 ) -> Answer<Shown<Listed<Rating>>> {
-    let ratings = api.market().ratings(product, &page.request()?).await;
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let ratings = api.market().ratings(product, query.sort, &page).await;
     api.list(ratings.map_err(|error| api.refused(error))?).await
 }

@@ -1,7 +1,5 @@
 //! What browsers are told, and which of them may ask at all.
 
-use std::future::ready;
-
 use axum::Router;
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH,
@@ -9,8 +7,8 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
+use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -49,12 +47,16 @@ pub(super) fn protected<S: Clone + Send + Sync + 'static>(
     config: &RestConfig,
     https: bool,
 ) -> Router<S> {
-    let routes = routes.layer(CatchPanicLayer::custom(|_| {
+    let headers = MapResponseLayer::new(move |response| with_headers(response, https));
+    let panics = CatchPanicLayer::custom(|_| {
         // The panic's own message is in the log.
         Problem::internal().into_response()
-    }));
-    let routes = if config.origins.is_empty() { routes } else { routes.layer(cors(config)) };
-    routes.layer(map_response(move |response: Response| ready(with_headers(response, https))))
+    });
+    if config.origins.is_empty() {
+        routes.layer((headers, panics))
+    } else {
+        routes.layer((headers, cors(config), panics))
+    }
 }
 
 fn cors(config: &RestConfig) -> CorsLayer {
@@ -71,7 +73,7 @@ fn cors(config: &RestConfig) -> CorsLayer {
 
 /// What is safe for every answer, unless it says something else itself: it is what it says it is, runs and loads
 /// nothing, is in no frame, and is not kept, since answers hold passwords, tokens and balances.
-fn with_headers(mut response: Response, https: bool) -> Response {
+fn with_headers<B>(mut response: Response<B>, https: bool) -> Response<B> {
     let headers = response.headers_mut();
     let mut usual = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use i3_auth::api_token::ApiToken;
 use i3_core::access::{Actor, Bound, Purpose};
+use i3_core::analytics::{Interaction, Item, LeastPeople, Observation};
 use i3_core::id::{ClientId, UserId};
 use i3_core::market::{
     Caller, Command, Condition, IdempotencyKey, MarketError, Marketplace, PageRequest, Paged, RecordTag,
@@ -22,7 +23,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub(super) use super::body::{Body, Edit, Patch};
+pub(super) use super::body::{Body, Edit, Patch, Patched};
 use super::denials::Traced;
 use super::problem::Problem;
 use super::representation::{Asked, Created, Format, IfMatch, Linked, Listed, Shown};
@@ -86,6 +87,20 @@ impl Api {
     /// Where MQTT clients reach the gate.
     pub(super) fn brokers(&self) -> &[ResourceUri] {
         &self.state.brokers
+    }
+
+    /// Remembers that the user who asks did this with these, if that is remembered here. Nothing waits for it.
+    pub(super) fn observe(&self, interaction: Interaction, items: impl IntoIterator<Item = Item>) {
+        let (Some(queue), Actor::User(user)) = (&self.access().observations, self.actor) else { return };
+        let at = self.market.now();
+        for item in items {
+            queue.push(Observation { user, item, interaction, at });
+        }
+    }
+
+    /// How many people of a domain must have used what is recommended there, if anything is.
+    pub(super) fn recommendations(&self) -> Option<LeastPeople> {
+        self.state.recommendations
     }
 
     /// What answers questions by meaning.
@@ -252,7 +267,7 @@ impl FromRequestParts<AppState> for Api {
                 let token = state.access.oauth.check(token).map_err(|_| Problem::bad_token())?;
                 let reading = parts.method.is_safe();
                 let purpose = if reading { Purpose::Reading } else { Purpose::Changing };
-                market = market.through(Bound::of(&token.scopes), purpose);
+                market = market.through(token.client, Bound::of(&token.scopes), purpose);
                 (Actor::User(token.user), Some(token.client), None)
             }
             Some(token) => {

@@ -10,7 +10,9 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use i3_semantic::oxigraph::model::NamedNode;
-use i3_semantic::sparql::{Admitted, AnswerFormat, QueryFailure, QueryRefused, service_description};
+use i3_semantic::sparql::{
+    Admitted, AnswerFormat, QueryFailure, QueryRefused, WorkerPool, service_description,
+};
 use schemars::JsonSchema;
 
 use super::AppState;
@@ -136,10 +138,10 @@ fn acceptable(is_graph: bool) -> Problem {
     Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
 }
 
-/// The format that is wanted most, of those for this kind of answer.
-fn wanted(headers: &HeaderMap, is_graph: bool) -> Option<AnswerFormat> {
+/// The format that is wanted most, of those for this kind of answer; the first of those that are wanted alike.
+fn wanted(headers: &HeaderMap, formats: &[AnswerFormat], is_graph: bool) -> Option<AnswerFormat> {
     let mut accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
-    let fitting = || AnswerFormat::ALL.into_iter().filter(move |format| format.is_graph() == is_graph);
+    let fitting = || formats.iter().copied().filter(move |format| format.is_graph() == is_graph);
     if accept.peek().is_none() {
         return fitting().next();
     }
@@ -198,8 +200,24 @@ impl Asked {
 
 async fn by_get(api: Api, headers: HeaderMap, parameters: QueryText<Parameters>) -> Answer<SparqlAnswer> {
     match Asked::read(parameters.0.as_bytes())? {
-        Some(query) => carry_out(&api, query, &headers).await,
+        Some(query) => {
+            let (text, format) = of_index(&api, query, &headers).await?;
+            Ok(answered(text, format))
+        }
         None => described(&api, &headers),
+    }
+}
+
+/// The query of the parameters of a GET.
+pub(super) fn asked_by_get(parameters: &str) -> Answer<String> {
+    Asked::read(parameters.as_bytes())?.ok_or_else(|| malformed("the parameter `query` is missing"))
+}
+
+/// The query of a POST, which has it in its body and not in its address.
+pub(super) fn asked_by_post(parameters: &str, body: SparqlBody) -> Answer<String> {
+    match Asked::read(parameters.as_bytes())? {
+        Some(_) => Err(malformed("the query is in the body and in the address")),
+        None => Ok(body.0),
     }
 }
 
@@ -209,18 +227,27 @@ async fn by_post(
     parameters: QueryText<Parameters>,
     body: SparqlBody,
 ) -> Answer<SparqlAnswer> {
-    if Asked::read(parameters.0.as_bytes())?.is_some() {
-        return Err(malformed("the query is in the body and in the address"));
-    }
-    carry_out(&api, body.0, &headers).await
+    let query = asked_by_post(&parameters.0, body)?;
+    let (text, format) = of_index(&api, query, &headers).await?;
+    Ok(answered(text, format))
 }
 
-async fn carry_out(api: &Api, query: String, headers: &HeaderMap) -> Answer<SparqlAnswer> {
-    let workers = api.knowledge()?.workers.clone();
+async fn of_index(api: &Api, query: String, headers: &HeaderMap) -> Answer<(Vec<u8>, AnswerFormat)> {
+    carry_out(api.knowledge()?.workers.clone(), &AnswerFormat::ALL, query, headers).await
+}
+
+/// The answer in one of these formats, the usual ones first.
+pub(super) async fn carry_out(
+    workers: WorkerPool,
+    formats: &[AnswerFormat],
+    query: String,
+    headers: &HeaderMap,
+) -> Answer<(Vec<u8>, AnswerFormat)> {
     let admitted = Admitted::read(&query).map_err(|error| refused(&error))?;
-    let format = wanted(headers, admitted.is_graph()).ok_or_else(|| acceptable(admitted.is_graph()))?;
+    let is_graph = admitted.is_graph();
+    let format = wanted(headers, formats, is_graph).ok_or_else(|| acceptable(is_graph))?;
     match tokio::task::spawn_blocking(move || workers.query(&query, &admitted, format)).await {
-        Ok(Ok(answer)) => Ok(answered(answer.text, format)),
+        Ok(Ok(answer)) => Ok((answer.text, format)),
         Ok(Err(failure)) => Err(failed(&failure)),
         Err(_) => Err(failed(&QueryFailure::Unavailable("the thread of a query ended".to_owned()))),
     }
@@ -233,7 +260,7 @@ pub(super) fn answered(text: Vec<u8>, format: AnswerFormat) -> SparqlAnswer {
 }
 
 fn described(api: &Api, headers: &HeaderMap) -> Answer<SparqlAnswer> {
-    let format = wanted(headers, true).ok_or_else(|| acceptable(true))?;
+    let format = wanted(headers, &AnswerFormat::ALL, true).ok_or_else(|| acceptable(true))?;
     let address = format!("{}/api/v1/sparql", api.access().oauth.settings().issuer());
     let address = NamedNode::new(address).map_err(|error| unwritable(error.to_string()))?;
     let text = service_description(&address, format).map_err(|error| unwritable(error.to_string()))?;
@@ -261,10 +288,10 @@ mod tests {
             ("text/csv;q=0", None, None),
             ("image/png", None, None),
         ] {
-            assert_eq!(wanted(&accepting(accept), false), table, "{accept}");
-            assert_eq!(wanted(&accepting(accept), true), triples, "{accept}");
+            assert_eq!(wanted(&accepting(accept), &AnswerFormat::ALL, false), table, "{accept}");
+            assert_eq!(wanted(&accepting(accept), &AnswerFormat::ALL, true), triples, "{accept}");
         }
-        assert_eq!(wanted(&HeaderMap::new(), false), Some(AnswerFormat::Json));
+        assert_eq!(wanted(&HeaderMap::new(), &AnswerFormat::ALL, false), Some(AnswerFormat::Json));
     }
 
     #[test]

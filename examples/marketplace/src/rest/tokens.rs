@@ -98,12 +98,13 @@ async fn end_all(api: Api) -> Answer<Done> {
     Ok(Done)
 }
 
+const NO_TOKEN: &str = "there is no such token";
+
 async fn revoke(api: Api, InPath(token): InPath<TokenId>) -> Answer<Done> {
     match api.access().tokens.revoke(token, api.in_person()?).await {
         Ok(_) => Ok(Done),
-        Err(ApiTokenError::Refused) => {
-            Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such token"))
-        }
+        Err(ApiTokenError::Refused) => Err(Problem::new(StatusCode::NOT_FOUND, "not_found", NO_TOKEN)),
+        Err(ApiTokenError::OfAnother) => Err(Problem::hiding(NO_TOKEN)),
         Err(error) => Err(error.into()),
     }
 }

@@ -7,8 +7,8 @@ use i3_core::access::{Action, Actor, Resource};
 use i3_core::hub::Membership;
 use i3_core::id::UserId;
 use i3_core::market::{
-    ActivateUser, Caller, DescribeUser, RecordTag, Refusal, RegisterUser, RejectUser, SetRoles, SuspendUser,
-    TopUp,
+    ActivateUser, Caller, DescribeUser, ProfilePart, RecordTag, Refusal, RegisterUser, RejectUser, SetRoles,
+    SuspendUser, TimeOrder, TopUp, UserFilter,
 };
 use i3_core::money::{Amount, Currency};
 use i3_core::name::{Email, Label, Slug};
@@ -22,17 +22,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::challenge;
+use super::orders::OrderQuery;
 use super::passwords::end_programs;
 use super::problem::Problem;
 use super::representation::{Created, Linked, Links, Listed, Shown};
-use super::request::{Answer, Api, Body, InPath, InQuery, PageQuery};
+use super::request::{Answer, Api, Body, Edit, InPath, InQuery, Patch, Patched, page_request};
 use super::route::{Routes, about};
 use crate::floods::Flood;
 
 pub(super) fn routes() -> Routes {
     let manages = |id, summary| about(id, summary).permission(Action::ManageUsers);
     Routes::new()
-        .get("/users", list, manages("list_users", "All accounts"))
+        .get("/users", list, manages("list_users", "Accounts"))
         .post(
             "/users",
             register,
@@ -52,6 +53,13 @@ pub(super) fn routes() -> Routes {
             "/users/{user}",
             describe,
             about("describe_user", "What one says of oneself")
+                .permission(Action::EditUser)
+                .relation("describe"),
+        )
+        .patch(
+            "/users/{user}",
+            edit,
+            about("edit_user", "Changes some of what one says of oneself")
                 .permission(Action::EditUser)
                 .relation("describe"),
         )
@@ -83,7 +91,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/users/{user}/orders",
             orders,
-            about("list_user_orders", "A user's orders, newest first").permission(Action::ViewOrder),
+            about("list_user_orders", "A user's orders").permission(Action::ViewOrder),
         )
         .post(
             "/users/{user}/top-ups",
@@ -101,6 +109,7 @@ impl Linked for User {
         let own = format!("/users/{}", self.id);
         links.own(&own);
         links.to("hubs", format!("{own}/hubs"));
+        let is_own = caller.actor() == Actor::User(self.id);
         if caller.may_with(Action::ViewOrder, self.id) {
             links.to("orders", format!("{own}/orders"));
         }
@@ -119,8 +128,14 @@ impl Linked for User {
             }
             links.action("set-roles", format!("{own}/roles"));
         }
+        if caller.may(Action::Audit, &Resource::MARKETPLACE)
+            || is_own && caller.may_with(Action::ViewUser, self.id)
+        {
+            links.to("events", format!("{own}/events"));
+        }
         if caller.may_with(Action::EditUser, self.id) {
             links.action("describe", &own);
+            links.action("erase-events", format!("{own}/events"));
         }
         if caller.may_with(Action::TopUp, self.id) {
             links.action("top-up", format!("{own}/top-ups"));
@@ -186,8 +201,28 @@ async fn register(api: Api, Body(body): Body<UserRegistration>) -> Answer<Create
     api.created(format!("/users/{}", user.id), user).await
 }
 
-async fn list(api: Api, InQuery(page): InQuery<PageQuery>) -> Answer<Shown<Listed<User>>> {
-    let users = api.market().users(api.actor, &page.request()?).await;
+/// Which accounts are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UserQuery {
+    /// Those in this state.
+    state: Option<UserState>,
+    /// Those with this role.
+    role: Option<RoleName>,
+    /// In which order of registration they come: oldest first if nothing is said.
+    sort: Option<TimeOrder>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// How many items: 1 to 200, 50 if nothing is said.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<usize>,
+}
+
+async fn list(api: Api, InQuery(query): InQuery<UserQuery>) -> Answer<Shown<Listed<User>>> {
+    let page = page_request(query.after.as_deref(), query.limit)?;
+    let filter = UserFilter { state: query.state, role: query.role };
+    let sort = query.sort.unwrap_or(TimeOrder::Oldest);
+    let users = api.market().users(api.actor, &filter, sort, &page).await;
     api.list(users.map_err(|error| api.refused(error))?).await
 }
 
@@ -230,7 +265,57 @@ async fn describe(
 ) -> Answer<Shown<User>> {
     let UserDescription { display, domain, time_zone, unobserved, few_mails } = body;
     let profile = Profile { domain, time_zone, unobserved, few_mails };
-    api.show(api.execute_on::<User, _>(user, DescribeUser { user, display, profile }).await?).await
+    describing(api, DescribeUser { user, display: Some(display), profile, keeps: BTreeSet::new() }).await
+}
+
+/// What a user says of oneself from now on; what is left out stays.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct UserPatch {
+    display: Edit<Label>,
+    domain: Edit<Slug>,
+    time_zone: Edit<ZoneName>,
+    /// Whether what is looked at and bought is not to be remembered. `null`: it may be.
+    unobserved: Edit<bool>,
+    /// Whether no e-mail is wanted but what concerns the account itself. `null`: others too.
+    few_mails: Edit<bool>,
+}
+
+impl Patched for UserPatch {
+    const FIXED: &'static [&'static str] = &["id", "name", "registered"];
+}
+
+impl UserPatch {
+    fn command(self, user: UserId) -> Answer<DescribeUser> {
+        let kept = [
+            (self.domain == Edit::Keep, ProfilePart::Domain),
+            (self.time_zone == Edit::Keep, ProfilePart::TimeZone),
+            (self.unobserved == Edit::Keep, ProfilePart::Unobserved),
+            (self.few_mails == Edit::Keep, ProfilePart::FewMails),
+        ];
+        let profile = Profile {
+            domain: self.domain.set(),
+            time_zone: self.time_zone.set(),
+            unobserved: self.unobserved.set().unwrap_or_default(),
+            few_mails: self.few_mails.set().unwrap_or_default(),
+        };
+        let keeps = kept.into_iter().filter_map(|(kept, part)| kept.then_some(part)).collect();
+        Ok(DescribeUser { user, display: self.display.required("display")?, profile, keeps })
+    }
+}
+
+async fn edit(api: Api, InPath(user): InPath<UserId>, Patch(patch): Patch<UserPatch>) -> Answer<Shown<User>> {
+    describing(api, patch.command(user)?).await
+}
+
+async fn describing(api: Api, command: DescribeUser) -> Answer<Shown<User>> {
+    let user = command.user;
+    let described = api.execute_on::<User, _>(user, command).await?;
+    // If this fails, the follower of the outbox does it.
+    if let Err(error) = api.market().heed_wish(user, api.market().now()).await {
+        tracing::error!(%user, code = error.code(), "what is remembered could not be erased at once: {error}");
+    }
+    api.show(described).await
 }
 
 async fn suspend(api: Api, InPath(user): InPath<UserId>) -> Answer<Shown<User>> {
@@ -260,9 +345,10 @@ async fn hubs(api: Api, InPath(user): InPath<UserId>) -> Answer<Shown<Listed<Mem
 async fn orders(
     api: Api,
     InPath(user): InPath<UserId>,
-    InQuery(page): InQuery<PageQuery>,
+    InQuery(query): InQuery<OrderQuery>,
 ) -> Answer<Shown<Listed<Order>>> {
-    let orders = api.market().orders(api.actor, user, &page.request()?).await;
+    let (filter, sort, page) = query.request()?;
+    let orders = api.market().orders(api.actor, user, &filter, sort, &page).await;
     api.list(orders.map_err(|error| api.refused(error))?).await
 }
 

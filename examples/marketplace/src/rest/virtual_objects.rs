@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use i3_core::access::Action;
+use i3_core::analytics::{Interaction, Item};
 use i3_core::id::{HubId, ProductId, UserId, VirtualObjectId};
 use i3_core::market::{
     AmendObject, Caller, CreateObject, EditObject, LinkProduct, MoveObject, ObjectFilter, ObjectOrder,
@@ -104,8 +105,9 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "VirtualObject")]
 pub(super) struct ObjectAnswer {
+    /// What `If-Match` is about; its tag is made only if it is shown.
     #[serde(skip)]
-    tag: Option<RecordTag>,
+    record: VirtualObject,
     id: VirtualObjectId,
     owner: UserId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,11 +134,9 @@ pub(super) struct ObjectAnswer {
 }
 
 impl ObjectAnswer {
-    pub(super) fn of(view: ObjectView) -> Answer<Self> {
-        let tag = Some(RecordTag::of(&view.object)?);
+    pub(super) fn of(view: ObjectView) -> Self {
         let ObjectView { object, content } = view;
-        Ok(Self {
-            tag,
+        Self {
             id: object.id,
             owner: object.owner,
             hub: object.hub,
@@ -146,11 +146,12 @@ impl ObjectAnswer {
             version: object.version,
             hash: object.content,
             public_version: object.public.as_ref().map(|public| public.version),
-            remark: object.remark,
+            remark: object.remark.clone(),
             created: object.created,
             updated: object.updated,
             content,
-        })
+            record: object,
+        }
     }
 
     /// In the form that the paper prints.
@@ -172,7 +173,7 @@ impl ObjectAnswer {
 
 impl Linked for ObjectAnswer {
     fn tag(&self) -> Result<Option<RecordTag>, StoreError> {
-        Ok(self.tag.clone())
+        RecordTag::of(&self.record).map(Some)
     }
 
     fn links(&self, caller: &Caller, links: &mut Links<'_>) {
@@ -234,13 +235,13 @@ struct NodeAnswer {
 }
 
 impl InForm {
-    fn new(view: ObjectView, node: bool) -> Answer<Self> {
-        let plain = Box::new(ObjectAnswer::of(view)?);
+    fn new(view: ObjectView, node: bool) -> Self {
+        let plain = Box::new(ObjectAnswer::of(view));
         if !node {
-            return Ok(Self::Plain(plain));
+            return Self::Plain(plain);
         }
         let members = plain.node();
-        Ok(Self::Node(NodeAnswer { plain, members }))
+        Self::Node(NodeAnswer { plain, members })
     }
 }
 
@@ -323,7 +324,7 @@ async fn create(api: Api, body: OrThing<ObjectCreation>) -> Answer<Created<InFor
     };
     let view = api.execute(CreateObject { content, hub, submit }).await?;
     let place = format!("/virtual_objects/{}", view.object.id);
-    api.created(place, InForm::new(view, node)?).await
+    api.created(place, InForm::new(view, node)).await
 }
 
 /// Which objects, in which order.
@@ -390,8 +391,8 @@ async fn list(api: Api, InQuery(query): InQuery<ObjectQuery>) -> Answer<Shown<Li
     let filter = ObjectFilter { owner, hub, state, kind, category, domain, tag, platform, protocol };
     let objects = api.market().objects(api.actor, &filter, sort.into(), &page).await;
     let Paged { items, next } = objects.map_err(|error| api.refused(error))?;
-    let items = items.into_iter().map(|view| InForm::new(view, form == Form::Node));
-    api.list(Paged { items: items.collect::<Answer<_>>()?, next }).await
+    let items = items.into_iter().map(|view| InForm::new(view, form == Form::Node)).collect();
+    api.list(Paged { items, next }).await
 }
 
 async fn show(
@@ -400,11 +401,12 @@ async fn show(
     InQuery(query): InQuery<FormQuery>,
 ) -> Answer<Shown<InForm>> {
     let view = api.market().object(api.actor, object).await.map_err(|error| api.refused(error))?;
-    api.show(InForm::new(view, query.form == Form::Node)?).await
+    api.observe(Interaction::Viewed, [Item::Object(object)]);
+    api.show(InForm::new(view, query.form == Form::Node)).await
 }
 
 pub(super) async fn changed(api: &Api, view: ObjectView) -> Answer<Shown<ObjectAnswer>> {
-    api.show(ObjectAnswer::of(view)?).await
+    api.show(ObjectAnswer::of(view)).await
 }
 
 async fn replace(

@@ -12,7 +12,7 @@ use crate::mqtt::{Client, eventually};
 use crate::process::{Server, balanced, program, reconcile};
 use crate::support::{DEVICE_LOGIN, PASSWORD, Shop, stores};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn killed_while_streaming(folder: &Path, store: &str) {
     const QUOTA: u64 = 10_000_000;

@@ -14,7 +14,7 @@ use crate::mqtt::{Client, connack, eventually};
 use crate::support::{DEVICE_LOGIN, PASSWORD, Shop, assemble, config};
 
 const DEVICE: (&str, &str) = (DEVICE_LOGIN, PASSWORD);
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long to watch that nothing comes.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -86,6 +86,7 @@ async fn nothing_arrives_that_was_published_after_the_call_that_revoked_the_gran
     revoked.store(true, Ordering::SeqCst);
     tokio::time::sleep(SILENCE).await;
     publishing.abort();
+    assert!(eventually(PATIENCE, async || !buyer.is_connected()).await, "it has read all that was sent");
     let mut received = 0;
     while let Ok(payload) = buyer.arrived.try_recv() {
         assert_eq!(payload, b"before");
@@ -98,6 +99,79 @@ async fn nothing_arrives_that_was_published_after_the_call_that_revoked_the_gran
     let report = shop.rest.get(&shop.admin, "/reconciliation").await.ok();
     assert_eq!(report["differences"], json!([]));
     assert_eq!(report["grants"][0]["usage"]["delivered"], received, "delivered is what arrived");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_slow_reader_missed_is_on_its_statement_and_not_on_its_bill() {
+    const MESSAGES: u64 = 4_000;
+    let (assembly, gate, shop, address) =
+        open(json!({"kind": "per_message", "unit_price": 1_000_000}), 100_000).await;
+    let (order, password) = shop.buy().await;
+    let (other, other_password) = shop.buy().await;
+    let login = (order.as_str(), password.as_str());
+    let slow = Client::not_reading(address, "slow", login, Some(&shop.topic)).await;
+    let quick = (other.as_str(), other_password.as_str());
+    let quick = Client::connect(address, "quick", quick, Some(&shop.topic)).await;
+    let device = Client::connect(address, "device", DEVICE, None).await;
+    let counted = |client: &Client| client.count.load(Ordering::SeqCst);
+    // Far more than lies in the log and in all buffers.
+    for number in 0..MESSAGES {
+        let mut payload = vec![0; 9_000];
+        payload[..8].copy_from_slice(&number.to_be_bytes());
+        device.requests.publish(&shop.topic, QoS::AtLeastOnce, false, payload).await.unwrap();
+        while counted(&quick) + 100 < number {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    assert!(eventually(PATIENCE, async || counted(&quick) == MESSAGES).await, "it is slowed by nobody");
+    let mut slow = Client::reading(slow);
+    let mut arrived = Vec::new();
+    while arrived.last() != Some(&MESSAGES) {
+        let payload = tokio::time::timeout(PATIENCE, slow.arrived.recv()).await.unwrap().unwrap();
+        arrived.push(u64::from_be_bytes(payload[..8].try_into().unwrap()) + 1);
+    }
+    let received = counted(&slow);
+    let missed = json!({"slow": MESSAGES - received, "offline": 0, "expired": 0, "too_large": 0});
+    assert!(received < MESSAGES, "something was missed");
+
+    let why = async |token: &str, number: u64| {
+        shop.rest.get(token, format!("/explain/orders/{order}/messages/{number}")).await.ok()
+    };
+    let in_time = async || why(&shop.buyer, MESSAGES).await["code"] == "charged";
+    assert!(eventually(PATIENCE, in_time).await);
+    let gap = (2..MESSAGES).find(|number| !arrived.contains(number)).unwrap();
+    for (number, code) in [(1, "charged"), (gap - 1, "charged"), (gap, "missed"), (MESSAGES + 1, "not_yet")] {
+        let told = why(&shop.buyer, number).await;
+        assert_eq!((&told["code"], &told["complete"]), (&json!(code), &json!(true)), "{told}");
+        assert_eq!((&told["sessions"][0]["client"], told["sessions"].get(1)), (&json!("slow"), None));
+    }
+    let told = why(&shop.seller, gap).await;
+    assert_eq!(told["sessions"][0].get("client"), None, "a buyer's names are no seller's business");
+    assert_eq!(
+        (&told["sessions"][0]["fate"], &told["sessions"][0]["why"]),
+        (&json!("missed"), &json!("slow"))
+    );
+    let path = format!("/explain/orders/{order}/messages/0");
+    shop.rest.get(&shop.buyer, path).await.is(400, "invalid_request");
+    drop(slow);
+
+    let statement =
+        async |order: &str| shop.rest.get(&shop.buyer, format!("/orders/{order}/statement")).await.ok();
+    assert!(eventually(PATIENCE, async || why(&shop.buyer, MESSAGES + 1).await["code"] == "absent").await);
+    let settled = async || statement(&order).await["open"] == 0;
+    assert!(eventually(PATIENCE, settled).await);
+    let told = statement(&order).await;
+    assert_eq!((&told["line"]["quantity"], &told["missed"]), (&json!(received), &missed));
+    let why = shop.rest.get(&shop.buyer, format!("/explain/orders/{order}/charge")).await.ok();
+    let finding = why["findings"].as_array().unwrap().iter().find(|one| one["code"] == "missed").unwrap();
+    assert_eq!(finding["messages"], MESSAGES - received);
+    let report = shop.rest.get(&shop.admin, "/reconciliation").await.ok();
+    let line = report["grants"].as_array().unwrap().iter().find(|line| line["order"] == order.as_str());
+    assert_eq!((&line.unwrap()["usage"]["missed"], &report["differences"]), (&missed, &json!([])));
+    gate.shutdown().await;
+    let told = statement(&other).await;
+    assert_eq!((&told["line"]["quantity"], &told["missed"]["slow"]), (&json!(MESSAGES), &json!(0)));
+    drop(assembly);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,12 @@
 //! Every denial leaves a record, within bounds, and administrators read them.
 
+use std::time::Duration;
+
+use i3_auth::failures::BudgetLimits;
 use i3_core::access::Actor;
 use i3_core::denial::DenialRecord;
 use i3_core::market::{DenialFilter, PageRequest};
-use i3_marketplace::{Assembly, Operation, StoreUrl};
+use i3_marketplace::{Assembly, FloodLimits, Operation, StoreUrl};
 use serde_json::{Value, json};
 
 use crate::everything::Everything;
@@ -25,9 +28,8 @@ async fn kept(assembly: &Assembly) -> Vec<DenialRecord> {
     }
 }
 
-/// Answered as missing to who asks although it is there, or not, for another reason than a decision about permissions: no
-/// other user's token is looked for at all, and no challenge is switched on.
-const MISSING: [&str; 2] = ["revoke_token", "ask_challenge"];
+/// Answered as missing for another reason than that it is somebody else's: no challenge is switched on.
+const MISSING: [&str; 1] = ["ask_challenge"];
 
 impl Everything {
     /// Whether this answer left the records that it has to leave: one if it denies, with the answer's code, the operation's
@@ -148,16 +150,55 @@ async fn a_flood_of_denials_stays_within_its_bounds_and_tells_how_many_were_not_
     }
     let waiting = assembly.access().denials.len();
     assert!(waiting < flood, "the queue is bounded");
-    assert_eq!(assembly.write_denials().await.unwrap(), waiting);
-    rest.ask("GET", "/orders").send().await.is(401, "authentication_required");
-    assert_eq!(assembly.write_denials().await.unwrap(), 1);
+    // One more tells what was lost, whether or not anybody is denied anything ever after.
+    assert_eq!(assembly.write_denials().await.unwrap(), waiting + 1);
     let records = kept(&assembly).await;
     assert_eq!(records.len(), 300);
     let lost = u64::try_from(flood - waiting).unwrap();
-    assert_eq!(records[0].unwritten_before, lost);
+    assert_eq!((records[0].unwritten_before, &*records[0].denied.code), (lost, "unwritten"));
     assert_eq!(records[0].number.0, u64::try_from(waiting).unwrap() + 1);
     assert!(records.windows(2).all(|pair| pair[0].number.0 == pair[1].number.0 + 1));
     assert_eq!(assembly.write_denials().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn who_asks_too_much_leaves_one_record_a_minute_and_who_asks_for_another_s_token_leaves_one() {
+    let mut config = config(StoreUrl::Memory);
+    let few = BudgetLimits { burst: 3, refill: Duration::from_hours(1), keys: 10 };
+    config.floods = FloodLimits { clients: few, ..FloodLimits::default() };
+    let (assembly, rest) = assemble(config).await;
+    let (buyer, id) = rest.register("buyer", "consumer").await;
+    let (other, other_id) = rest.register("other", "consumer").await;
+    let listed = rest.get(&buyer, "/tokens").await.ok();
+    let token = format!("/tokens/{}", text(&listed["items"][0]["id"]));
+    rest.ask("DELETE", &token).token(&other).send().await.is(404, "not_found");
+    rest.ask("DELETE", "/tokens/tok_00000000000000000000000000")
+        .token(&other)
+        .send()
+        .await
+        .is(404, "not_found");
+    rest.get(&other, "/users/me").await.ok();
+    for _ in 0..50 {
+        rest.get(&other, "/users/me").await.is(429, "too_many_requests");
+    }
+    for _ in 0..2 {
+        rest.get(&buyer, "/users/me").await.ok();
+    }
+    for _ in 0..50 {
+        rest.get(&buyer, "/orders").await.is(429, "too_many_requests");
+    }
+    assert_eq!(assembly.write_denials().await.unwrap(), 3);
+    let told: Vec<_> = kept(&assembly).await.into_iter().map(|record| record.denied).collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|denied| (denied.user.unwrap().to_string(), &*denied.operation, &*denied.code))
+        .collect();
+    let wanted = [
+        (id, "list_orders", "too_many_requests"),
+        (other_id.clone(), "show_me", "too_many_requests"),
+        (other_id, "revoke_token", "not_found"),
+    ];
+    assert_eq!(told, wanted);
 }
 
 #[tokio::test]

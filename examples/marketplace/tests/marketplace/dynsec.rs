@@ -1,6 +1,6 @@
 //! Debian's Mosquitto with its dynamic-security plug-in, kept in line with the marketplace.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -23,10 +23,11 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::mqtt::{Client, connack, eventually, subscribed};
+use crate::process::free_address;
 use crate::support::{DEVICE_LOGIN, PASSWORD, Shop, assemble, config};
 
 const ADMIN: (&str, &str) = ("admin", "mosquitto's own");
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A running Mosquitto; killed when dropped.
 struct Mosquitto {
@@ -66,7 +67,7 @@ impl Mosquitto {
         let mut init = Command::new(control);
         init.args(["dynsec", "init"]).arg(&security).args([ADMIN.0, ADMIN.1]);
         assert!(init.stdout(Stdio::null()).status().unwrap().success());
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let settings = format!(
             "listener {} 127.0.0.1\nallow_anonymous false\nplugin {}\nplugin_opt_config_file {}\n\
              persistence false\nuser root\n",

@@ -48,7 +48,8 @@ pub(crate) struct Sample {
 fn settings(store: StoreUrl) -> AssemblyConfig {
     let mut config = config(store);
     config.settings = Settings::default().with_registration(Registration::Approval);
-    if let StoreUrl::Sled(path) = &config.store {
+    config.recommendations = Some(i3_core::analytics::LeastPeople::default());
+    if let StoreUrl::Sqlite(path) | StoreUrl::Sled(path) = &config.store {
         config.master_key = Some(path.with_extension("key"));
     }
     config
@@ -116,7 +117,7 @@ impl Everything {
 
     async fn register(&self, name: &str, role: &str) -> String {
         let email = format!("{name}@example.org");
-        let body = json!({"name": name, "roles": [role], "password": PASSWORD, "email": email});
+        let body = json!({"name": name, "roles": [role], "password": PASSWORD, "email": email, "domain": "smart-home"});
         text(&self.rest.ask("POST", "/users").json(&body).send().await.ok()["id"])
     }
 
@@ -137,7 +138,7 @@ impl Everything {
         self.ids.insert(name, text(&made["id"]));
     }
 
-    fn id(&self, name: &str) -> &str {
+    pub(crate) fn id(&self, name: &str) -> &str {
         self.ids.get(name).unwrap_or_else(|| panic!("nothing is called {name}"))
     }
 
@@ -336,10 +337,13 @@ impl Everything {
             "set_device_state" => (Seller, vec![], Some(json!({"state": "disabled"}))),
             "explain_publish" => (Seller, vec![("?", format!("topic={}", self.id("topic")))], None),
             "explain_receive" | "explain_charge" => (Buyer, vec![], None),
+            "explain_message" => (Buyer, vec![("number", "1".to_owned())], None),
 
             "register_hub" => (Seller, vec![], Some(json!({"slug": "beta", "title": "Beta"}))),
             "show_hub" => (Anonymous, vec![], None),
             "list_devices" | "list_members" | "list_sales" | "list_products" => (Seller, vec![], None),
+            "edit_hub" => (Seller, vec![], Some(json!({"title": "Acme and Sons"}))),
+            "edit_device" => (Seller, vec![], Some(json!({"title": "On the roof"}))),
             "register_device" => {
                 let body = json!({"name": "second", "title": "Second", "credential": credential()});
                 (Seller, vec![], Some(body))
@@ -387,6 +391,7 @@ impl Everything {
                 (Seller, vec![], Some(json!({"currency": "EUR", "plan": {"kind": "free", "quota": 9}})))
             }
             "set_product_state" => (Seller, vec![], Some(json!({"state": "paused"}))),
+            "edit_stream" => (Seller, vec![], Some(json!({"schema": {"title": "Air"}, "sample": null}))),
             "describe_stream" => (Seller, vec![], Some(json!({"schema": {"type": "object"}}))),
 
             "list_roles" => (Buyer, vec![], None),
@@ -416,10 +421,13 @@ impl Everything {
             "list_users" => (Administrator, vec![], None),
             "show_me" => (Buyer, vec![], None),
             "show_user" | "list_memberships" | "list_user_orders" => (Buyer, buyer(), None),
+            "list_user_events" | "erase_user_events" => (Buyer, buyer(), None),
+            "list_recommendations" => (Buyer, vec![], None),
+            "edit_user" => (Buyer, buyer(), Some(json!({"domain": "smart-home", "time_zone": null}))),
             "describe_user" => (Buyer, buyer(), Some(json!({"display": "A buyer"}))),
             "approve_user" | "reject_user" => (Administrator, vec![is("user", "pending")], None),
             "reinstate_user" => (Administrator, vec![is("user", "suspended")], None),
-            "suspend_user" => (Administrator, buyer(), None),
+            "suspend_user" => (Administrator, vec![is("user", "member")], None),
             "set_roles" => (Administrator, buyer(), Some(json!({"roles": ["consumer", "provider"]}))),
             "top_up" => (Administrator, buyer(), Some(json!({"amount": 100, "currency": "EUR"}))),
 
@@ -462,6 +470,18 @@ impl Everything {
             "sparql_by_post" => (Anonymous, vec![], Some(json!("ASK {}"))),
 
             unknown => panic!("`{unknown}` has no sample: say here how it is asked for and by whom"),
+        }
+    }
+
+    /// The server goes; returns when its store can be opened again.
+    pub(crate) async fn leave(&mut self, store: &StoreUrl) {
+        self.rest = Rest::Router(axum::Router::new());
+        drop(self.assembly.take());
+        let since = Instant::now();
+        // What it does behind a request still has the store.
+        while let Err(error) = store.open().await {
+            assert!(since.elapsed() < Duration::from_mins(1), "{error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

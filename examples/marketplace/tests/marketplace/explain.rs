@@ -68,7 +68,7 @@ async fn the_console_explains_what_is_in_a_closed_store() {
     let (order, _) = shop.buy().await;
     let grant = GrantId::of(order.parse::<OrderId>().unwrap());
     let lease = assembly.market().open(grant, "gate-a", 6).await.unwrap();
-    assembly.market().close(lease.lease, 4).await.unwrap();
+    assembly.market().close(lease.lease, 4.into()).await.unwrap();
     let topic = shop.topic.clone();
     drop((assembly, shop));
 

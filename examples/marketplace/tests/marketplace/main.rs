@@ -3,6 +3,7 @@
 
 mod access_table;
 mod accounts;
+mod analytics;
 mod brokers;
 mod catalogue;
 mod configuration;
@@ -13,6 +14,7 @@ mod discover;
 mod dynsec;
 mod everything;
 mod explain;
+mod killed;
 mod mail;
 mod metrics;
 mod mqtt;
@@ -22,6 +24,7 @@ mod object_things;
 mod objects;
 mod ontology;
 mod ordered_object;
+mod patches;
 mod process;
 mod protection;
 mod purchase;
@@ -35,9 +38,11 @@ mod soak;
 mod sparql;
 mod sparql_store;
 mod story;
+mod strangers;
 mod streams;
 mod support;
 #[cfg(unix)]
 mod tls;
 mod upstream;
 mod wot;
+mod wot_search;

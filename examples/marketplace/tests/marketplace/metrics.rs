@@ -24,9 +24,9 @@ async fn prometheus_reads_what_the_gate_did_and_learns_no_names() {
         device.requests.publish(&shop.topic, QoS::AtLeastOnce, false, "x").await.unwrap();
     }
     let came = async || buyer.count.load(Ordering::SeqCst) == 5;
-    assert!(eventually(Duration::from_secs(20), came).await);
+    assert!(eventually(Duration::from_mins(1), came).await);
 
-    let app = metrics_router(gate.metrics());
+    let app = metrics_router(gate.metrics(), assembly.access().clone());
     let ask = async |method: &str, path: &str| {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let response = app.clone().oneshot(request).await.unwrap();
@@ -36,9 +36,12 @@ async fn prometheus_reads_what_the_gate_did_and_learns_no_names() {
         (status, kind.unwrap_or_default(), String::from_utf8(body.to_vec()).unwrap())
     };
     let delivered = async || ask("GET", "/metrics").await.2.contains("\ni3_gate_deliveries_total 5\n");
-    assert!(eventually(Duration::from_secs(20), delivered).await);
+    assert!(eventually(Duration::from_mins(1), delivered).await);
     let (status, kind, text) = ask("GET", "/metrics").await;
     assert_eq!((status, kind.as_str()), (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8"));
+    for family in ["i3_denials_lost_total", "i3_observations_lost_total"] {
+        assert!(text.contains(&format!("# TYPE {family} counter\n{family} 0\n")), "{text}");
+    }
     for secret in [&order, &word, &shop.device, &shop.topic, DEVICE_LOGIN, "buyer"] {
         assert!(!text.contains(secret), "{secret}");
     }

@@ -25,15 +25,18 @@ impl Drop for Client {
     }
 }
 
-fn options(gate: SocketAddr, id: &str, login: (&str, &str)) -> MqttOptions {
+/// A client with room for so many requests, which waits long: a login alone may take a slow machine seconds.
+fn client(gate: SocketAddr, id: &str, login: (&str, &str), requests: usize) -> (AsyncClient, EventLoop) {
     let mut options = MqttOptions::new(id, gate.ip().to_string(), gate.port());
-    options.set_credentials(login.0, login.1).set_keep_alive(Duration::from_secs(30)).set_inflight(1_000);
-    options
+    options.set_credentials(login.0, login.1).set_keep_alive(Duration::from_mins(2)).set_inflight(1_000);
+    let (client, mut connection) = AsyncClient::new(options, requests);
+    connection.network_options.set_connection_timeout(120);
+    (client, connection)
 }
 
 /// What the gate says to this login.
 pub(crate) async fn connack(gate: SocketAddr, login: (&str, &str)) -> ConnectReturnCode {
-    let (_client, mut connection) = AsyncClient::new(options(gate, "asker", login), 10);
+    let (_client, mut connection) = client(gate, "asker", login, 10);
     match connection.poll().await {
         Ok(Event::Incoming(Packet::ConnAck(ack))) => ack.code,
         Err(rumqttc::ConnectionError::ConnectionRefused(code)) => code,
@@ -49,7 +52,17 @@ impl Client {
         login: (&str, &str),
         topic: Option<&str>,
     ) -> Self {
-        let (client, mut connection) = AsyncClient::new(options(gate, id, login), 1_000);
+        Self::reading(Self::not_reading(gate, id, login, topic).await)
+    }
+
+    /// The same up to the point where it would read what comes.
+    pub(crate) async fn not_reading(
+        gate: SocketAddr,
+        id: &str,
+        login: (&str, &str),
+        topic: Option<&str>,
+    ) -> (AsyncClient, EventLoop) {
+        let (client, mut connection) = client(gate, id, login, 1_000);
         if let Some(topic) = topic {
             client.subscribe(topic, QoS::AtLeastOnce).await.unwrap();
         }
@@ -70,6 +83,11 @@ impl Client {
                 Err(error) => panic!("{id} was not let in: {error}"),
             }
         }
+        (client, connection)
+    }
+
+    /// From now on it reads.
+    pub(crate) fn reading((client, connection): (AsyncClient, EventLoop)) -> Self {
         let (sender, arrived) = mpsc::unbounded_channel();
         let count = Arc::new(AtomicU64::new(0));
         let task = tokio::spawn(serve(connection, sender, count.clone()));
@@ -109,7 +127,7 @@ pub(crate) async fn eventually(limit: Duration, mut is: impl AsyncFnMut() -> boo
 
 /// Whether the broker gives this login this filter.
 pub(crate) async fn subscribed(broker: SocketAddr, id: &str, login: (&str, &str), filter: &str) -> bool {
-    let (client, mut connection) = AsyncClient::new(options(broker, id, login), 10);
+    let (client, mut connection) = client(broker, id, login, 10);
     client.subscribe(filter, QoS::AtMostOnce).await.unwrap();
     loop {
         match connection.poll().await {

@@ -1,34 +1,46 @@
 //! Files of virtual objects over the interface.
 
-use i3_core::market::Settings;
-use i3_core::store::Digest;
-use i3_core::virtual_object::FileLimits;
-use i3_marketplace::{Assembly, StoreUrl};
-use serde_json::json;
+use std::time::Duration;
 
+use i3_core::market::Settings;
+use i3_core::store::{Digest, Entity as _, Scan};
+use i3_core::virtual_object::{FileChunk, FileLimits, FileUpload};
+use i3_marketplace::{AppState, Assembly, StoreUrl, router};
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::mqtt::eventually;
 use crate::support::{Raw, Rest, assemble, config, text};
 
 struct House {
-    _assembly: Assembly,
+    assembly: Assembly,
     rest: Rest,
     maker: String,
     stranger: String,
     object: String,
 }
 
+/// How long is waited for what has to come.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 const LIMITS: FileLimits = FileLimits { file_bytes: 200_000, object_bytes: 300_000 };
 
 impl House {
     async fn open() -> Self {
+        Self::with(LIMITS).await
+    }
+
+    async fn with(limits: FileLimits) -> Self {
         let mut config = config(StoreUrl::Memory);
-        config.settings = Settings::default().with_files(LIMITS);
+        config.settings = Settings::default().with_files(limits);
         let (assembly, rest) = assemble(config).await;
         let (maker, _) = rest.register("maker", "provider").await;
         let (stranger, _) = rest.register("stranger", "provider").await;
         let object = json!({"kind": "sensor", "title": "Thermometer"});
         let object = rest.post(&maker, "/virtual_objects", object).await.ok();
         let object = format!("/virtual_objects/{}", text(&object["id"]));
-        Self { _assembly: assembly, rest, maker, stranger, object }
+        Self { assembly, rest, maker, stranger, object }
     }
 
     async fn put(&self, token: &str, name: &str, kind: &str, body: &str) -> Raw {
@@ -141,4 +153,29 @@ async fn a_file_is_attached_to_what_the_client_saw() {
     put("first").await.ok();
     put("second").await.is(412, "precondition_failed");
     assert_eq!(house.get(&house.maker, "a.txt").await.text, "first");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_the_middle_leaves_nothing_behind() {
+    let house = House::with(FileLimits { file_bytes: 4_000_000, object_bytes: 4_000_000 }).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = router(AppState::from(&house.assembly));
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let store = house.assembly.market().store();
+    let uploads = async || store.scan(&Scan::ids(FileUpload::collection())).await.unwrap().rows.len();
+
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "PUT /api/v1{}/files/a.bin HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\n\
+         content-type: application/octet-stream\r\ncontent-length: 3000000\r\n\r\n",
+        house.object, house.maker
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(&vec![7; 1_500_000]).await.unwrap();
+    assert!(eventually(PATIENCE, async || uploads().await == 1).await, "the beginning is stored");
+    drop(client);
+    assert!(eventually(PATIENCE, async || uploads().await == 0).await, "and removed");
+    let chunks = store.scan(&Scan::ids(FileChunk::collection())).await.unwrap();
+    assert_eq!((chunks.rows.len(), house.files().await), (0, 0));
 }

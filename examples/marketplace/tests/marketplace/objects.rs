@@ -6,37 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Rest, assemble, config, text};
 
 /// The request of the paper, as it is printed there (section 4.4).
-const PRINTED: &str = r#"{
-        "type": [{
-        "target_id": "virtual_object"
-        }],
-        "_links": {
-        "type": {
-        "href": "http://13.209.74.51/jnuappstore/rest/type/node/virtual_object"
-        }
-        },
-        "title": [{
-        "value": "LED from external app"
-        }],
-        "body": [{
-        "value": "Test app?"
-        }],
-        "field_model": [{
-        "value": "external-led-edited"
-        }],
-        "field_vo_type": [{
-        "target_id": "actuator"
-        }],
-        "field_supported_protocol": [{
-        "target_id": ["coap", "http"]
-        }],
-        "field_common_methods": [{
-        "value": ["BlueOn", "RedOn", "GreenOn", "TurnOff"]
-        }],
-        "field_resource_uri": [{
-        "value": ["coap://129.21.121.1", "http://129.21.121.1"]
-        }]
-        }"#;
+const PRINTED: &str = include_str!("../fixtures/paper_request.json");
 
 struct House {
     _assembly: Assembly,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::mqtt::{Client, eventually};
 use crate::support::{DEVICE_LOGIN, PASSWORD, Rest, Shop, assemble, config, text};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An object of the seller's, linked to the product and published.
 async fn share(shop: &Shop) -> String {

@@ -1,9 +1,10 @@
 //! The program as a process.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::{PASSWORD, Rest};
 
@@ -15,6 +16,20 @@ pub(crate) fn program() -> Command {
     }
     command.env("I3_ADMIN_PASSWORD", PASSWORD);
     command
+}
+
+/// Where another program is to listen. The port is below those that the system gives to whoever wants any, so that no
+/// other test gets it meanwhile.
+pub(crate) fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let next = std::process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(10_000 + next % 20_000).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// A running `serve`; killed when dropped.

@@ -19,7 +19,7 @@ const LATER: &str = "ask_password_reset";
 
 const KEY: &str = "the-key";
 
-fn operations_with_a_key() -> impl Iterator<Item = Operation> {
+pub(crate) fn operations_with_a_key() -> impl Iterator<Item = Operation> {
     operations().into_iter().filter(|operation| {
         let id = operation.id;
         let changes = !operation.method.is_safe() && !asks_the_index(operation);
@@ -28,7 +28,7 @@ fn operations_with_a_key() -> impl Iterator<Item = Operation> {
 }
 
 /// What a client keeps of an answer.
-fn answer(reply: &Reply) -> (u16, Value, Option<String>) {
+pub(crate) fn answer(reply: &Reply) -> (u16, Value, Option<String>) {
     let at = reply.headers.get("location").map(|place| place.to_str().unwrap().to_owned());
     (reply.status, reply.body.clone(), at)
 }
@@ -63,7 +63,7 @@ impl Everything {
 }
 
 /// The same request with another text or number in its body, if it has one that may be any.
-fn changed(body: &Value) -> Option<Value> {
+pub(crate) fn changed(body: &Value) -> Option<Value> {
     let mut changed = body.clone();
     let members = changed.as_object_mut()?;
     for name in ["title", "label", "display", "slug"] {
@@ -118,6 +118,23 @@ async fn what_is_sent_twice_at_once_has_one_effect_and_one_answer() {
         assert_eq!(answer(&one), answer(&other), "{}", operation.id);
         assert!(world.commands().await <= before + 1, "{}", operation.id);
     }
+}
+
+#[tokio::test]
+async fn a_program_shares_no_keys_with_its_person_and_the_audit_log_names_it() {
+    let world = Everything::open(StoreUrl::Memory).await.with_programs().await;
+    let purchase = operations().into_iter().find(|operation| operation.id == "purchase").unwrap();
+    let mut orders = Vec::new();
+    for caller in [Caller::Buyer, Caller::BuyersProgram, Caller::Buyer, Caller::BuyersProgram] {
+        let bought = world.request(&purchase, caller).key(KEY).send().await.ok();
+        orders.push(bought["order"]["id"].clone());
+    }
+    assert_ne!(orders[0], orders[1]);
+    assert_eq!(orders[..2], orders[2..]);
+    let log = world.assembly().market().audit_log(Actor::System, 0, 1000).await.unwrap();
+    let bought = log.iter().rev().filter(|one| one.entry.command == "purchase").take(2);
+    let named: Vec<_> = bought.map(|one| one.entry.client.map(|client| client.to_string())).collect();
+    assert_eq!(named, [Some(world.id("buyers-client").to_owned()), None]);
 }
 
 #[tokio::test]

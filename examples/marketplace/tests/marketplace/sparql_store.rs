@@ -1,14 +1,14 @@
 //! What is public in a real SPARQL 1.1 server elsewhere: oxigraph's own.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::process::Server;
+use crate::process::{Server, free_address};
 use crate::support::text;
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -156,7 +156,7 @@ impl<'a> House<'a> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sparql_server_elsewhere_answers_as_the_index_does_whatever_is_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let data = folder.path().join("oxigraph");
     let Some(there) = Oxigraph::start(&data, free) else { return };
     let place = folder.path().join("market");

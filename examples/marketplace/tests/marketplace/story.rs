@@ -11,7 +11,7 @@ use crate::support::{PASSWORD, Rest, Shop, assemble, config, stores, text};
 async fn deliver(assembly: &Assembly, order: &str, messages: u64) {
     let grant = GrantId::of(order.parse::<OrderId>().unwrap());
     let lease = assembly.market().open(grant, "test", messages).await.unwrap();
-    assembly.market().close(lease.lease, messages).await.unwrap();
+    assembly.market().close(lease.lease, messages.into()).await.unwrap();
 }
 
 #[tokio::test]

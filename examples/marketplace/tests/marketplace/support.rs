@@ -145,8 +145,25 @@ impl Asked<'_> {
         }
     }
 
-    /// Just enough HTTP/1.1: one request, one connection.
+    /// The same to a server that may be killed meanwhile: nothing if no whole answer came.
+    pub(crate) async fn send_if_it_lives(self) -> Option<Reply> {
+        let Rest::Server(address) = self.rest else { return Some(self.send().await) };
+        let Raw { status, headers, text } = self.exchange(*address).await.ok()??;
+        let length = headers.get("content-length").and_then(|length| length.to_str().ok());
+        let length: usize = length.map_or(Some(0), |length| length.parse().ok())?;
+        if text.len() != length {
+            return None;
+        }
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+        Some(Reply { status, headers, body })
+    }
+
     async fn send_to(self, address: SocketAddr) -> Raw {
+        self.exchange(address).await.unwrap().unwrap()
+    }
+
+    /// Just enough HTTP/1.1: one request, one connection. Nothing if the answer ends within its head.
+    async fn exchange(self, address: SocketAddr) -> std::io::Result<Option<Raw>> {
         let body = self.body.unwrap_or_default();
         let mut request = format!(
             "{} {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n",
@@ -157,17 +174,17 @@ impl Asked<'_> {
         for (name, value) in &self.headers {
             write!(request, "{name}: {value}\r\n").unwrap();
         }
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(format!("{request}\r\n{body}").as_bytes()).await?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        stream.read_to_string(&mut answer).await?;
+        let Some((head, body)) = answer.split_once("\r\n\r\n") else { return Ok(None) };
         let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
         let headers = head.lines().skip(1).map(|line| {
             let (name, value) = line.split_once(": ").unwrap();
             (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())
         });
-        Raw::of(StatusCode::from_u16(status).unwrap(), headers.collect(), body.as_bytes())
+        Ok(Some(Raw::of(StatusCode::from_u16(status).unwrap(), headers.collect(), body.as_bytes())))
     }
 }
 

@@ -19,6 +19,8 @@ use crate::process::program;
 const CONNECT: &[u8] = b"\x10\x15\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x03who\x00\x01p";
 const REFUSED: &[u8] = &[0x20, 2, 0, 5];
 
+const PATIENCE: Duration = Duration::from_mins(1);
+
 struct Served(Child);
 
 impl Drop for Served {
@@ -45,7 +47,7 @@ fn renew(folder: &Path) -> Arc<ClientConfig> {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
@@ -72,7 +74,7 @@ fn answers_over_websocket(stream: impl Read + Write) {
 fn eventually(what: &str, is: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "not in time: {what}");
+        assert!(begun.elapsed() < PATIENCE, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,6 +1,6 @@
 //! `serve` in front of Debian's Mosquitto.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
@@ -12,10 +12,10 @@ use rumqttc::v5::{AsyncClient, Event, Incoming, MqttOptions};
 use serde_json::json;
 
 use crate::mqtt::{Client, eventually};
-use crate::process::{Server, program};
+use crate::process::{Server, free_address, program};
 use crate::support::{DEVICE_LOGIN, PASSWORD, Shop};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Mosquitto(Child);
 
@@ -37,7 +37,7 @@ impl Mosquitto {
             return None;
         };
         for _ in 0..3 {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let port = free_address().port();
             let mut command = Command::new(&file);
             command.args(["-p", &port.to_string()]).stdin(Stdio::null());
             let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

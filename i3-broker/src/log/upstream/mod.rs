@@ -53,7 +53,7 @@ use self::envelope::Seal;
 use self::lane::Held;
 use self::lanes::Lanes;
 use self::subscriber::Subscriber;
-use super::{Backlog, LogDown, Reader, TopicLog};
+use super::{Backlog, Feed, LogDown, Reader, TopicLog};
 use crate::message::Message;
 
 pub use config::{
@@ -204,7 +204,7 @@ impl TopicLog for UpstreamLog {
         vec![("repeated", repeated), ("foreign", foreign), ("forged", forged)]
     }
 
-    fn feeds(&self) -> usize {
-        self.core.subscribers.iter().map(|subscriber| subscriber.feeds()).sum()
+    fn feeds(&self) -> Vec<Arc<Feed>> {
+        self.core.subscribers.iter().flat_map(|subscriber| subscriber.feeds()).collect()
     }
 }

@@ -63,8 +63,9 @@ impl Subscriber {
         (Arc::new(subscriber), left)
     }
 
-    pub(super) fn feeds(&self) -> usize {
-        self.feeds.read().unwrap_or_else(PoisonError::into_inner).len()
+    pub(super) fn feeds(&self) -> Vec<Arc<Feed>> {
+        let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
+        feeds.values().map(|entry| Arc::clone(&entry.feed)).collect()
     }
 
     pub(super) fn is_up(&self) -> bool {

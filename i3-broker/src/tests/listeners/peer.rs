@@ -3,7 +3,6 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tokio::net::TcpSocket;
@@ -11,8 +10,8 @@ use tungstenite::client::{IntoClientRequest, client};
 use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
 
-use super::super::TOPIC;
 use super::super::client::{Hello, packet, publish, text};
+use super::super::{PATIENCE, TOPIC};
 
 pub(super) trait Io: Read + Write + Send {}
 
@@ -72,8 +71,8 @@ pub(super) fn tcp(address: SocketAddr) -> TcpStream {
 
 fn limited(stream: TcpStream) -> TcpStream {
     stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
@@ -157,6 +156,7 @@ impl Peer {
             let mut chunk = [0; 16_384];
             match self.io.read(&mut chunk) {
                 Ok(count @ 1..) => self.input.extend(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     panic!("no answer in time")
                 }

@@ -125,7 +125,7 @@ async fn messages_pass_through_the_upstream_broker_and_are_metered_and_revoked()
     assert!(first.is_closed().await && second.is_closed().await);
     assert_eq!(scene.market.billed(), 200);
     assert_eq!(next_publish(&mut elsewhere).await.payload[..], *b"after the end");
-    eventually("nobody reads", || log.feeds() == 0).await;
+    eventually("nobody reads", || log.feeds().is_empty()).await;
     assert_eq!(log.counts(), crate::log::UpstreamCounts::default());
 }
 
@@ -182,7 +182,7 @@ async fn foreign_messages_are_delivered_where_that_is_wanted_and_forged_ones_nev
     let received = buyer.message().await.unwrap();
     assert_eq!((received.payload, received.qos), (b"foreign".to_vec(), 1));
     assert_eq!((log.counts().foreign, log.counts().forged), (1, 1));
-    assert_eq!(scene.gate.stats().delivered, 1, "and are paid for");
+    eventually("and are paid for", || scene.gate.stats().delivered == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,7 +234,7 @@ async fn a_broker_that_is_killed_under_load_costs_counted_messages_and_nothing_e
     assert_eq!((counts.forged, counts.foreign), (0, 0));
     eventually("all is counted", || scene.gate.stats().delivered == received).await;
     let stats = scene.gate.stats();
-    assert_eq!((stats.gaps, stats.log_lost), (0, counts.lost));
+    assert_eq!((stats.missed.slow, stats.log_lost), (0, counts.lost));
     assert_eq!((stats.sessions, stats.logins), (2, 2), "both sessions lived on");
     assert!(stats.log_restarts >= 2 && !reading.is_finished());
 }
@@ -323,7 +323,7 @@ async fn no_clients_credential_or_name_leaves_the_gate() {
 async fn publishers_have_connections_of_their_own_up_to_a_bound_and_while_they_publish() {
     let Some(mosquitto) = Mosquitto::start() else { return };
     let mut config = mosquitto.config();
-    (config.own_lanes, config.idle) = (2, Duration::from_millis(400));
+    (config.own_lanes, config.idle) = (2, Duration::from_secs(2));
     let log = start(config).await;
     let mut reader = log.subscribe(&topic()).await.unwrap();
     for number in 1..=5 {
@@ -422,7 +422,6 @@ async fn what_waits_for_a_silent_broker_is_bounded() {
     config.backlog = 100;
     let log = Arc::new(UpstreamLog::start(config, Arc::new(SystemClock)).unwrap());
     let mut taken = 0;
-    let begun = Instant::now();
     eventually("a lane is up", || {
         taken = usize::from(log.publish(device(1), &topic(), &[message(b"x")]).is_ok());
         taken == 1
@@ -432,7 +431,7 @@ async fn what_waits_for_a_silent_broker_is_bounded() {
     while let Ok(backlog) = log.publish(device(1), &topic(), &[message(b"x")]) {
         taken += 1;
         high += usize::from(backlog == crate::log::Backlog::High);
-        assert!(taken <= 100 && begun.elapsed() < Duration::from_secs(20));
+        assert!(taken <= 100);
     }
     assert_eq!((taken, high, log.waiting()), (100, 50, 100));
     silent.abort();

@@ -8,7 +8,7 @@ use crate::money::{Amount, AmountOverflow, Currency};
 use crate::offer::Plan;
 use crate::order::{Order, OrderState};
 use crate::time::Timestamp;
-use crate::usage::{Lease, LeaseState, Usage};
+use crate::usage::{Lease, LeaseState, Missed, Usage};
 
 /// What became of the messages of one lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -218,8 +218,16 @@ fn findings(order: &Order, usage: &Usage, due: Amount) -> Vec<Finding> {
     }
     let again = "a message that is sent again to the session that it was written to is free; gates count it";
     say("redelivered", None, again.to_owned());
-    let missed = "what a client was too slow for, or was away for too long, was not written to it: not charged; \
-                  the numbers in `i3-seq` show the gap, and gates count it";
-    say("missed", None, missed.to_owned());
+    let Missed { slow, offline, expired, too_large } = usage.missed;
+    let missed = if usage.missed.is_none() {
+        "are known to have been missed by a session".to_owned()
+    } else {
+        format!(
+            "at least were missed by a session: {slow} that its client was too slow for, {offline} that came while it \
+             was away, {expired} whose time was over, {too_large} longer than it takes; not charged, and the numbers in \
+             `i3-seq` show the gaps"
+        )
+    };
+    say("missed", Some(usage.missed.total()), missed);
     findings
 }

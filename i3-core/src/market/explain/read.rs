@@ -1,9 +1,10 @@
 //! The facts behind an explanation, for those who may see them.
 
 use super::super::queries::{declared, not_found, read_if};
-use super::super::{MarketError, Marketplace};
+use super::super::{MarketError, Marketplace, Refusal};
 use super::access::{AccessExplanation, DeviceFacts, OrderFacts, explain_publish, explain_receive};
 use super::charge::{ChargeExplanation, explain_charge, order_of};
+use super::message::{MessageExplanation, explain_message};
 use crate::access::{Action, Actor, Resource};
 use crate::device::Device;
 use crate::grant::Grant;
@@ -127,6 +128,35 @@ impl Marketplace {
         }
         let explained = explain_charge(&order, &usage.entity, &leases, &entries);
         explained.map_err(|error| MarketError::Refused(error.into()))
+    }
+
+    /// Why one message, named by its number among the product's, was or was not charged to an order. For those who may
+    /// see the order; clients' names are for its buyer and administrators. What is known are the gates of this process
+    /// (see [`recall_from`](Self::recall_from)). At most `rows` leases are looked through for those of other gates.
+    pub async fn explain_message(
+        &self,
+        actor: Actor,
+        order: OrderId,
+        number: u64,
+        rows: usize,
+    ) -> Result<MessageExplanation, MarketError> {
+        let order = self.order(actor, order).await?;
+        if number == 0 {
+            return Err(Refusal::invalid("number", "messages are numbered from 1 on").into());
+        }
+        let names = self.authorize(actor, Action::ViewOrder, &Resource::of_user(order.buyer)).await.is_ok();
+        let grant = GrantId::of(order.id);
+        let Some(usage) = self.store.get::<Usage>(&grant).await? else { return Err(not_found("order")) };
+        let mut gates = Vec::new();
+        for gate in self.recalls() {
+            gates.push(gate.recall(grant, number).await);
+        }
+        // After the usage: there may be more of them by now, not fewer.
+        let leases = self.leases_of(&order, rows).await?;
+        let admitted = leases.iter().fold(0_u64, |sum, lease| sum.saturating_add(lease.granted));
+        let elsewhere = admitted < usage.entity.admitted
+            || leases.iter().any(|lease| gates.iter().all(|gate| gate.holder != lease.holder));
+        Ok(explain_message(&order, &usage.entity, number, &gates, elsewhere, names))
     }
 
     /// The order's leases.

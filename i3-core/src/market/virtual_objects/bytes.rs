@@ -142,6 +142,8 @@ pub struct FileReader {
     number: u32,
     given: u64,
     hash: Sha256,
+    /// The first bytes, read already.
+    first: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for FileReader {
@@ -157,8 +159,15 @@ impl FileReader {
     }
 
     /// The next bytes; `None` at the end. The last ones come only if all together have the file's hash: who has as many
-    /// bytes as the file is long has the file.
+    /// bytes as the file is long has the file. A file that is purged meanwhile ends with an error.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.first.take() {
+            None => self.read().await,
+            first => Ok(first),
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         if self.given >= self.stored.bytes {
             return Ok(None);
         }
@@ -257,7 +266,19 @@ impl Marketplace {
             return Err(Refusal::FileGone.into());
         };
         let stored = StoredFile::from_body(&key, body)?;
-        Ok(FileReader { market: self.clone(), file, stored, number: 0, given: 0, hash: Sha256::new() })
+        let (market, hash) = (self.clone(), Sha256::new());
+        let mut reader = FileReader { market, file, stored, number: 0, given: 0, hash, first: None };
+        match reader.read().await {
+            Ok(first) => {
+                reader.first = first;
+                Ok(reader)
+            }
+            // It was purged since.
+            Err(_) if self.store.get::<StoredFile>(&reader.stored.sha256).await?.is_none() => {
+                Err(Refusal::FileGone.into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Removes what was written of an upload that is not attached. One that is attached, or gone, is left alone.

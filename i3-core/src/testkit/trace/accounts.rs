@@ -1,12 +1,14 @@
 //! The steps of a trace about accounts: invitations, profiles, passwords and logins.
 
+use std::collections::BTreeSet;
+
 use super::known::{absent, note, pick};
 use super::step::{Act, Step};
 use super::world::{World, fit};
 use crate::access::Actor;
 use crate::id::{InvitationId, ResetId, UserId};
 use crate::market::{
-    AskPasswordReset, ChangePassword, DescribeUser, EndLogins, Invite, RegisterUser, RejectUser,
+    AskPasswordReset, ChangePassword, DescribeUser, EndLogins, Invite, ProfilePart, RegisterUser, RejectUser,
     ResetPassword, WithdrawInvitation,
 };
 use crate::secret::SecretHash;
@@ -64,15 +66,17 @@ impl World {
             }
             Act::DescribeUser { user, domain } => {
                 let user = self.user(*user);
-                let display = fit(format!("Whoever {domain}").parse())?;
-                let command = DescribeUser { user, display, profile: profile(*domain)? };
+                let display = Some(fit(format!("Whoever {domain}").parse())?);
+                // Every second one leaves something as it was.
+                let keeps = if domain % 2 == 0 { BTreeSet::new() } else { [ProfilePart::TimeZone].into() };
+                let command = DescribeUser { user, display, profile: profile(*domain)?, keeps };
                 self.run(self.sent(step, Actor::User(user))?, &command).await?.1
             }
             Act::ChangePassword { user, right } => {
                 let user = self.user(*user);
                 let present = self.present(user, *right).await?;
                 let password = Some(SecretHash::new("changed"));
-                let command = ChangePassword { user, present, password };
+                let command = ChangePassword { user, present, password, login: None };
                 self.run(self.sent(step, Actor::User(user))?, &command).await?.1
             }
             Act::AskPasswordReset { user } => {

@@ -29,7 +29,7 @@ impl Policy for HouseRules {
             (_, Action::RegisterHub | Action::CreateVirtualObject) => role(RoleName::PROVIDER),
             (_, Action::ViewHub) => in_hub(HubRole::Viewer),
             (_, Action::ManageMembers) => in_hub(HubRole::Owner),
-            (_, Action::ManageDevices | Action::ManageProducts | Action::RevokeGrant) => {
+            (_, Action::EditHub | Action::ManageDevices | Action::ManageProducts | Action::RevokeGrant) => {
                 in_hub(HubRole::Manager)
             }
             (_, Action::RegisterClient | Action::ViewRoles) => true,

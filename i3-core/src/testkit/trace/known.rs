@@ -8,7 +8,7 @@ use crate::id::{
 use crate::virtual_object::File;
 
 /// The things that a trace's choices choose among, in the order in which they came to be.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     /// What was sent last, and not attached yet.
     pub(super) sent: Option<Sending>,

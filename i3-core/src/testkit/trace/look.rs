@@ -3,14 +3,23 @@
 use super::known::{absent, pick};
 use super::step::Look;
 use super::world::{World, fit, json, refused};
-use crate::access::Actor;
+use crate::access::{Actor, HubRole};
+use crate::device::DeviceState;
 use crate::gate::Directory as _;
 use crate::id::{ClientId, DeviceId, GrantId, HubId, OrderId, ProductId, UserId};
 use crate::ledger::{Account, Holder};
-use crate::market::{MarketError, PageRequest};
+use crate::market::{
+    CatalogueFilter, ClientFilter, MarketError, NoticeFilter, OrderFilter, PageRequest, Period, TimeOrder,
+    UserFilter,
+};
 use crate::money::Currency;
 use crate::notice::Recipient;
+use crate::oauth::ClientState;
+use crate::offer::OfferState;
+use crate::order::OrderState;
+use crate::product::ProductState;
 use crate::store::StoreError;
+use crate::user::UserState;
 
 /// All pages of a list, with their cursors, up to a refusal.
 macro_rules! pages {
@@ -40,6 +49,17 @@ fn said(answer: Result<impl serde::Serialize, MarketError>) -> Result<String, St
     }
 }
 
+/// All orders, and some of them.
+fn order_filters() -> [OrderFilter; 2] {
+    let active = OrderFilter { state: Some(OrderState::Active), ..OrderFilter::default() };
+    [OrderFilter::default(), active]
+}
+
+/// A list as it is, and a part of it in the other order.
+fn both(whole: Result<String, StoreError>, part: Result<String, StoreError>) -> Result<String, StoreError> {
+    Ok(format!("{}; {}", whole?, part?))
+}
+
 impl World {
     pub(super) async fn look(&self, look: Look, actor: Actor) -> Result<String, StoreError> {
         let market = self.market()?;
@@ -49,7 +69,15 @@ impl World {
         let order =
             |choice| -> OrderId { pick(&self.known.orders, choice, (absent(), absent(), absent())).0 };
         match look {
-            Look::Catalogue { page } => pages!(page, page => market.catalogue(page)),
+            Look::Catalogue { page } => {
+                let (all, now) = (CatalogueFilter::default(), market.now());
+                let created = Period { since: None, until: Some(now) };
+                let first = CatalogueFilter { hub: Some(hub(0)), created };
+                both(
+                    pages!(page, page => market.catalogue(&all, TimeOrder::Newest, page)),
+                    pages!(page, page => market.catalogue(&first, TimeOrder::Oldest, page)),
+                )
+            }
             Look::Roles => said(market.roles(actor).await),
             Look::Ontology { page } => {
                 let last = said(market.ontology_extension(actor).await)?;
@@ -57,19 +85,72 @@ impl World {
                     pages!(page, page => market.ontology_versions(actor, page));
                 Ok(format!("{last}; {}", versions?))
             }
-            Look::Users { page } => pages!(page, page => market.users(actor, page)),
-            Look::Memberships(who) => said(market.memberships(actor, user(who)).await),
-            Look::Members { hub: of, page } => pages!(page, page => market.members(actor, hub(of), page)),
-            Look::Devices { hub: of, page } => pages!(page, page => market.devices(actor, hub(of), page)),
-            Look::Products { hub: of, page } => pages!(page, page => market.products(actor, hub(of), page)),
-            Look::Offers { product: of, page } => {
-                pages!(page, page => market.offers(actor, product(of), page))
+            Look::Users { page } => {
+                let active = UserFilter { state: Some(UserState::Active), role: None };
+                both(
+                    pages!(page, page => market.users(actor, &UserFilter::default(), TimeOrder::Oldest, page)),
+                    pages!(page, page => market.users(actor, &active, TimeOrder::Newest, page)),
+                )
             }
-            Look::Ratings { product: of, page } => pages!(page, page => market.ratings(product(of), page)),
-            Look::Orders { buyer, page } => pages!(page, page => market.orders(actor, user(buyer), page)),
-            Look::Sales { hub: of, page } => pages!(page, page => market.sales(actor, hub(of), page)),
+            Look::Memberships(who) => said(market.memberships(actor, user(who)).await),
+            Look::Members { hub: of, page } => {
+                let (hub, manager) = (hub(of), Some(HubRole::Manager));
+                both(
+                    pages!(page, page => market.members(actor, hub, None, page)),
+                    pages!(page, page => market.members(actor, hub, manager, page)),
+                )
+            }
+            Look::Devices { hub: of, page } => {
+                let (hub, active) = (hub(of), Some(DeviceState::Active));
+                both(
+                    pages!(page, page => market.devices(actor, hub, None, TimeOrder::Oldest, page)),
+                    pages!(page, page => market.devices(actor, hub, active, TimeOrder::Newest, page)),
+                )
+            }
+            Look::Products { hub: of, page } => {
+                let (hub, listed) = (hub(of), Some(ProductState::Listed));
+                both(
+                    pages!(page, page => market.products(actor, hub, None, TimeOrder::Oldest, page)),
+                    pages!(page, page => market.products(actor, hub, listed, TimeOrder::Newest, page)),
+                )
+            }
+            Look::Offers { product: of, page } => {
+                let (product, sold) = (product(of), Some(OfferState::Published));
+                both(
+                    pages!(page, page => market.offers(actor, product, None, TimeOrder::Newest, page)),
+                    pages!(page, page => market.offers(actor, product, sold, TimeOrder::Oldest, page)),
+                )
+            }
+            Look::Ratings { product: of, page } => {
+                let product = product(of);
+                both(
+                    pages!(page, page => market.ratings(product, TimeOrder::Newest, page)),
+                    pages!(page, page => market.ratings(product, TimeOrder::Oldest, page)),
+                )
+            }
+            Look::Orders { buyer, page } => {
+                let (buyer, [all, some]) = (user(buyer), order_filters());
+                both(
+                    pages!(page, page => market.orders(actor, buyer, &all, TimeOrder::Newest, page)),
+                    pages!(page, page => market.orders(actor, buyer, &some, TimeOrder::Oldest, page)),
+                )
+            }
+            Look::Sales { hub: of, page } => {
+                let (hub, [all, some]) = (hub(of), order_filters());
+                both(
+                    pages!(page, page => market.sales(actor, hub, &all, TimeOrder::Newest, page)),
+                    pages!(page, page => market.sales(actor, hub, &some, TimeOrder::Oldest, page)),
+                )
+            }
             Look::Statement(of) => said(market.statement(actor, order(of)).await),
-            Look::Clients { owner, page } => pages!(page, page => market.clients(actor, user(owner), page)),
+            Look::Clients { owner, page } => {
+                let (owner, all) = (user(owner), ClientFilter::default());
+                let active = ClientFilter { state: Some(ClientState::Active), kind: None };
+                both(
+                    pages!(page, page => market.clients(actor, owner, &all, TimeOrder::Oldest, page)),
+                    pages!(page, page => market.clients(actor, owner, &active, TimeOrder::Newest, page)),
+                )
+            }
             Look::Client(of) => {
                 let client: ClientId = pick(&self.known.clients, of, (absent(), absent())).0;
                 Ok(format!(
@@ -97,7 +178,11 @@ impl World {
             Look::Balances(of) => said(market.balances(actor, Holder::Available(user(of))).await),
             Look::Entries { user: of, page } => {
                 let account = Account { holder: Holder::Available(user(of)), currency: Currency::EUR };
-                pages!(page, page => market.entries(actor, account, page))
+                let before = Period { since: None, until: Some(market.now()) };
+                both(
+                    pages!(page, page => market.entries(actor, account, Period::default(), TimeOrder::Newest, page)),
+                    pages!(page, page => market.entries(actor, account, before, TimeOrder::Oldest, page)),
+                )
             }
             Look::Objects { owner, filter, page } => {
                 let (filter, order) = super::objects::listed(filter, user(owner))?;
@@ -115,12 +200,14 @@ impl World {
             Look::Notices { user: of, page } => {
                 let of = user(of);
                 let (actor, whose) = (Actor::User(of), Recipient::User(of));
-                let first = PageRequest { after: None, limit: page };
-                let (held, found) = match market.notices(actor, whose, &first).await {
-                    Ok(found) => found,
-                    Err(error) => return refused(error),
-                };
-                Ok(format!("{} {}", json(&held)?, json(&found)?))
+                let (all, unread) =
+                    (NoticeFilter::default(), NoticeFilter { read: Some(false), ..NoticeFilter::default() });
+                let held = said(market.notice_box(actor, whose).await)?;
+                let found = both(
+                    pages!(page, page => market.notices(actor, whose, &all, TimeOrder::Newest, page)),
+                    pages!(page, page => market.notices(actor, whose, &unread, TimeOrder::Oldest, page)),
+                );
+                Ok(format!("{held} {}", found?))
             }
         }
     }

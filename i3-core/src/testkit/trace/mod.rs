@@ -10,11 +10,13 @@
 //! a [`Scenario`], for faults at every call; [`tour`] is a trace in which every command succeeds.
 
 mod accounts;
+mod analytics;
 mod house;
 mod known;
 mod look;
 mod objects;
 mod ontology;
+mod random;
 mod rush;
 mod selling;
 mod step;
@@ -28,9 +30,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+pub use analytics::AnalyticsAct;
 pub use objects::ObjectAct;
+pub use random::{opening, steps, traces};
 pub use rush::rush;
-pub use step::{Act, Choice, KeyUse, Look, Step, Trace, Who, opening, steps, traces};
+pub use step::{Act, Choice, KeyUse, Look, Step, Trace, Who};
 pub use tour::tour;
 pub use world::World;
 

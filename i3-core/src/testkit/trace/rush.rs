@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::step::opening;
+use super::random::opening;
 use super::world::World;
 use crate::access::Actor;
 use crate::id::{OrderId, UserId};
 use crate::ledger::Holder;
-use crate::market::{IdempotencyKey, MarketError, Marketplace, PageRequest, Purchase, Refusal, TopUp};
+use crate::market::{
+    IdempotencyKey, MarketError, Marketplace, OrderFilter, PageRequest, Purchase, Refusal, TimeOrder, TopUp,
+};
 use crate::money::{Amount, Currency};
 use crate::store::DynStore;
 use crate::testkit::{Checked, Run, Stop, ensure, ensure_eq, join_all};
@@ -75,7 +77,10 @@ pub async fn rush(handles: &[DynStore]) -> Checked {
         let mut found = BTreeSet::new();
         for buyer in [*first, *second] {
             let page = PageRequest { after: None, limit: 1_000 };
-            let orders = market.orders(Actor::System, buyer, &page).await?.items;
+            let orders = market
+                .orders(Actor::System, buyer, &OrderFilter::default(), TimeOrder::Newest, &page)
+                .await?
+                .items;
             found.extend(orders.iter().map(|order| order.id).filter(|order| !before.contains(order)));
             for balance in market.balances(Actor::System, Holder::Available(buyer)).await? {
                 ensure!(balance.amount >= Amount::ZERO, "{buyer} has {:?}", balance.amount);

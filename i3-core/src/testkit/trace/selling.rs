@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value as Json, json};
+
 use super::known::{absent, note, pick};
 use super::step::{Act, Step};
-use super::world::{World, fit};
+use super::world::{World, fit, titled};
 use crate::access::Actor;
 use crate::device::{DeviceState, KeyAlgorithm};
 use crate::id::GrantId;
 use crate::market::{
-    AddCredential, CancelOrder, CreateProduct, DescribeProduct, DescribeStream, ExpireGrant, MoveProduct,
-    NewCredential, PublishOffer, Purchase, RateProduct, RegisterDevice, RemoveCredential,
-    ReplaceOrderPassword, RevokeGrant, SetDeviceState, TopUp, WithdrawOffer,
+    AddCredential, AmendStream, CancelOrder, CreateProduct, DescribeDevice, DescribeProduct, DescribeStream,
+    ExpireGrant, MoveProduct, NewCredential, PublishOffer, Purchase, RateProduct, RegisterDevice,
+    RemoveCredential, ReplaceOrderPassword, RevokeGrant, SetDeviceState, TopUp, WithdrawOffer,
 };
 use crate::money::{Amount, Currency};
 use crate::secret::SecretHash;
@@ -30,6 +32,25 @@ fn stream(schema: u8, last: u8) -> StreamDescription {
     let redact = vec!["/who".to_owned()];
     let sample = (last > 0).then_some(SampleTerms { last, redact, per_person_per_day: 2 });
     StreamDescription { schema, sample }
+}
+
+/// What changes of a stream. A `schema` of 0 stays, one of 1 goes away, one of 4 is refused; a sample of 0 messages
+/// stays, one of 1 goes away, and others are merged, which is refused if there was none.
+fn amendment(schema: u8, last: u8) -> Map<String, Json> {
+    let schema = match schema {
+        0 => None,
+        1 => Some(Json::Null),
+        4 => Some(json!({"$ref": "#/nowhere"})),
+        number => Some(json!({"title": format!("No. {number}"), "type": null})),
+    };
+    let sample = match last {
+        0 => None,
+        1 => Some(Json::Null),
+        2 => Some(json!({"redact": null})),
+        last => Some(json!({"last": last, "per_person_per_day": 3})),
+    };
+    let members = [("schema", schema), ("sample", sample)];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 impl World {
@@ -78,6 +99,11 @@ impl World {
                 let command = SetDeviceState { device, state };
                 self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
             }
+            Act::DescribeDevice { device, title } => {
+                let (device, founder) = pick(&self.known.devices, *device, (absent(), absent()));
+                let command = DescribeDevice { device, title: titled("Device", *title)? };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
             Act::CreateProduct { hub, slug, devices } => {
                 let (hub, founder) = self.hub(*hub);
                 let devices = devices.iter().map(|n| pick(&self.known.devices, *n, (absent(), absent())).0);
@@ -103,7 +129,21 @@ impl World {
                     title: Some(fit(format!("Title {title} é").parse())?),
                     description: if title % 2 == 0 { Some(fit("".parse())?) } else { None },
                     tags: None,
+                    devices: None,
                 };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
+            Act::SupplyProduct { product, devices } => {
+                let (product, founder) = self.product(*product);
+                let devices = devices.iter().map(|n| pick(&self.known.devices, *n, (absent(), absent())).0);
+                let devices = Some(devices.collect());
+                let command =
+                    DescribeProduct { product, title: None, description: None, tags: None, devices };
+                self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
+            }
+            Act::AmendStream { product, schema, last } => {
+                let (product, founder) = self.product(*product);
+                let command = AmendStream { product, patch: amendment(*schema, *last) };
                 self.run(self.sent(step, Actor::User(founder))?, &command).await?.1
             }
             Act::DescribeStream { product, schema, last } => {

@@ -13,11 +13,13 @@ use crate::access::{Actor, Permission, PermissionSet};
 use crate::hub::HubState;
 use crate::id::{ClientId, GrantId, HubId, LeaseId, OrderId, ProductId, TypedId, UserId};
 use crate::market::{
-    ActivateUser, CloseLease, Command, CreateRole, DescribeClient, EditRole, ExtendLease, IdempotencyKey,
-    MarketError, Marketplace, OpenLease, Publishing, PurgeThing, PutThing, ReclaimLease, RegisterClient,
-    RegisterHub, RegisterUser, Registration, RemoveClient, RemoveMember, RemoveRole, RemoveThing,
-    ReplaceClientSecret, SetClientState, SetHubState, SetMember, SetRoles, Settings, SuspendUser,
+    ActivateUser, CloseLease, Command, CreateRole, DescribeClient, DescribeHub, EditRole, ExtendLease,
+    IdempotencyKey, MarketError, Marketplace, OpenLease, Publishing, PurgeThing, PutThing, ReclaimLease,
+    RegisterClient, RegisterHub, RegisterUser, Registration, RemoveClient, RemoveMember, RemoveRole,
+    RemoveThing, ReplaceClientSecret, SetClientState, SetHubState, SetMember, SetRoles, Settings,
+    SuspendUser,
 };
+use crate::name::Label;
 use crate::oauth::{ClientKind, RedirectUri, Scope};
 use crate::role::{BuiltIn, RoleName};
 use crate::secret::SecretHash;
@@ -26,10 +28,18 @@ use crate::testkit::faults::FaultyStore;
 use crate::testkit::{Checked, ensure};
 use crate::thing::{Lifetime, Visibility};
 use crate::time::{Clock as _, ManualClock, Timestamp};
+use crate::usage::Missed;
 use crate::user::Profile;
 
 /// 2027-01-15, a moment like any other.
 const BEGIN: i64 = 1_800_000_000_000_000;
+/// Where the numbers of strangers' steps begin, which are in no trace.
+const STRANGE: u64 = 1 << 39;
+
+/// A new title; every fourth time, none.
+pub(super) fn titled(what: &str, number: u8) -> Result<Option<Label>, StoreError> {
+    if number.is_multiple_of(4) { Ok(None) } else { fit(format!("{what} {number} é").parse()).map(Some) }
+}
 
 /// The role of this number; from 200 on a built-in one.
 fn role(number: u8) -> Result<RoleName, StoreError> {
@@ -81,6 +91,8 @@ pub struct World {
     pub(super) known: Known,
     /// Whose turn it is: where its ids and its own key come from.
     turn: u64,
+    /// How many steps were strangers'.
+    strange: u64,
 }
 
 /// How one command is sent.
@@ -109,6 +121,7 @@ impl World {
             ear: Arc::default(),
             known: Known::default(),
             turn: 0,
+            strange: 0,
         };
         world.reopen(store).await?;
         Ok(world)
@@ -156,7 +169,14 @@ impl World {
             (turn, step) = (earlier, found);
         }
         self.turn = fit(u64::try_from(turn))?;
-        self.ids.begin(fit(u64::try_from(number))?);
+        let mut known = None;
+        if let Who::Stranger(_) = step.who {
+            self.strange += 1;
+            self.ids.begin(STRANGE + self.strange);
+            known = Some(self.known.clone());
+        } else {
+            self.ids.begin(fit(u64::try_from(number))?);
+        }
         self.ear.take();
         let answer = match &step.act {
             Act::Look(look) => self.look(*look, self.actor(step.who, Actor::System)).await?,
@@ -211,11 +231,16 @@ impl World {
             | Act::RegisterHub { .. }
             | Act::SetMember { .. }
             | Act::RemoveMember { .. }
-            | Act::SetHubState { .. } => self.people(step).await?,
+            | Act::SetHubState { .. }
+            | Act::DescribeHub { .. } => self.people(step).await?,
             Act::ChangeOntology { text, first } => self.change_ontology(step, *text, *first).await?,
             Act::Object(act) => self.objects(step, act).await?,
+            Act::Analytics(act) => self.analytics(step, *act).await?,
             _ => self.sale(step).await?,
         };
+        if let Some(known) = known {
+            self.known = known;
+        }
         let heard = self.ear.take();
         Ok(if heard.is_empty() { answer } else { format!("{answer}; announced: {heard:?}") })
     }
@@ -226,6 +251,7 @@ impl World {
             Who::System => Actor::System,
             Who::Anonymous => Actor::Anonymous,
             Who::User(user) => Actor::User(pick(&self.known.users, user, absent())),
+            Who::Stranger(user) => Actor::User(user),
         }
     }
 
@@ -348,6 +374,11 @@ impl World {
                 let command = SetHubState { hub: self.hub(*hub).0, state };
                 self.run(self.sent(step, Actor::System)?, &command).await?.1
             }
+            Act::DescribeHub { hub, title } => {
+                let (hub, founder) = self.hub(*hub);
+                let command = DescribeHub { hub, title: titled("Hub", *title)? };
+                self.run(self.sent(step, founder)?, &command).await?.1
+            }
             _ => "no command about people".to_owned(),
         };
         Ok(words)
@@ -442,6 +473,11 @@ impl World {
             let more = u64::from(by);
             if by >= 200 { lease.granted + more } else { (lease.delivered + more).min(lease.granted) }
         };
+        // Some for each reason.
+        let missed = |count: u8| {
+            let count = u64::from(count);
+            Missed { slow: count, offline: count / 2, expired: count / 3, too_large: count % 5 }
+        };
         match &step.act {
             Act::OpenLease { order, holder, messages } => {
                 // Of the step that it was first asked in: asked again, it is the same lease.
@@ -457,11 +493,11 @@ impl World {
                 }
                 Ok(words)
             }
-            Act::ExtendLease { lease, delivered, more } => {
+            Act::ExtendLease { lease, delivered, missed: so_many, more } => {
                 let lease = pick(&self.known.leases, *lease, none).as_of(self.turn);
                 let (delivered, granted) = (reported(&lease, *delivered), lease.granted + more);
-                let (done, words) =
-                    self.run(sent, &ExtendLease { lease: lease.id, delivered, granted }).await?;
+                let command = ExtendLease { lease: lease.id, delivered, missed: missed(*so_many), granted };
+                let (done, words) = self.run(sent, &command).await?;
                 if let Some(done) = done
                     && let Some(known) = self.known.leases.iter_mut().find(|known| known.id == lease.id)
                 {
@@ -470,9 +506,10 @@ impl World {
                 }
                 Ok(words)
             }
-            Act::CloseLease { lease, delivered } => {
+            Act::CloseLease { lease, delivered, missed: so_many } => {
                 let lease = pick(&self.known.leases, *lease, none).as_of(self.turn);
-                let command = CloseLease { lease: lease.id, delivered: reported(&lease, *delivered) };
+                let (delivered, missed) = (reported(&lease, *delivered), missed(*so_many));
+                let command = CloseLease { lease: lease.id, delivered, missed };
                 Ok(self.run(sent, &command).await?.1)
             }
             Act::ReclaimLease { lease } => {
@@ -483,7 +520,7 @@ impl World {
         }
     }
 
-    /// Makes sure that the books balance.
+    /// Makes sure that the books balance, and that people are counted as their histories say.
     pub async fn check(&self) -> Checked {
         let report = self.market()?.reconcile(Actor::System).await?;
         ensure!(report.differences.is_empty(), "the books do not balance: {:?}", report.differences);
@@ -492,6 +529,6 @@ impl World {
             "the ledger sums to {:?}",
             report.ledger_sums
         );
-        Ok(())
+        self.check_counts().await
     }
 }

@@ -5,6 +5,7 @@
 //! memory; about 15 kB for one of 2 kB.
 
 mod event;
+mod graph;
 mod index;
 mod jsonpath;
 mod state;

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::event::Change;
 use super::index::Index;
 use super::jsonpath::{MAX_NODES, Search, SearchError};
-use super::{Listing, SortBy, Viewer, Window};
+use super::{Listing, SortBy, Viewer, Window, graph};
+use crate::graph::{Log, Revision, Snapshot};
 use crate::wot::{patch, registration};
 
 /// How many changes are kept for those who come back.
@@ -27,6 +28,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether everybody sees it.
+    pub(super) fn is_public(&self) -> bool {
+        self.thing.visibility == Visibility::Public
+    }
+
     fn new(thing: Thing, number: u32) -> Self {
         let whole = Arc::new(registration::enriched(&thing));
         Self { alone: Value::Array(vec![Value::clone(&whole)]), whole, thing, number }
@@ -51,6 +57,8 @@ pub(super) struct State {
     /// When what everybody sees last changed, and what only one sees.
     changed: u64,
     changed_of: HashMap<UserId, u64>,
+    /// What changed in the graph of what everybody sees, since somebody has a copy of it.
+    graph: Option<Log>,
 }
 
 impl State {
@@ -88,6 +96,9 @@ impl State {
             Some(after) => self.put(*after),
             None => self.drop(&thing),
         };
+        if let Some(log) = &mut self.graph {
+            log.put(graph::change(former.as_deref(), self.things.get(&thing).map(|entry| &**entry)));
+        }
         let whole = self.things.get(&thing).filter(|_| visibility.is_some()).map(|entry| entry.whole.clone());
         let nothing = Value::Object(serde_json::Map::new());
         let base = former.as_ref().filter(|_| known).map_or(&nothing, |former| &*former.whole);
@@ -137,6 +148,17 @@ impl State {
         let own = viewer.user.and_then(|user| self.changed_of.get(&user)).copied().unwrap_or(0);
         let version = if viewer.all { self.position } else { self.changed.max(own) };
         Listing { things, total, next: (end < total).then_some(end), version }
+    }
+
+    /// The graph of what everybody sees, as it is now.
+    pub(super) fn graph(&mut self) -> Snapshot {
+        let log = self.graph.get_or_insert_with(Log::new);
+        let entries: Vec<Arc<Entry>> = self.things.values().cloned().collect();
+        Snapshot::new(log, entries.into_iter().flat_map(|entry| graph::quads(&entry)))
+    }
+
+    pub(super) fn graph_since(&self, revision: Revision) -> Option<Vec<Arc<graph::Change>>> {
+        self.graph.as_ref()?.since(revision)
     }
 
     pub(super) fn search(&self, viewer: Viewer, search: &Search) -> Result<Vec<Value>, SearchError> {

@@ -326,3 +326,45 @@ async fn what_is_no_document_is_refused_with_its_reason() {
     assert!(matches!(put(&long.to_string()).await, Err(DirectoryError::Json(InvalidJson::TooLong { .. }))));
     assert_eq!(house.directory.list(house.viewer(Actor::System).await, &ALL).await.unwrap().total, 0);
 }
+
+#[tokio::test]
+async fn a_copy_of_the_graph_that_follows_the_changes_is_what_a_new_one_would_be() {
+    use crate::graph::Snapshot;
+    use crate::sparql::Source as _;
+    use std::collections::HashSet;
+    let all =
+        |snapshot: Snapshot| -> HashSet<String> { snapshot.map(|quad| quad.unwrap().to_string()).collect() };
+
+    let house = House::new().await;
+    house.put(&lamp("urn:a")).await.unwrap();
+    let first = house.directory.snapshot();
+    let mut known = first.revision();
+    let mut copy = all(first);
+    assert!(!copy.is_empty());
+    let put = async |id: &str, title: &str, visibility: Option<Visibility>| {
+        let mut document = lamp(id);
+        document["title"] = json!(title);
+        let terms = Terms { visibility, ..Terms::default() };
+        let id = id.parse().unwrap();
+        house.directory.put(house.owner, &id, &document.to_string(), terms).await.unwrap();
+    };
+    put("urn:b", "B", None).await;
+    put("urn:secret", "S", Some(Visibility::Private)).await;
+    put("urn:a", "Another", None).await;
+    put("urn:b", "B", Some(Visibility::Private)).await;
+    put("urn:secret", "S", Some(Visibility::Public)).await;
+    house.directory.remove(house.owner, &"urn:a".parse().unwrap(), Terms::default()).await.unwrap();
+    for change in house.directory.since(known).unwrap() {
+        for quad in &change.removed {
+            assert!(copy.remove(&quad.to_string()), "{quad}");
+        }
+        for quad in &change.added {
+            assert!(copy.insert(quad.to_string()), "{quad}");
+        }
+        known = known.next();
+    }
+    let now = house.directory.snapshot();
+    assert_eq!(known, now.revision());
+    assert_eq!(copy, all(now));
+    assert!(copy.iter().all(|quad| quad.ends_with("<urn:secret>")));
+}

@@ -99,6 +99,7 @@ const CODES: &[Explained] = &[
     ),
     ("wrong_file_type", 415, "the bytes are not what `Content-Type` says"),
     ("unsupported_content_encoding", 415, "bodies are taken as they are, not packed"),
+    ("unchangeable", 422, "the patch names a member that never changes: `errors` points at it"),
     ("unprocessable", 422, "the request can be read and makes no sense"),
     ("query_too_slow", 422, "the query took longer than queries may: ask for less"),
     ("query_too_large", 422, "the query took more memory than queries may: ask for less"),

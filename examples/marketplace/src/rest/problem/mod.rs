@@ -33,6 +33,8 @@ pub(super) struct Problem {
     retry_after: Option<u64>,
     /// What who asks lacks, if it was denied for want of that.
     lacks: Option<Permission>,
+    /// Whether it is there, and somebody else's.
+    hides: bool,
 }
 
 /// What is wrong with one part of the request.
@@ -66,7 +68,8 @@ impl Problem {
     /// A problem of this status with this stable code; the detail is for people.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (faults, validation) = (Vec::new(), Vec::new());
-        Self { status, code, detail: detail.into(), faults, validation, retry_after: None, lacks: None }
+        let detail = detail.into();
+        Self { status, code, detail, faults, validation, retry_after: None, lacks: None, hides: false }
     }
 
     /// What a status means that something else than the interface answered with.
@@ -139,6 +142,16 @@ impl Problem {
         self.lacks
     }
 
+    /// As if it were not there, since it is somebody else's.
+    pub(super) fn hiding(detail: &'static str) -> Self {
+        Self { hides: true, ..Self::new(StatusCode::NOT_FOUND, "not_found", detail) }
+    }
+
+    /// Whether it is answered as missing though it is there.
+    pub(super) fn hides(&self) -> bool {
+        self.hides
+    }
+
     /// The status.
     pub(super) fn status(&self) -> StatusCode {
         self.status
@@ -176,6 +189,12 @@ impl Problem {
     /// Something about the request makes no sense.
     pub(super) fn invalid(field: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", format!("{field}: {reason}"))
+    }
+
+    /// A patch names a member that never changes.
+    pub(super) fn unchangeable(member: &str) -> Self {
+        let detail = format!("`{member}` never changes");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unchangeable", detail).at(&format!("/{member}"))
     }
 
     /// Nobody is signed in where somebody has to be.

@@ -18,8 +18,10 @@ mod links;
 mod xml;
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher as _, RandomState};
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -106,12 +108,12 @@ impl IfMatch {
     }
 }
 
-/// A number for a request: 60 random bits.
+/// A number for a request: hardly ever have two the same.
 fn number() -> String {
-    let mut bits = [0_u8; 10];
-    // Two requests with one number are a nuisance to who reads the log, no more.
-    let _ = getrandom::fill(&mut bits);
-    data_encoding::BASE32_DNSSEC.encode(&bits)
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let number = KEYS.hash_one(ASKED.fetch_add(1, Ordering::Relaxed));
+    data_encoding::BASE32_DNSSEC.encode(&number.to_be_bytes())
 }
 
 impl Asked {

@@ -44,6 +44,7 @@ pub(super) fn properties() -> Value {
 pub(super) fn actions() -> Value {
     let bad = || refusal(400, "No JSON, or no valid description");
     let unknown = || refusal(404, "There is no such description");
+    let unanswered = || refusal(400, "There is no query, or none that is answered");
     let unsigned = || refusal(401, "Nobody is signed in");
     let description = || json!({"description": "A Thing Description", "type": "object"});
     let done = json!({"description": "It is done", "htv:statusCodeValue": 204});
@@ -122,8 +123,27 @@ pub(super) fn actions() -> Value {
             "forms": [{
                 "href": "search/jsonpath{?query}", "htv:methodName": "GET",
                 "response": {"description": "What was found", "contentType": "application/json", "htv:statusCodeValue": 200},
-                "additionalResponses": [refusal(400, "There is no query, or none that is answered")],
+                "additionalResponses": [unanswered()],
             }],
+        },
+        "searchSPARQL": {
+            "description": "What a SPARQL 1.1 query finds in the descriptions that everybody sees",
+            "uriVariables": {"query": {"title": "The query: SELECT, ASK, CONSTRUCT or DESCRIBE", "type": "string"}},
+            "output": {"description": "As the query has it", "type": "object"},
+            "safe": true,
+            "idempotent": true,
+            "forms": [
+                {
+                    "href": "search/sparql{?query}", "htv:methodName": "GET",
+                    "response": {"description": "What was found", "contentType": "application/json", "htv:statusCodeValue": 200},
+                    "additionalResponses": [unanswered()],
+                },
+                {
+                    "href": "search/sparql", "htv:methodName": "POST", "contentType": "application/sparql-query",
+                    "response": {"description": "What was found", "contentType": "application/json", "htv:statusCodeValue": 200},
+                    "additionalResponses": [unanswered()],
+                },
+            ],
         },
     })
 }

@@ -1,5 +1,5 @@
 //! The Thing Description Directory of W3C WoT Discovery (Recommendation, 5 December 2023) over HTTP: `/things`,
-//! `/search/jsonpath`, `/events` and `/.well-known/wot`, beside `/api/v1`.
+//! `/search`, `/events` and `/.well-known/wot`, beside `/api/v1`.
 //!
 //! It describes itself as the standard wants it, by a Thing Description at `/.well-known/wot`, and has the standard's media
 //! types and statuses. What holds for all answers of the interface holds for these too: problems, floods, headers, one
@@ -9,6 +9,7 @@ mod affordances;
 mod description;
 mod events;
 mod listing;
+mod sparql;
 mod things;
 
 use axum::Router;
@@ -39,6 +40,7 @@ pub(super) fn routes() -> Router<AppState> {
             get(things::show).put(things::put).patch(things::patch).delete(things::remove),
         )
         .route("/search/jsonpath", get(search))
+        .route("/search/sparql", get(sparql::by_get).post(sparql::by_post))
         .route("/events", get(events::all))
         .route("/events/{kind}", get(events::of_kind))
         .method_not_allowed_fallback(method_not_allowed)
