@@ -347,8 +347,12 @@ async fn a_deadlock_with_another_session_is_tried_again() -> Checked {
         async move { store.commit(&batch).await }
     });
     let mut other = connected(&url).await?;
-    let locked = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'";
+    let locked = "SELECT COUNT(*) FROM information_schema.INNODB_TRX trx \
+                  JOIN information_schema.PROCESSLIST session ON session.ID = trx.trx_mysql_thread_id \
+                  WHERE trx.trx_state = 'LOCK WAIT' AND session.DB = DATABASE()";
     until("it waits for the foreign session", async || {
+        // The server makes this table anew only after nobody has read it for a tenth of a second.
+        tokio::time::sleep(Duration::from_millis(300)).await;
         Ok(sqlx::query_scalar::<_, i64>(locked).fetch_one(&mut other).await? > 0)
     })
     .await?;
