@@ -21,12 +21,19 @@ async fn from(source: &str, to: SocketAddr) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_cannot_take_all_places() {
-    let listening = Listening::new(1, |config| config.max_connections_per_address = 5).await;
+    let listening = Listening::new(1, |config| {
+        config.max_connections_per_address = 5;
+        config.handshake_limit = Duration::from_mins(10);
+    })
+    .await;
     let gate = &listening.scene.gate;
     let mut clients = Vec::new();
-    // Silent ones count too, whatever they would speak.
-    clients.push(from("127.0.0.2:0", listening.address(By::Tls)).await);
-    clients.push(from("127.0.0.2:0", listening.address(By::WebSocket)).await);
+    // Silent ones count too, whatever they would speak. Each listener takes one after another: when a later connection is
+    // served, they have been counted.
+    for by in [By::Tls, By::WebSocket] {
+        clients.push(from("127.0.0.2:0", listening.address(by)).await);
+        listening.device(by);
+    }
     let mut logged_in = Vec::new();
     for id in ["a", "b", "c"] {
         let stream = from("127.0.0.2:0", listening.address(By::Tcp)).await;
