@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use i3_core::store::{
@@ -34,8 +35,14 @@ impl Schemas {
     }
 }
 
+/// With all the time that a slow machine may need.
+fn patient() -> PostgresOptions {
+    let long = Duration::from_mins(2);
+    PostgresOptions { connect_timeout: long, statement_timeout: 2 * long, ..PostgresOptions::default() }
+}
+
 async fn open(url: &str) -> Result<DynStore, Stop> {
-    let options = PostgresOptions { readers: 2, ..PostgresOptions::default() };
+    let options = PostgresOptions { readers: 2, ..patient() };
     Ok(Arc::new(PostgresStore::open(url, options).await?))
 }
 
@@ -110,7 +117,7 @@ async fn together(url: &str, count: usize) -> Result<Vec<Arc<PostgresStore>>, St
     for _ in 0..count {
         let url = url.to_owned();
         tasks.spawn(async move {
-            let store = PostgresStore::open(&url, PostgresOptions::default()).await?;
+            let store = PostgresStore::open(&url, patient()).await?;
             store.prepare(&Schema::new(1, &[&STOCK, &NOTES, &LOG])?).await?;
             Ok::<_, Stop>(Arc::new(store))
         });

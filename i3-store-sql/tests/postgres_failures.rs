@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use i3_core::store::{
     Applied, Batch, BatchBuilder, Body, Collection, Column, CommitError, Draft, Durability, Key, Kind, Row,
@@ -32,8 +32,16 @@ static BALANCES: Collection =
 static EVENTS: Collection =
     Collection { name: "events", kind: Kind::Streams, about: "what happened", columns: &[], indexes: &[] };
 
+/// How long something may take on a machine that does much else.
+const PATIENCE: Duration = Duration::from_mins(5);
+
 async fn open(url: &str) -> Result<PostgresStore, StoreError> {
-    let store = PostgresStore::open(url, PostgresOptions::default()).await?;
+    let options = PostgresOptions {
+        connect_timeout: PATIENCE,
+        statement_timeout: PATIENCE,
+        ..PostgresOptions::default()
+    };
+    let store = PostgresStore::open(url, options).await?;
     let schema = Schema::new(1, &[&ORDERS, &BALANCES, &EVENTS]).unwrap();
     store.prepare(&schema).await?;
     Ok(store)
@@ -129,6 +137,15 @@ async fn payments(store: &PostgresStore) -> Result<BTreeSet<usize>, Stop> {
     Ok(orders)
 }
 
+/// Waits until this is so.
+async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !is().await {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Callers that make payments until they are told to stop, each again until it is known to be made.
 struct Load {
     callers: tokio::task::JoinSet<Result<(), Stop>>,
@@ -184,12 +201,7 @@ impl Load {
     /// Waits for so many more payments.
     async fn wait_for(&self, more: usize) {
         let goal = self.made.load(Ordering::Relaxed) + more;
-        let mut patience = 3_000;
-        while self.made.load(Ordering::Relaxed) < goal {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            patience -= 1;
-            assert!(patience > 0, "callers make no payments any more");
-        }
+        until("more payments", async || self.made.load(Ordering::Relaxed) >= goal).await;
     }
 
     /// Lets all callers end their last payment; how many were made.
@@ -228,8 +240,12 @@ async fn connections_that_are_cut_under_load_lose_no_payment_of_two_processes() 
     let Some((server, url, store)) = fresh("cut").await? else { return Ok(()) };
     let stores = [Arc::new(store), Arc::new(open(&url).await?)];
     let load = Load::start(&stores);
-    for _ in 0..12 {
+    let repeats = || stores.iter().map(|store| store.stats().repeats).sum::<u64>();
+    let mut cuts = 0;
+    // Until a connection was cut while it was needed.
+    while cuts < 12 || repeats() == 0 {
         load.wait_for(20).await;
+        cuts += 1;
         server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE application_name = 'cut' AND query LIKE '%_i3_store%'",
@@ -238,8 +254,6 @@ async fn connections_that_are_cut_under_load_lose_no_payment_of_two_processes() 
     load.wait_for(20).await;
     let made = load.end().await?;
     assert_eq!(payments(&stores[0]).await?, (0..made).collect());
-    let repeats: u64 = stores.iter().map(|store| store.stats().repeats).sum();
-    assert!(repeats > 0, "no connection was cut while it was needed");
     Ok(())
 }
 
@@ -521,8 +535,13 @@ async fn a_change_by_hand_that_moves_the_clock_first_is_not_lost_to_a_commit() -
         let store = Arc::clone(&store);
         async move { store.commit(&five()).await.map(drop) }
     });
-    // Until the commit has read what is there and waits for the clock.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut looking = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await?;
+    let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'by_hand' \
+                 AND wait_event_type = 'Lock'";
+    until("the commit has read what is there and waits for the clock", async || {
+        sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut looking).await.unwrap() > 0
+    })
+    .await;
     assert!(!commit.is_finished(), "the commit did not wait");
     sqlx::raw_sql("COMMIT").execute(&mut hand).await?;
     commit.await??;

@@ -37,6 +37,17 @@ fn schema() -> Result<Schema, Stop> {
     Ok(Schema::new(1, &[&ORDERS, &STOCK, &LOG])?)
 }
 
+/// With all the time that a slow machine may need.
+fn patient() -> MysqlOptions {
+    let long = Duration::from_mins(2);
+    MysqlOptions {
+        connect_timeout: long,
+        lock_timeout: long,
+        statement_timeout: 2 * long,
+        ..MysqlOptions::default()
+    }
+}
+
 async fn connected(url: &str) -> Result<MySqlConnection, Stop> {
     let options: sqlx::mysql::MySqlConnectOptions = url.parse()?;
     Ok(options.connect().await?)
@@ -44,8 +55,7 @@ async fn connected(url: &str) -> Result<MySqlConnection, Stop> {
 
 /// What opening the store at this address fails with.
 async fn refused(url: &str) -> Result<(StoreErrorKind, String), Stop> {
-    let options = MysqlOptions { connect_timeout: Duration::from_secs(3), ..MysqlOptions::default() };
-    match MysqlStore::open(url, options).await {
+    match MysqlStore::open(url, patient()).await {
         Ok(_) => Err(Stop::broken("the store was opened")),
         Err(error) => Ok((error.kind(), format!("{error} {error:?}"))),
     }
@@ -121,13 +131,13 @@ async fn a_wrong_address_says_what_is_wrong_and_tells_no_password() -> Checked {
 async fn a_user_without_the_right_to_write_is_told_so() -> Checked {
     let Some(server) = mariadb_or_skip("permissions")? else { return Ok(()) };
     let url = server.database("permissions")?;
-    let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+    let store = MysqlStore::open(&url, patient()).await?;
     store.prepare(&schema()?).await?;
     server.execute("CREATE OR REPLACE USER leser@localhost IDENTIFIED BY 'x'")?;
     let database = url.split(['/', '?']).nth(3).unwrap_or_default();
     // UPDATE, because the lock of the store's row asks for it.
     server.execute(&format!("GRANT SELECT, UPDATE ON {database}.* TO leser@localhost"))?;
-    let reader = MysqlStore::open(&url.replace("root@", "leser:x@"), MysqlOptions::default()).await?;
+    let reader = MysqlStore::open(&url.replace("root@", "leser:x@"), patient()).await?;
     reader.prepare(&schema()?).await?;
     let told = match reader.commit(&sell("a", 1)?).await {
         Err(CommitError::Store(error)) => error,
@@ -143,7 +153,7 @@ async fn a_user_without_the_right_to_write_is_told_so() -> Checked {
 async fn settings_of_the_server_decide_what_a_commit_survives_and_whether_it_can_be_used() -> Checked {
     let Some(server) = own_mariadb_or_skip("settings", Durable::Yes)? else { return Ok(()) };
     let url = server.database("settings")?;
-    let open = || MysqlStore::open(&url, MysqlOptions::default());
+    let open = || MysqlStore::open(&url, patient());
     let store = open().await?;
     store.prepare(&schema()?).await?;
     assert_eq!(store.durability(), Durability::PowerLoss);
@@ -175,7 +185,7 @@ async fn settings_of_the_server_decide_what_a_commit_survives_and_whether_it_can
     for statement in user.split("; ") {
         server.execute(statement)?;
     }
-    let plain = MysqlStore::open(&url.replace("root@", "plain:x@"), MysqlOptions::default()).await?;
+    let plain = MysqlStore::open(&url.replace("root@", "plain:x@"), patient()).await?;
     plain.prepare(&schema()?).await?;
     let Err(CommitError::Store(told)) = plain.commit(&sell("b", 1)?).await else {
         return Err(Stop::broken("a read-only server took a commit"));
@@ -189,7 +199,7 @@ async fn settings_of_the_server_decide_what_a_commit_survives_and_whether_it_can
 async fn data_of_a_newer_format_and_tables_of_others_are_refused() -> Checked {
     let Some(server) = mariadb_or_skip("formats")? else { return Ok(()) };
     let url = server.database("formats")?;
-    let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+    let store = MysqlStore::open(&url, patient()).await?;
     let mut other = connected(&url).await?;
     other.execute("CREATE TABLE stock (id INT PRIMARY KEY, pieces INT)").await?;
     let Err(told) = store.prepare(&schema()?).await else { return Err(Stop::broken("it was taken over")) };
@@ -209,16 +219,16 @@ async fn a_preparation_that_was_cut_short_is_finished_by_the_next() -> Checked {
     let Some(server) = mariadb_or_skip("cut short")? else { return Ok(()) };
     let url = server.database("cut_short")?;
     let mut other = connected(&url).await?;
-    MysqlStore::open(&url, MysqlOptions::default()).await?.close().await?;
+    MysqlStore::open(&url, patient()).await?.close().await?;
     // As if the process had died before the store's row.
     other.execute("DELETE FROM _i3_store").await?;
-    let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+    let store = MysqlStore::open(&url, patient()).await?;
     store.prepare(&schema()?).await?;
     // As if it had died between a table and the note that it is there.
     other.execute("DELETE FROM _i3_collections WHERE name <> 'log'").await?;
     other.execute("DROP TABLE orders").await?;
     store.close().await?;
-    let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+    let store = MysqlStore::open(&url, patient()).await?;
     store.prepare(&schema()?).await?;
     store.commit(&sell("a", 1)?).await?;
     assert_eq!(store.counter(&Key::new(&STOCK, "left")?).await?, Units::new(-1)?);
@@ -237,7 +247,7 @@ async fn several_processes_may_prepare_at_the_same_time() -> Checked {
     for _ in 0..6 {
         let (url, schema) = (url.clone(), schema()?);
         opened.spawn(async move {
-            let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+            let store = MysqlStore::open(&url, patient()).await?;
             store.prepare(&schema).await?;
             store.close().await
         });
@@ -252,7 +262,7 @@ async fn several_processes_may_prepare_at_the_same_time() -> Checked {
 async fn tables_have_types_and_words_that_an_operator_can_read() -> Checked {
     let Some(server) = mariadb_or_skip("tables")? else { return Ok(()) };
     let url = server.database("tables")?;
-    let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+    let store = MysqlStore::open(&url, patient()).await?;
     store.prepare(&schema()?).await?;
     store.commit(&sell("a", 7)?).await?;
     let mut other = connected(&url).await?;
@@ -296,7 +306,7 @@ async fn explained(connection: &mut MySqlConnection, scan: &Scan) -> Result<Vec<
 async fn every_scan_is_answered_by_an_index_in_its_order() -> Checked {
     let Some(server) = mariadb_or_skip("plans")? else { return Ok(()) };
     let url = server.database("plans")?;
-    let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+    let store = MysqlStore::open(&url, patient()).await?;
     store.prepare(&schema()?).await?;
     let mut other = connected(&url).await?;
     for statement in [
@@ -344,7 +354,7 @@ async fn every_scan_is_answered_by_an_index_in_its_order() -> Checked {
 async fn a_page_from_the_middle_of_equal_rows_reads_no_more_than_the_page() -> Checked {
     let Some(server) = mariadb_or_skip("middle")? else { return Ok(()) };
     let url = server.database("middle")?;
-    let store = MysqlStore::open(&url, MysqlOptions::default()).await?;
+    let store = MysqlStore::open(&url, patient()).await?;
     store.prepare(&schema()?).await?;
     let mut other = connected(&url).await?;
     let rows =

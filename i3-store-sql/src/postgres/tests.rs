@@ -20,6 +20,12 @@ static BALANCES: Collection =
 static EVENTS: Collection =
     Collection { name: "events", kind: Kind::Streams, about: "news", columns: &[], indexes: &[] };
 
+/// With all the time that a slow machine may need.
+fn patient() -> PostgresOptions {
+    let long = Duration::from_mins(2);
+    PostgresOptions { connect_timeout: long, statement_timeout: 2 * long, ..PostgresOptions::default() }
+}
+
 fn key(collection: &'static Collection, id: &str) -> Key {
     Key::new(collection, id).unwrap()
 }
@@ -57,13 +63,13 @@ async fn every_scan_is_answered_by_an_index_without_sorting_and_reads_little_mor
     let Some(server) = postgres_or_skip("index scans").unwrap() else { return };
     let url = server.schema("index_scans").unwrap();
     let target = Target::of(&url, &PostgresOptions::default()).ok().unwrap();
-    let store = PostgresStore::open(&url, PostgresOptions::default()).await.unwrap();
+    let store = PostgresStore::open(&url, patient()).await.unwrap();
     store.prepare(&Schema::new(1, &[&ORDERS, &BALANCES, &EVENTS]).unwrap()).await.unwrap();
     for round in 0..25 {
         store.commit(&many(round)).await.unwrap();
     }
     let mut connection = target.connect().await.unwrap();
-    connection.execute("ANALYZE").await.unwrap();
+    connection.execute("ANALYZE orders, balances, events").await.unwrap();
     let by_seller = || Scan::index(&ORDERS, "by_seller", vec![Value::from("s1")]).unwrap();
     let sellers = || Scan::index(&ORDERS, "by_seller", Vec::new()).unwrap();
     let entries = || Scan::entries(key(&EVENTS, "e1")).unwrap();
@@ -103,13 +109,13 @@ async fn reads_of_several_collections_find_their_rows_by_their_keys() {
     let Some(server) = postgres_or_skip("key reads").unwrap() else { return };
     let url = server.schema("key_reads").unwrap();
     let target = Target::of(&url, &PostgresOptions::default()).ok().unwrap();
-    let store = PostgresStore::open(&url, PostgresOptions::default()).await.unwrap();
+    let store = PostgresStore::open(&url, patient()).await.unwrap();
     store.prepare(&Schema::new(1, &[&ORDERS, &BALANCES, &EVENTS]).unwrap()).await.unwrap();
     for round in 0..10 {
         store.commit(&many(round)).await.unwrap();
     }
     let mut connection = target.connect().await.unwrap();
-    connection.execute("ANALYZE").await.unwrap();
+    connection.execute("ANALYZE orders, balances, events").await.unwrap();
     let keys = [key(&ORDERS, "o0101"), key(&BALANCES, "a"), key(&EVENTS, "e1"), key(&ORDERS, "none")];
     let statement = sql::cells(&store.writer.catalog(), &keys).unwrap();
     let (steps, most) = steps(&mut connection, &statement.text, statement.values).await;

@@ -316,6 +316,31 @@ mod tests {
         stock: i64,
         failures: Vec<GroupError>,
         tries: Arc<AtomicU64>,
+        crowd: Crowd,
+    }
+
+    /// Callers that come back. No group is done before all of them wait again or have gone.
+    #[derive(Clone, Default)]
+    struct Crowd {
+        callers: u64,
+        gone: Arc<AtomicU64>,
+        /// Batches that were given, as the callers count.
+        given: Arc<AtomicU64>,
+        /// Those in groups that are done.
+        done: u64,
+    }
+
+    impl Crowd {
+        fn wait(&mut self, batches: usize) {
+            if self.callers == 0 {
+                return;
+            }
+            let waiting = || self.callers - self.gone.load(Ordering::SeqCst);
+            while self.given.load(Ordering::SeqCst) < self.done + waiting() {
+                std::thread::yield_now();
+            }
+            self.done += u64::try_from(batches).unwrap();
+        }
     }
 
     #[async_trait]
@@ -330,6 +355,7 @@ mod tests {
             batches: &[&Batch],
         ) -> Result<Answers, GroupError> {
             self.tries.fetch_add(1, Ordering::Relaxed);
+            self.crowd.wait(batches.len());
             let mut stored = Stored::nothing(catalog);
             let row = Found { place: 0, id: "s".to_owned(), number: self.stock, text: None };
             stored.found(catalog, row)?;
@@ -362,10 +388,14 @@ mod tests {
 
     async fn over(failures: Vec<GroupError>) -> (Writer, Arc<AtomicU64>) {
         let tries = Arc::new(AtomicU64::new(0));
-        let engine = Fake { stock: 5, failures, tries: Arc::clone(&tries) };
+        let engine = Fake { stock: 5, failures, tries: Arc::clone(&tries), crowd: Crowd::default() };
+        (started(engine).await, tries)
+    }
+
+    async fn started(engine: Fake) -> Writer {
         let writer = Writer::start("fake", || async { Ok(engine) }).await.unwrap();
         writer.prepare(&Schema::new(1, &[&STOCK]).unwrap()).await.unwrap();
-        (writer, tries)
+        writer
     }
 
     fn take(by: i64) -> Batch {
@@ -419,21 +449,26 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn callers_that_come_back_share_groups() {
-        let (writer, _) = over(Vec::new()).await;
-        let writer = Arc::new(writer);
+        const CALLERS: u64 = 16;
+        const EACH: u64 = 50;
+        let crowd = Crowd { callers: CALLERS, ..Crowd::default() };
+        let writer = Arc::new(started(Fake { crowd: crowd.clone(), ..Fake::default() }).await);
         let mut callers = tokio::task::JoinSet::new();
-        for _ in 0..16 {
-            let writer = Arc::clone(&writer);
+        for _ in 0..CALLERS {
+            let (writer, crowd) = (Arc::clone(&writer), crowd.clone());
             callers.spawn(async move {
-                for _ in 0..50 {
+                for _ in 0..EACH {
+                    crowd.given.fetch_add(1, Ordering::SeqCst);
                     writer.commit(&take(0)).await.unwrap();
                 }
+                crowd.gone.fetch_add(1, Ordering::SeqCst);
             });
         }
         callers.join_all().await;
         let ServerStats { groups, batches, .. } = writer.stats();
-        assert_eq!(batches, 800);
-        assert!(groups <= 400, "{groups} groups");
+        assert_eq!(batches, CALLERS * EACH);
+        // Whoever was counted and had not given its batch yet is in the next group.
+        assert!(groups <= batches / 4, "{groups} groups");
     }
 
     #[tokio::test]

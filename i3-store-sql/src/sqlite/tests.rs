@@ -242,7 +242,11 @@ async fn a_failure_of_the_commit_itself_leaves_the_outcome_unknown() {
 async fn batches_that_wait_together_share_commits_and_a_refused_one_hurts_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
-    let store = Arc::new(opened(&path).await);
+    // However long that takes.
+    let patient = Database { busy: Duration::from_mins(5), ..Database::new(&path, Synchronous::Full) };
+    let store = SqliteStore::open_database(patient, &SqliteOptions::default()).await.unwrap();
+    store.prepare(&schema(1)).await.unwrap();
+    let store = Arc::new(store);
     // Nothing is written until all of them wait.
     let other = plain(&path);
     other.execute_batch("BEGIN IMMEDIATE").unwrap();

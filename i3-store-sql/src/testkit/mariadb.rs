@@ -1,13 +1,12 @@
 //! MariaDB, or a MySQL that runs by itself.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::places::program;
-use super::server::{Folder, Product, Server};
+use super::server::{Folder, PATIENCE, Product, Server};
 use super::{Durable, ServerError, around_path, blocking, database_name, or_skip};
 
 const PRODUCT: Product = Product { name: "MariaDB", user: "mysql", signal: "KILL" };
@@ -138,7 +137,7 @@ impl Mariadb {
                 connection.execute(AssertSqlSafe(sql)).await?;
                 connection.close().await
             };
-            tokio::time::timeout(Duration::from_secs(20), work)
+            tokio::time::timeout(PATIENCE, work)
                 .await
                 .unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())))
         })

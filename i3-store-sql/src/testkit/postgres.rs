@@ -1,13 +1,12 @@
 //! PostgreSQL.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::places::{program, versions};
-use super::server::{Folder, Product, Server};
+use super::server::{Folder, PATIENCE, Product, Server};
 use super::{Durable, ServerError, around_path, blocking, database_name, or_skip};
 
 // An immediate shutdown: unlike a kill, it leaves no shared memory behind.
@@ -152,7 +151,7 @@ impl Postgres {
                 connection.execute(AssertSqlSafe(sql)).await?;
                 connection.close().await
             };
-            tokio::time::timeout(Duration::from_secs(20), work)
+            tokio::time::timeout(PATIENCE, work)
                 .await
                 .unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())))
         })

@@ -16,7 +16,7 @@ use super::places::{Account, account};
 
 const WATCHDOG: &str = include_str!("watchdog.sh");
 /// How long a server may take to answer, on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 /// Of the log, in an error.
 const LINES: usize = 25;
 

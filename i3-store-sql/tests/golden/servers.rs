@@ -2,6 +2,7 @@
 //! those, so what is compared are columns, indexes and rows.
 
 use std::process::Command;
+use std::time::Duration;
 
 use i3_core::store::Store;
 use i3_store_sql::testkit::{mariadb_or_skip, postgres_or_skip};
@@ -9,6 +10,9 @@ use i3_store_sql::{MysqlOptions, MysqlStore, PostgresOptions, PostgresStore};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, Row as _};
 
 use crate::{check, fill, golden, wanted};
+
+/// How long a server may take to let us in, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a dump program says, without comments, settings and commands of its own client.
 fn dumped(command: &mut Command) -> String {
@@ -39,7 +43,12 @@ async fn postgres_shape(url: &str) -> Vec<String> {
 async fn the_golden_database_of_postgresql_is_as_today_s_is_read_and_goes_on() {
     let Some(server) = tokio::task::block_in_place(|| postgres_or_skip("golden")).unwrap() else { return };
     let fresh = tokio::task::block_in_place(|| server.database("golden_today")).unwrap();
-    let store = PostgresStore::open(&fresh, PostgresOptions::default()).await.unwrap();
+    let store = PostgresStore::open(
+        &fresh,
+        PostgresOptions { connect_timeout: PATIENCE, ..PostgresOptions::default() },
+    )
+    .await
+    .unwrap();
     fill(&store).await;
     store.close().await.unwrap();
     if wanted() {
@@ -53,7 +62,12 @@ async fn the_golden_database_of_postgresql_is_as_today_s_is_read_and_goes_on() {
     sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     assert_eq!(postgres_shape(&url).await, postgres_shape(&fresh).await);
-    let store = PostgresStore::open(&url, PostgresOptions::default()).await.unwrap();
+    let store = PostgresStore::open(
+        &url,
+        PostgresOptions { connect_timeout: PATIENCE, ..PostgresOptions::default() },
+    )
+    .await
+    .unwrap();
     check(&store as &dyn Store).await;
     store.close().await.unwrap();
 }
@@ -75,7 +89,10 @@ async fn mariadb_shape(url: &str) -> Vec<String> {
 async fn the_golden_database_of_mariadb_is_as_today_s_is_read_and_goes_on() {
     let Some(server) = tokio::task::block_in_place(|| mariadb_or_skip("golden")).unwrap() else { return };
     let fresh = tokio::task::block_in_place(|| server.database("golden_today")).unwrap();
-    let store = MysqlStore::open(&fresh, MysqlOptions::default()).await.unwrap();
+    let store =
+        MysqlStore::open(&fresh, MysqlOptions { connect_timeout: PATIENCE, ..MysqlOptions::default() })
+            .await
+            .unwrap();
     fill(&store).await;
     store.close().await.unwrap();
     if wanted() {
@@ -100,7 +117,9 @@ async fn the_golden_database_of_mariadb_is_as_today_s_is_read_and_goes_on() {
     sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     assert_eq!(mariadb_shape(&url).await, mariadb_shape(&fresh).await);
-    let store = MysqlStore::open(&url, MysqlOptions::default()).await.unwrap();
+    let store = MysqlStore::open(&url, MysqlOptions { connect_timeout: PATIENCE, ..MysqlOptions::default() })
+        .await
+        .unwrap();
     check(&store as &dyn Store).await;
     store.close().await.unwrap();
 }
