@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::mqtt_load::Login;
 
 /// How long the start may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running Mosquitto, which ends when this is dropped.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use crate::mqtt_frames::{
 /// How many bytes the publisher writes at once, at most.
 const BATCH: usize = 64 * 1024;
 /// How long logging in and subscribing may take, and how long the last messages may.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How many bytes the sequence number takes at the start of the payload.
 const SEQUENCE: usize = size_of::<u64>();
 /// The longest payload of a run.
