@@ -136,9 +136,8 @@ async fn a_session_ends_at_its_time() {
     let scene = Scene::in_memory(100, |_| {}).await;
     let hello = Hello5::lasting("a", "order", 1);
     drop(scene.buyer5(&hello, 1).await);
-    parked(&scene, 1).await;
-    eventually("it has ended", || scene.gate.stats().parked == 0).await;
-    assert_eq!(scene.gate.stats().parked_ended, 1);
+    eventually("it has ended", || scene.gate.stats().parked_ended == 1).await;
+    assert_eq!(scene.gate.stats().parked, 0);
     assert!(!scene.client5(&hello).await.1);
     // The client may say at the end how long it is to last.
     let (mut buyer, _) = scene.client5(&Hello5::lasting("b", "order", 60)).await;

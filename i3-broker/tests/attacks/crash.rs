@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use i3_core::access::Actor;
 use i3_core::market::CancelOrder;
 
-use crate::client::Fate;
-use crate::scene::{eventually, flood_to, number};
+use crate::client::{Fate, PATIENCE};
+use crate::scene::{eventually, flood_to, in_time, number};
 use crate::shop::Shop;
 
 #[test]
@@ -43,7 +43,8 @@ fn attack_19_a_gate_that_dies_loses_no_more_than_the_lease_in_hand_and_charges_n
             eventually("messages flow", came).await;
             (reading, sending)
         });
-        inside.shutdown_background();
+        // Returns when no task is at work any more.
+        inside.shutdown_timeout(PATIENCE);
         outside.block_on(async {
             reading.await.unwrap();
             sending.await.unwrap();
@@ -65,7 +66,12 @@ fn attack_19_a_gate_that_dies_loses_no_more_than_the_lease_in_hand_and_charges_n
             assert_eq!(device.publish(topic, 7_u64.to_be_bytes(), 1).await, Fate::Acknowledged(0));
             assert_eq!(number(&receiver.payload().await), 7);
             drop(receiver);
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            in_time("it is billed", async {
+                while shop.line(&order.0).await.usage.delivered == billed {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            })
+            .await;
             shop.market
                 .execute(Actor::User(shop.buyer.id), None, &CancelOrder { order: order.0.id })
                 .await

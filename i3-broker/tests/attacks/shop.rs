@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -32,7 +32,7 @@ use i3_core::stream::StreamDescription;
 use i3_core::time::{Clock, SystemClock};
 use i3_core::user::User;
 
-use crate::client::{Client, Fate};
+use crate::client::{Client, Fate, PATIENCE};
 use crate::packets::*;
 
 /// What device tokens are for.
@@ -214,11 +214,9 @@ impl Shop {
     /// What an order was used for; the books must be without any difference. Reconciliation reads page by page, so a
     /// report of a gate that comes between two pages looks like one: it is gone the next time.
     pub(crate) async fn line(&self, order: &Order) -> GrantLine {
+        let begun = Instant::now();
         let mut report = self.market.reconcile(Actor::System).await.unwrap();
-        for _ in 0..20 {
-            if report.differences.is_empty() {
-                break;
-            }
+        while !report.differences.is_empty() && begun.elapsed() < PATIENCE {
             tokio::time::sleep(Duration::from_millis(50)).await;
             report = self.market.reconcile(Actor::System).await.unwrap();
         }

@@ -1,10 +1,10 @@
 //! 3.1.2.4, 4.1, 4.4: sessions and what is sent again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::client::Reply;
-use crate::scene::{eventually, number, numbered};
+use crate::scene::{eventually, in_so_many_seconds, number, numbered};
 
 /// Connects, and whether a session was present.
 async fn connect(scene: &Scene, hello: &Hello) -> (Client, bool) {
@@ -160,21 +160,34 @@ async fn a_clean_start_sends_nothing_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_ends_when_its_time_is_over_and_not_before() {
-    let scene = Scene::new(1_000).await;
     let hello = |expiry| {
         let hello = Hello::new(V5, "x", "order").dirty();
         hello.props(Props::new().four(prop::SESSION_EXPIRY, expiry))
     };
-    let (client, _) = connect(&scene, &hello(2)).await;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
-    leave(&scene, client).await;
-    let (client, present) = connect(&scene, &hello(1)).await;
-    assert!(present, "it lasts at least as long as its connection");
-    leave(&scene, client).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let (client, present) = connect(&scene, &hello(0)).await;
-    assert!(!present, "over");
-    leave(&scene, client).await;
+    in_so_many_seconds(async |seconds| {
+        let scene = Scene::new(1_000).await;
+        let (client, _) = connect(&scene, &hello(seconds)).await;
+        let span = Duration::from_secs(seconds.into());
+        tokio::time::sleep(span * 5 / 4).await;
+        let begun = Instant::now();
+        leave(&scene, client).await;
+        let (client, present) = connect(&scene, &hello(1)).await;
+        if begun.elapsed() >= span {
+            return false;
+        }
+        assert!(present, "it lasts at least as long as its connection");
+        let begun = Instant::now();
+        leave(&scene, client).await;
+        eventually("its time is over", || scene.gate.stats().parked_ended == 1).await;
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        let (client, present) = connect(&scene, &hello(0)).await;
+        assert!(!present, "over");
+        leave(&scene, client).await;
+        true
+    })
+    .await;
+    let scene = Scene::new(1_000).await;
+    leave(&scene, connect(&scene, &hello(0)).await.0).await;
     let (client, present) = connect(&scene, &hello(0)).await;
     assert!(!present, "0 is the end of the connection");
     leave(&scene, client).await;

@@ -1,7 +1,7 @@
 //! How much one address and all clients together may use.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use tokio::net::TcpSocket;
@@ -10,13 +10,12 @@ use super::super::client::{Hello, publish};
 use super::*;
 
 /// A connection from this address of the machine.
-async fn from(source: &str, to: SocketAddr) -> TcpStream {
+async fn from(source: &str, to: SocketAddr) -> peer::Socket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(source.parse().unwrap()).unwrap();
     let stream = socket.connect(to).await.unwrap().into_std().unwrap();
     stream.set_nonblocking(false).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
+    peer::Socket::new(stream)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,7 +65,7 @@ impl Listening {
         self.open_over(by, peer::tcp(self.address(by)))
     }
 
-    fn open_over(&self, by: By, socket: std::net::TcpStream) -> Peer {
+    fn open_over(&self, by: By, socket: peer::Socket) -> Peer {
         match by {
             By::Tcp => Peer::new(socket),
             By::Tls => Peer::new(peer::tls(socket, &self.trusting)),

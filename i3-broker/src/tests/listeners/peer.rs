@@ -17,7 +17,7 @@ pub(super) trait Io: Read + Write + Send {}
 
 impl<T: Read + Write + Send> Io for T {}
 
-pub(super) type Secured = StreamOwned<ClientConnection, TcpStream>;
+pub(super) type Secured = StreamOwned<ClientConnection, Socket>;
 
 pub(super) struct Peer {
     io: Box<dyn Io>,
@@ -65,27 +65,69 @@ impl<S: Read + Write> Write for Binary<S> {
     }
 }
 
-pub(super) fn tcp(address: SocketAddr) -> TcpStream {
-    limited(TcpStream::connect(address).unwrap())
+/// A socket with a time limit. Where it has one, the system interrupts a call when the process was stopped for a while
+/// and goes on: the call is made again then.
+#[derive(Debug)]
+pub(super) struct Socket(TcpStream);
+
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
 }
 
-fn limited(stream: TcpStream) -> TcpStream {
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| self.0.read(buf))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        uninterrupted(|| self.0.write(buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(stream)
+    }
+
+    /// Another handle of the same socket.
+    pub(super) fn again(&self) -> Self {
+        Self(self.0.try_clone().unwrap())
+    }
+
+    pub(super) fn shut_down(&self) {
+        // It may be closed already.
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+pub(super) fn tcp(address: SocketAddr) -> Socket {
+    Socket::new(TcpStream::connect(address).unwrap())
 }
 
 /// One whose system takes next to nothing that is not read.
-pub(super) async fn small_tcp(address: SocketAddr) -> TcpStream {
+pub(super) async fn small_tcp(address: SocketAddr) -> Socket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let stream = socket.connect(address).await.unwrap().into_std().unwrap();
     stream.set_nonblocking(false).unwrap();
-    limited(stream)
+    Socket::new(stream)
 }
 
-pub(super) fn tls(stream: TcpStream, config: &Arc<ClientConfig>) -> Secured {
+pub(super) fn tls(stream: Socket, config: &Arc<ClientConfig>) -> Secured {
     let connection = ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
     StreamOwned::new(connection, stream)
 }

@@ -323,7 +323,7 @@ async fn no_clients_credential_or_name_leaves_the_gate() {
 async fn publishers_have_connections_of_their_own_up_to_a_bound_and_while_they_publish() {
     let Some(mosquitto) = Mosquitto::start() else { return };
     let mut config = mosquitto.config();
-    (config.own_lanes, config.idle) = (2, Duration::from_secs(2));
+    (config.own_lanes, config.idle) = (2, Duration::from_secs(8));
     let log = start(config).await;
     let mut reader = log.subscribe(&topic()).await.unwrap();
     for number in 1..=5 {

@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::super::PATIENCE;
 use crate::log::{UpstreamConfig, UpstreamKey, UpstreamLogin};
 
 /// A running Mosquitto with the users `gate` and `outsider`, who may do everything. Ends when this is dropped.
@@ -96,7 +97,8 @@ impl Mosquitto {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        for _ in 0..500 {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
                 return true;
             }
