@@ -165,7 +165,7 @@ async fn logins(house: &House) {
 
 /// The leave to set a password that was asked for last.
 pub(crate) async fn asked_reset(house: &House) -> (UserId, ResetId) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
     loop {
         let events = house.admin.list_events().limit(200).all().await.unwrap();
         let found = events.iter().rev().find_map(|numbered| match numbered.entry.event {
@@ -454,7 +454,7 @@ async fn files(seller: &i3_client::Client, object: VirtualObjectId) {
 
 /// The product that is on sale; the index follows in a moment.
 async fn found(house: &House) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
     loop {
         let found = house.client.discover([("q", "air"), ("facets", "protocol")]).await.unwrap();
         if let [one] = &found.things[..] {

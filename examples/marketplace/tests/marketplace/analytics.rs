@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use i3_core::store::{Entity as _, Scan, StoreExt as _};
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, StoreUrl, router};
-use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 
 use crate::mqtt::eventually;
 use crate::process::{Server, program};
-use crate::support::{PASSWORD, Rest, Shop, assemble, config, stores, text};
+use crate::support::{PASSWORD, Rest, Shop, assemble, config, patient, stores, text};
 
 /// A shop with an object, `lamp`; things are recommended that two people used.
 struct World {
@@ -39,8 +38,7 @@ impl World {
         change(&mut config);
         let (assembly, _) = assemble(config).await;
         let program = env!("CARGO_BIN_EXE_i3-marketplace");
-        let knowledge =
-            Knowledge::open(assembly.market().clone(), program, PoolOptions::default()).await.unwrap();
+        let knowledge = Knowledge::open(assembly.market().clone(), program, patient()).await.unwrap();
         let rest = Rest::Router(router(AppState::from(&assembly).with_knowledge(knowledge)));
         let shop = Shop::open(rest, free(), 0).await;
         let lamp = json!({"kind": "actuator", "title": "A lamp", "tags": ["led"]});

@@ -5,10 +5,9 @@ use i3_core::market::{CreateObject, MoveObject, RegisterUser};
 use i3_core::role::RoleName;
 use i3_core::virtual_object::{Content, ObjectState};
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, StoreUrl, router};
-use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, Rest};
+use crate::support::{PASSWORD, Rest, patient};
 
 /// The object of the paper (section 4.4).
 fn led(title: &str) -> Content {
@@ -38,7 +37,7 @@ async fn open() -> (Assembly, Actor, Rest) {
     };
     let maker = market.execute(Actor::System, None, &register).await.unwrap().id;
     let program = env!("CARGO_BIN_EXE_i3-marketplace");
-    let knowledge = Knowledge::open(market.clone(), program, PoolOptions::default()).await.unwrap();
+    let knowledge = Knowledge::open(market.clone(), program, patient()).await.unwrap();
     let rest = Rest::Router(router(AppState::from(&assembly).with_knowledge(knowledge)));
     (assembly, Actor::User(maker), rest)
 }

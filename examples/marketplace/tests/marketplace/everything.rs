@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use i3_core::market::{Registration, Settings};
 use i3_core::store::Digest;
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, Knowledge, Operation, StoreUrl, router};
-use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 
-use crate::support::{Asked, DEVICE_LOGIN, PASSWORD, Rest, assemble, config, text};
+use crate::support::{Asked, DEVICE_LOGIN, PASSWORD, Rest, assemble, config, patient, text};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -249,7 +248,7 @@ impl Everything {
     pub(crate) async fn with_knowledge(mut self) -> Self {
         let program = env!("CARGO_BIN_EXE_i3-marketplace");
         let market = self.assembly().market().clone();
-        let knowledge = Knowledge::open(market, program, PoolOptions::default()).await.unwrap();
+        let knowledge = Knowledge::open(market, program, patient()).await.unwrap();
         self.rest = Rest::Router(router(AppState::from(self.assembly()).with_knowledge(knowledge)));
         self
     }

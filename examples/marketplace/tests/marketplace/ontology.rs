@@ -4,10 +4,9 @@ use i3_core::access::Actor;
 use i3_core::market::RegisterUser;
 use i3_core::role::RoleName;
 use i3_marketplace::{AppState, Assembly, Knowledge, StoreUrl, router};
-use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, Reply, Rest, config, text};
+use crate::support::{PASSWORD, Reply, Rest, config, patient, text};
 
 const HEAD: &str = "@prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix i3: <urn:i3:ns:> .
     @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> . @prefix x: <urn:x:> .";
@@ -44,8 +43,7 @@ impl House {
         // There already if this is a restart.
         let _ = assembly.market().execute(Actor::System, None, &register).await;
         let program = env!("CARGO_BIN_EXE_i3-marketplace");
-        let knowledge =
-            Knowledge::open(assembly.market().clone(), program, PoolOptions::default()).await.unwrap();
+        let knowledge = Knowledge::open(assembly.market().clone(), program, patient()).await.unwrap();
         let rest = Rest::Router(router(AppState::from(&assembly).with_knowledge(knowledge)));
         let (admin, _) = rest.sign_in("admin").await;
         Self { assembly, rest, admin }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::mqtt::{Client, eventually};
 use crate::support::{DEVICE_LOGIN, PASSWORD, Raw, Shop, assemble, config, text};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How long to watch that nothing comes.
 const SILENCE: Duration = Duration::from_millis(300);
 

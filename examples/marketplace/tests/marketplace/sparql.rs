@@ -16,6 +16,8 @@ use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::support::patient;
+
 struct Server {
     assembly: Assembly,
     maker: Actor,
@@ -112,19 +114,13 @@ fn market() -> AssemblyConfig {
     config
 }
 
-fn options() -> PoolOptions {
-    let mut options = PoolOptions::default();
-    options.patience = Duration::from_mins(2);
-    options
-}
-
 fn encoded(query: &str) -> String {
     form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish()
 }
 
 #[tokio::test]
 async fn what_is_listed_is_found_with_what_follows_from_it_and_what_is_withdrawn_is_not() {
-    let server = Server::open(options()).await;
+    let server = Server::open(patient()).await;
     assert_eq!(server.titles().await, "title\n");
     let lamp = server.lamp("A lamp").await;
     server.lamp("Another \"lamp\" . } DROP ALL").await;
@@ -136,7 +132,7 @@ async fn what_is_listed_is_found_with_what_follows_from_it_and_what_is_withdrawn
 
 #[tokio::test]
 async fn a_query_comes_in_three_ways_and_the_answer_in_the_format_that_is_wanted() {
-    let server = Server::open(options()).await;
+    let server = Server::open(patient()).await;
     server.lamp("A lamp").await;
     let ask = "ASK { ?it <urn:i3:ns:supportsProtocol> <urn:i3:protocol:coap> }";
     assert_eq!(server.ask(ask, "*/*").await.json()["boolean"], true);
@@ -156,7 +152,7 @@ async fn a_query_comes_in_three_ways_and_the_answer_in_the_format_that_is_wanted
 
 #[tokio::test]
 async fn without_a_query_the_endpoint_describes_itself_and_the_ontology_is_there() {
-    let server = Server::open(options()).await;
+    let server = Server::open(patient()).await;
     let described = server.get("", "*/*").await;
     assert_eq!(described.status, 200);
     assert!(described.text.contains("https://market.example/api/v1/sparql"), "{}", described.text);
@@ -173,7 +169,7 @@ async fn without_a_query_the_endpoint_describes_itself_and_the_ontology_is_there
 
 #[tokio::test]
 async fn what_is_not_accepted_is_told_why() {
-    let server = Server::open(options()).await;
+    let server = Server::open(patient()).await;
     for (query, code) in [
         ("SELECT", "malformed_query"),
         ("DROP ALL", "query_refused"),
@@ -197,7 +193,7 @@ async fn what_is_not_accepted_is_told_why() {
 /// The allocator of the program sets address space aside: that must not help a query.
 #[tokio::test]
 async fn a_query_that_takes_all_memory_or_time_ends_its_process_and_others_are_answered_meanwhile() {
-    let mut options = options();
+    let mut options = patient();
     options.memory = 128 * 1024 * 1024;
     // Memory is what it is to run out of, however slow the machine is.
     options.deadline = Duration::from_mins(10);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,6 +13,7 @@ use i3_core::access::Actor;
 use i3_core::market::RegisterUser;
 use i3_core::role::RoleName;
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, StoreUrl, router};
+use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -223,6 +225,14 @@ pub(crate) fn config(store: StoreUrl) -> AssemblyConfig {
     let mut config = AssemblyConfig::new(store);
     config.passwords = PasswordSettings { cost: Cost::new(8, 1, 1).unwrap(), ..PasswordSettings::default() };
     config
+}
+
+/// Workers for SPARQL, with all the time that a slow machine may need.
+pub(crate) fn patient() -> PoolOptions {
+    let mut options = PoolOptions::default();
+    options.patience = Duration::from_mins(2);
+    options.deadline = Duration::from_mins(2);
+    options
 }
 
 /// One of each kind of store, in this folder.

@@ -1,6 +1,6 @@
 //! The TLS and WebSocket listeners of `serve`, and new certificates for a server that runs.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -45,13 +45,38 @@ fn renew(folder: &Path) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
+/// A socket with a time limit. Where it has one, the system interrupts a call when the process was stopped for a while
+/// and goes on: the call is made again then.
+struct Socket(TcpStream);
+
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.0.read(buf) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
 }
 
-fn secured(address: SocketAddr, config: &Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
+impl Write for Socket {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn connect(address: SocketAddr) -> Socket {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Socket(stream)
+}
+
+fn secured(address: SocketAddr, config: &Arc<ClientConfig>) -> StreamOwned<ClientConnection, Socket> {
     let connection = ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
     StreamOwned::new(connection, connect(address))
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rumqttc::QoS;
 use rumqttc::v5::mqttbytes::QoS as Quality;
@@ -41,8 +41,10 @@ impl Mosquitto {
             let mut command = Command::new(&file);
             command.args(["-p", &port.to_string()]).stdin(Stdio::null());
             let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mosquitto = Self(child);
-            for _ in 0..500 {
+            let mut mosquitto = Self(child);
+            let begun = Instant::now();
+            // It ends at once if the port is taken.
+            while begun.elapsed() < PATIENCE && matches!(mosquitto.0.try_wait(), Ok(None)) {
                 if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
                     return Some((mosquitto, port));
                 }

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use i3_marketplace::{AppState, Assembly, Knowledge, StoreUrl, router};
-use i3_semantic::sparql::PoolOptions;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::process::Server;
-use crate::support::{Asked, PASSWORD, Raw, Reply, Rest, assemble, config, text};
+use crate::support::{Asked, PASSWORD, Raw, Reply, Rest, assemble, config, patient, text};
 
 pub(crate) const TD: &str = "application/td+json";
 const PATCH: &str = "application/merge-patch+json";
@@ -28,8 +27,7 @@ impl House {
     pub(crate) async fn open() -> Self {
         let (assembly, _) = assemble(config(StoreUrl::Memory)).await;
         let program = env!("CARGO_BIN_EXE_i3-marketplace");
-        let knowledge =
-            Knowledge::open(assembly.market().clone(), program, PoolOptions::default()).await.unwrap();
+        let knowledge = Knowledge::open(assembly.market().clone(), program, patient()).await.unwrap();
         let app = router(AppState::from(&assembly).with_knowledge(knowledge.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
