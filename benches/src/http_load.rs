@@ -127,7 +127,7 @@ pub async fn closed_loop(
         tasks.spawn_local(async move {
             let mut answers = 0_u32;
             for request in requests.iter().cycle().skip(first) {
-                if start.elapsed() >= time {
+                if answers > 0 && start.elapsed() >= time {
                     break;
                 }
                 connection.ask(request).await?;

@@ -14,11 +14,15 @@ mod tests {
 
     #[test]
     fn memory_that_is_written_to_counts() {
-        let before = resident(std::process::id()).unwrap();
-        let held = std::hint::black_box(vec![1_u8; 64 << 20]);
-        let after = resident(std::process::id()).unwrap();
-        assert!(after >= before + (48 << 20), "{before} {after}");
-        drop(held);
+        let grown = || {
+            let before = resident(std::process::id()).unwrap();
+            let held = std::hint::black_box(vec![1_u8; 64 << 20]);
+            let after = resident(std::process::id()).unwrap();
+            drop(held);
+            after.saturating_sub(before)
+        };
+        // Tests beside this one may give back theirs meanwhile, but not each time.
+        assert!((0..20).any(|_| grown() >= 48 << 20));
         assert_eq!(resident(u32::MAX), None);
     }
 }

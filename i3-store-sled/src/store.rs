@@ -26,8 +26,8 @@ const QUEUE: usize = 1_024;
 /// Pages of more rows than this are read on a thread that may block.
 const SHORT_PAGE: usize = 100;
 /// How often and how long an open waits for another handle in this process to let go of the file: sled's
-/// own threads may hold it for some milliseconds after the last handle was dropped.
-const LOCK_TRIES: u32 = 20;
+/// own threads may hold it for some milliseconds after the last handle was dropped, on a busy machine for longer.
+const LOCK_TRIES: u32 = 130;
 const LOCK_PAUSE: Duration = Duration::from_millis(15);
 /// Beside sled's files: says that there was a store here, so that an emptied one is not taken for new.
 const MARK: &str = "i3-store";

@@ -16,6 +16,7 @@ fn attack_19_a_gate_that_dies_loses_no_more_than_the_lease_in_hand_and_charges_n
     let runtime =
         || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let outside = runtime();
+    let mut in_doubt = 0;
     for (version, qos) in crate::scene::ways() {
         const QUOTA: u64 = 200_000;
         let inside = runtime();
@@ -53,8 +54,11 @@ fn attack_19_a_gate_that_dies_loses_no_more_than_the_lease_in_hand_and_charges_n
             // What the store knows, and what it does not.
             let line = shop.line(&order.0).await;
             let (billed, open) = (line.usage.delivered, line.usage.open);
-            assert!(received <= billed + open && open > 0, "{received} of {billed} and {open} open");
-            assert_eq!(shop.reclaim().await, [open]);
+            assert!(received <= billed + open, "{received} of {billed} and {open} open");
+            // It may have died between two leases.
+            let in_hand: Vec<u64> = [open].into_iter().filter(|open| *open > 0).collect();
+            assert_eq!(shop.reclaim().await, in_hand);
+            in_doubt += open;
             assert!(shop.reclaim().await.is_empty(), "once");
             let line = shop.line(&order.0).await;
             assert_eq!((line.usage.delivered, line.usage.in_doubt, line.usage.open), (billed, open, 0));
@@ -83,4 +87,5 @@ fn attack_19_a_gate_that_dies_loses_no_more_than_the_lease_in_hand_and_charges_n
             shop.ends_well(gate).await;
         });
     }
+    assert!(in_doubt > 0, "it never died with a lease in hand");
 }
