@@ -2,12 +2,13 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::wire::Qos;
+use crate::wire::{Content, Qos, SequenceProperty};
 
 /// The form of the record; another number is another form.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
-/// The bytes before the properties: form, flags, sequence number, time, expiry, length of the properties.
+/// The bytes before the properties: form, flags, sequence number, time, expiry, length of the properties. The last of
+/// these is the sequence number as clients of MQTT 5 get it, so that what follows here is what follows in each delivery.
 const HEADER: usize = 1 + 1 + 8 + 8 + 4 + 4;
 
 const QOS: u8 = 0x03;
@@ -112,7 +113,15 @@ impl Message {
 
     /// What is passed on beside the payload, as in [`MessageParts::properties`].
     pub fn properties(&self) -> &[u8] {
-        self.frame.get(HEADER..index(self.payload_at)).unwrap_or_default()
+        let end = index(self.payload_at).saturating_sub(SequenceProperty::len_of(self.sequence()));
+        self.frame.get(HEADER..end).unwrap_or_default()
+    }
+
+    /// What each delivery of it has.
+    pub(crate) fn content(&self) -> Content<'_> {
+        let bytes = self.frame.get(HEADER..).unwrap_or_default();
+        Content::new(bytes, index(self.payload_at).saturating_sub(HEADER))
+            .unwrap_or(Content::payload_only(&[]))
     }
 
     /// The application's message.
@@ -151,9 +160,10 @@ impl Message {
 pub struct Expired;
 
 impl MessageParts<'_> {
-    /// The length of the record.
+    /// How long the record is at most, whatever its number.
     pub(crate) fn len(&self) -> usize {
-        HEADER.saturating_add(self.properties.len()).saturating_add(self.payload.len())
+        let fixed = HEADER + SequenceProperty::LONGEST;
+        fixed.saturating_add(self.properties.len()).saturating_add(self.payload.len())
     }
 }
 
@@ -168,8 +178,10 @@ impl Batch {
     }
 
     pub(crate) fn add(&mut self, parts: &MessageParts<'_>) -> Result<Message, InvalidMessage> {
-        let properties = u32::try_from(parts.properties.len()).map_err(|_| InvalidMessage)?;
-        let payload_at = u32::try_from(HEADER + parts.properties.len()).map_err(|_| InvalidMessage)?;
+        let sequence = SequenceProperty::of(parts.sequence);
+        let length = parts.properties.len() + sequence.as_bytes().len();
+        let properties = u32::try_from(length).map_err(|_| InvalidMessage)?;
+        let payload_at = u32::try_from(HEADER + length).map_err(|_| InvalidMessage)?;
         let mut flags = parts.qos.bits();
         if parts.retain {
             flags |= RETAIN;
@@ -190,6 +202,7 @@ impl Batch {
         self.0.reserve(parts.len());
         self.0.extend_from_slice(&header);
         self.0.extend_from_slice(parts.properties);
+        self.0.extend_from_slice(sequence.as_bytes());
         self.0.extend_from_slice(parts.payload);
         Ok(Message { frame: self.0.split().freeze(), payload_at, flags })
     }
@@ -273,9 +286,9 @@ mod tests {
         #[test]
         fn no_bytes_harm(bytes in proptest::collection::vec(prop_oneof![Just(1_u8), any::<u8>()], 0..60)) {
             if let Ok(message) = Message::from_frame(bytes.clone().into()) {
-                let known = HEADER + message.properties().len() + message.payload().len();
-                prop_assert_eq!(known, bytes.len());
-                let _ = (message.qos(), message.expiry_at(5), message.sequence());
+                prop_assert!(bytes.ends_with(message.payload()));
+                let _ = (message.qos(), message.expiry_at(5), message.sequence(), message.properties());
+                let _ = message.content();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What must hold of packets, whatever the bytes. A broken promise is a panic, which the fuzzer reports.
 
 use bytes::BytesMut;
-use i3_broker::wire::{self, Delivery, Packet, Publish, Version, WireError};
+use i3_broker::wire::{self, Content, Delivery, Packet, Publish, SequenceProperty, Version, WireError};
 
 /// What the gate takes at most.
 const LIMIT: usize = 2_048;
@@ -81,12 +81,13 @@ fn deliverable(version: Version, publish: &Publish) {
 
 /// Properties that are passed on are properties of a PUBLISH, and none of the gate's own is among them.
 pub fn passed_on(properties: &[u8], payload: &[u8]) {
+    let sequence = SequenceProperty::of(7);
+    let content = [properties, sequence.as_bytes(), payload].concat();
+    let payload_at = properties.len() + sequence.as_bytes().len();
     for version in [Version::V311, Version::V5] {
         let delivery = Delivery {
             topic: "t",
-            properties,
-            payload,
-            sequence: 7,
+            content: Content::new(&content, payload_at).expect("the payload is within"),
             qos: wire::Qos::AtLeastOnce,
             packet_id: 9,
             dup: true,

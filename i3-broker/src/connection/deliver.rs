@@ -150,9 +150,7 @@ impl<'a> Writer<'a> {
         }
         let delivery = Delivery {
             topic: self.topic,
-            properties: message.properties(),
-            payload: message.payload(),
-            sequence: message.sequence(),
+            content: message.content(),
             qos: message.qos().min(self.options.qos),
             packet_id: 0,
             dup: false,
@@ -173,9 +171,7 @@ impl<'a> Writer<'a> {
         let message = &sent.message;
         let delivery = Delivery {
             topic: self.topic,
-            properties: message.properties(),
-            payload: message.payload(),
-            sequence: message.sequence(),
+            content: message.content(),
             qos,
             packet_id,
             dup: true,
@@ -273,12 +269,13 @@ impl Connection {
         let room = outbox.room(now);
         // Whether it was taken, be it only to be passed over.
         let mut put = |source: Source, message: &Message| {
+            let number = message.sequence();
             let mut delivery = match writer.delivery(message, source == Source::Retained) {
                 Ok(delivery) => delivery,
                 Err(why) => {
-                    let passed = outbox.pass_over(source, message.sequence(), why);
+                    let passed = outbox.pass_over(source, number, why);
                     if let (Source::Feed(place), true) = (source, passed) {
-                        turn.pass(place, message.sequence(), history);
+                        turn.pass(place, number, history);
                     }
                     return passed;
                 }
@@ -299,9 +296,9 @@ impl Connection {
                 delivery.packet_id = id;
             }
             if let Source::Feed(place) = source {
-                turn.pass(place, delivery.sequence, history);
+                turn.pass(place, number, history);
             }
-            outbox.put_frame(source, delivery.sequence, has_id, |out| {
+            outbox.put_frame(source, number, has_id, |out| {
                 wire::deliver(out, version, &delivery);
             });
             left -= 1;
@@ -328,8 +325,9 @@ impl Connection {
         let room = self.outbox.room(instant);
         while self.outbox.len() < room {
             let Some((id, qos, sent)) = self.session.window.resend() else { break };
+            let number = sent.message.sequence();
             match writer.again(sent, qos, id, now) {
-                Some(delivery) => self.outbox.put_again(id, delivery.sequence, |out| {
+                Some(delivery) => self.outbox.put_again(id, number, |out| {
                     wire::deliver(out, version, &delivery);
                 }),
                 // It was delivered, and charged, on the earlier connection: nothing that was missed.

@@ -21,7 +21,7 @@ mod reason;
 
 pub use connect::decode_connect;
 pub use decode::decode;
-pub use deliver::{Delivery, deliver, delivered_len, publish};
+pub use deliver::{Content, Delivery, SequenceProperty, deliver, delivered_len, publish};
 pub use encode::{Connack, connack, disconnect, pingresp, puback, pubcomp, pubrec, pubrel, suback, unsuback};
 pub use error::{ConnectError, WireError};
 pub use packet::{

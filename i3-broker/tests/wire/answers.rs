@@ -3,8 +3,8 @@
 use std::num::NonZeroU16;
 
 use i3_broker::wire::{
-    Connack, Delivery, Qos, Reason, Version, connack, deliver, delivered_len, disconnect, pingresp, puback,
-    pubcomp, publish, pubrec, pubrel, suback, unsuback,
+    Connack, Content, Delivery, Qos, Reason, SequenceProperty, Version, connack, deliver, delivered_len,
+    disconnect, pingresp, puback, pubcomp, publish, pubrec, pubrel, suback, unsuback,
 };
 use mqtt_proto::v5 as proto5;
 use proptest::prelude::*;
@@ -262,9 +262,12 @@ proptest! {
             properties.push(0x03);
             crate::writer::string(&mut properties, kind.as_bytes());
         }
+        properties.extend(SequenceProperty::of(sequence).as_bytes());
+        let bytes = [properties.as_slice(), &payload].concat();
+        prop_assert_eq!(Content::new(&bytes, bytes.len() + 1), None);
+        let content = Content::new(&bytes, properties.len()).unwrap();
         let delivery = Delivery {
-            topic: &topic, properties: &properties, payload: &payload, sequence, qos, packet_id, dup, retain,
-            subscription_identifier: identifier, expiry,
+            topic: &topic, content, qos, packet_id, dup, retain, subscription_identifier: identifier, expiry,
         };
         let mut out = vec![1, 2, 3];
         let len = deliver(&mut out, version, &delivery);
@@ -304,9 +307,7 @@ fn what_is_no_packet_is_not_written() {
     let (longest, topic) = ("t".repeat(65_535), "t".repeat(65_536));
     let delivery = Delivery {
         topic: &topic,
-        properties: &[],
-        payload: &[],
-        sequence: 1,
+        content: Content::payload_only(&[]),
         qos: Qos::AtMostOnce,
         packet_id: 0,
         dup: false,
@@ -324,10 +325,9 @@ fn what_is_no_packet_is_not_written() {
     assert_eq!(publish(&topic, b"", Qos::AtMostOnce), None);
     let payload = vec![0; 268_435_455];
     assert_eq!(publish("t", &payload, Qos::AtMostOnce), None);
-    assert_eq!(
-        delivered_len(V311, &Delivery { topic: "t", payload: &payload[3..], ..delivery }),
-        Some(268_435_460)
-    );
+    let content = Content::payload_only(&payload[3..]);
+    assert_eq!(delivered_len(V311, &Delivery { topic: "t", content, ..delivery }), Some(268_435_460));
+    assert_eq!(delivered_len(V5, &Delivery { topic: "t", content, ..delivery }), None, "one byte more");
 }
 
 #[test]
