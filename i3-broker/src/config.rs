@@ -80,7 +80,8 @@ pub struct GateConfig {
     /// How many messages the first lease of a grant asks for. At least 1. Default 64.
     pub first_lease: u64,
     /// The most messages that a lease asks for at a time. With what is being written at that moment, it is also
-    /// what may come into doubt for a grant when the process dies. Default 524,288.
+    /// what may come into doubt for a grant when the process dies. Leases grow with the rate, to what is delivered in
+    /// half a second to a second. Default 2,097,152.
     pub largest_lease: u64,
     /// How often usage is reported while it changes. Default 1 s.
     pub report_every: Duration,
@@ -135,7 +136,7 @@ impl GateConfig {
             packet_limit: Duration::from_secs(30),
             write_limit: Duration::from_mins(1),
             first_lease: 64,
-            largest_lease: 524_288,
+            largest_lease: 2_097_152,
             report_every: Duration::from_secs(1),
             stream_idle: Duration::from_mins(10),
             quota_wait: Duration::from_secs(10),

@@ -201,6 +201,8 @@ impl Keeper {
                         self.dry = wanted && terms.granted <= lease.granted();
                         lease.extend(terms.granted);
                         if wanted {
+                            // It was a report too.
+                            next_report = Instant::now() + self.shared.config.report_every;
                             self.handle.wake_sessions();
                         }
                         wanted = false;

@@ -7,7 +7,7 @@ use i3_core::stream::{SequenceBlock, StreamHead};
 
 /// What a product begins with: little is skipped after a crash.
 const SMALLEST: u64 = 64;
-const LARGEST: u64 = StreamHead::MAX_BLOCK / 2;
+const LARGEST: u64 = StreamHead::MAX_BLOCK;
 
 /// Blocks that last shorter than this grow, blocks that last longer than [`SLOW`] shrink.
 const FAST: Duration = Duration::from_secs(2);
