@@ -12,8 +12,9 @@ use crate::meter::{GrantHandle, Lease};
 use crate::shared::Shared;
 use crate::stats::add;
 
-/// About the most bytes that are put at a time, and what an idle client's buffer may keep.
-const BATCH_BYTES: usize = 64 * 1_024;
+/// About the most bytes that are put at a time, and what an idle client's buffer may keep. What came in one read goes out
+/// in one write, though each message has become a little longer.
+const BATCH_BYTES: usize = 96 * 1_024;
 const KEPT: usize = 16 * 1_024;
 
 /// Where a frame's message came from.
