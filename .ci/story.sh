@@ -26,7 +26,7 @@ start() {
     I3_ADMIN_PASSWORD=correct-horse-battery "$target/release/i3-marketplace" serve \
         --data-dir "$work/data" --http "$HTTP" --mqtt "127.0.0.1:$MQTT_PORT" >>"$work/serve.log" 2>&1 &
     server=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         curl -sf "$API/health" >/dev/null && return
         sleep 0.1
     done
@@ -46,6 +46,23 @@ ask() {
 }
 token() { # name password
     post /tokens "" "{\"name\":\"$1\",\"password\":\"$2\"}" | jq -r .token
+}
+comes() { # what expected command...: waits for a minute
+    local what=$1 expected=$2
+    shift 2
+    for _ in $(seq 600); do
+        [ "$("$@")" = "$expected" ] && return
+        sleep 0.1
+    done
+    echo "story: never: $what" >&2
+    cat "$work/serve.log" >&2
+    exit 1
+}
+of_statement() { # jq's way
+    ask "/orders/$ORDER_ID/statement" "$BUYER" | jq -r "$1"
+}
+received() {
+    wc -l <"$work/received"
 }
 check() { # what expected actual
     if [ "$2" = "$3" ]; then echo "  $1: $3"; else echo "story: $1 is $3, not $2" >&2; cat "$work/serve.log" >&2; exit 1; fi
@@ -79,13 +96,15 @@ TOPIC=$(jq -r .mqtt.topic <<<"$ORDER")
 echo "story: the device publishes more than was bought"
 mosquitto_sub -h 127.0.0.1 -p "$MQTT_PORT" -u "$ORDER_ID" -P "$PASSWORD" -t "$TOPIC" -q 1 >"$work/received" 2>"$work/sub.log" &
 subscriber=$!
-sleep 1
+comes "the subscription, and what was bought with it" 5 of_statement .open
 for reading in $(seq 20); do echo "{\"celsius\":$reading}"; done |
     mosquitto_pub -h 127.0.0.1 -p "$MQTT_PORT" -u acme.roof -P roof-sensor-password -t "$TOPIC" -q 1 -l
-sleep 2
+comes "all that was bought" 5 received
+# Time for more, if more came.
+sleep 1
 kill "$subscriber" 2>/dev/null || true
 wait "$subscriber" 2>/dev/null || true
-check "messages received" 5 "$(wc -l <"$work/received")"
+check "messages received" 5 "$(received)"
 
 echo "story: strangers are refused"
 if mosquitto_pub -h 127.0.0.1 -p "$MQTT_PORT" -u acme.roof -P wrong -t "$TOPIC" -m x 2>/dev/null; then
@@ -99,6 +118,7 @@ check "a negative amount" 400 "$(curl -s -o /dev/null -w '%{http_code}' --json '
 
 echo "story: the buyer rates, and the books balance"
 put "/orders/$ORDER_ID/rating" "$BUYER" '{"stars":5}' >/dev/null
+comes "the gate's report" 0 of_statement .open
 STATEMENT=$(ask "/orders/$ORDER_ID/statement" "$BUYER")
 check "messages billed" 5 "$(jq -r .line.quantity <<<"$STATEMENT")"
 check "paid, in cents" 250 "$(jq -r .paid <<<"$STATEMENT")"

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 /// How long the demo waits while nothing happens before it gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A message that arrived.
 #[derive(Debug, Clone, Copy)]

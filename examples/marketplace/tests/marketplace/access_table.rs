@@ -49,10 +49,13 @@ impl Fresh {
 async fn the_table_of_who_gets_what_in_the_repository_is_todays() {
     let mut fresh = Fresh::default();
     let mut world = fresh.next().await;
-    let knowing = fresh.next().await.with_knowledge().await;
+    let mut knowing = fresh.next().await.with_knowledge().await;
     let mut table = HEAD.to_owned();
     let mut wrong = Vec::new();
     for operation in operations() {
+        for asked in [&mut world, &mut knowing] {
+            asked.renew().await;
+        }
         let party = world.sample(&operation).party;
         write!(table, "| `{} {}` |", operation.method, operation.path).unwrap();
         for caller in [
@@ -101,6 +104,7 @@ async fn the_table_of_who_gets_what_in_the_repository_is_todays() {
             // What was changed must not decide what the next one gets.
             if reply.status < 400 && !operation.method.is_safe() && !asks_the_index(&operation) {
                 world = fresh.next().await;
+                world.renew().await;
             }
         }
         table.push('\n');

@@ -221,11 +221,16 @@ impl Everything {
     /// these would be void.
     pub(crate) async fn with_programs(mut self) -> Self {
         tokio::time::sleep(Duration::from_millis(1_050)).await;
+        self.renew().await;
+        self
+    }
+
+    /// The programs get new tokens. They last for five minutes, and a slow machine may need longer.
+    pub(crate) async fn renew(&mut self) {
         for ((owner, name), secret) in PROGRAMS.into_iter().zip(&self.secrets) {
             let token = self.token_of(self.id(name), secret).await;
             self.tokens.insert(owner.program(), token);
         }
-        self
     }
 
     /// Puts a program with these scopes, and no others, in the place of the one that acts for this person.
