@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use i3_core::gate::{Fate, Recall, Recollection, SessionFate};
-use i3_core::id::GrantId;
+use i3_core::id::{GrantId, ProductId};
 use i3_core::time::{Clock, Timestamp};
 use i3_core::usage::Miss;
 
@@ -321,6 +321,7 @@ impl Histories {
         }
     }
 
+    /// All but whether the number is still to be used, which streams know.
     fn recall(&self, holder: &str, grant: GrantId, number: u64) -> Recollection {
         let inner = self.inner();
         let of_grant = inner.grants.get(&grant);
@@ -335,7 +336,7 @@ impl Histories {
             })
             .collect();
         sessions.sort_unstable_by(|a, b| a.client.cmp(&b.client));
-        Recollection { holder: holder.to_owned(), since, sessions }
+        Recollection { holder: holder.to_owned(), since, unused: false, sessions }
     }
 }
 
@@ -360,8 +361,10 @@ pub(crate) struct Memory(pub(crate) Arc<Shared>);
 
 #[async_trait]
 impl Recall for Memory {
-    async fn recall(&self, grant: GrantId, number: u64) -> Recollection {
-        self.0.histories.recall(&self.0.config.holder, grant, number)
+    async fn recall(&self, grant: GrantId, product: ProductId, number: u64) -> Recollection {
+        // First: a message that comes meanwhile is remembered.
+        let unused = self.0.streams.holds(product, number);
+        Recollection { unused, ..self.0.histories.recall(&self.0.config.holder, grant, number) }
     }
 }
 

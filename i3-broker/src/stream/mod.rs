@@ -92,6 +92,12 @@ impl ProductStreams {
         tokio::time::timeout(limit, wait).await.map_err(|_| NoNumbers)
     }
 
+    /// Whether this number of the product's is held for a message that has not come yet.
+    pub(crate) fn holds(&self, product: ProductId, number: u64) -> bool {
+        let stream = self.all().get(&product).map(Arc::clone);
+        stream.is_some_and(|stream| stream.holds(number))
+    }
+
     /// How many streams are held.
     pub(crate) fn count(&self) -> usize {
         self.all().len()

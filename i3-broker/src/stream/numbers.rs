@@ -35,6 +35,11 @@ impl Numbers {
         self.held.iter().fold(0, |sum, block| sum.saturating_add(block.count()))
     }
 
+    /// Whether this one is there.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.held.iter().any(|block| (block.first..block.end).contains(&number))
+    }
+
     /// The numbers, in order, without taking them.
     pub(super) fn ahead(&self) -> impl Iterator<Item = u64> + use<> {
         self.held.clone().into_iter().flat_map(|block| block.first..block.end)

@@ -98,6 +98,11 @@ impl ProductStream {
         enough
     }
 
+    /// Whether it holds this number for a message that has not come yet.
+    pub(super) fn holds(&self, number: u64) -> bool {
+        self.state().numbers.has(number)
+    }
+
     /// Is done when somebody was answered who asked for numbers, or the stream was given up.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.answered.notified()

@@ -1,6 +1,7 @@
 //! What sessions do not get, and who is told.
 
 use i3_core::gate::Fate;
+use i3_core::id::{ProductId, TypedId};
 use i3_core::usage::Miss;
 
 use super::client::Client;
@@ -80,7 +81,7 @@ async fn what_is_passed_over_counts_once_though_deliveries_pause_in_between() {
 
 /// Whether a client's session goes on, and what became of a message there.
 async fn fate(scene: &Scene, client: &str, number: u64) -> (bool, Fate) {
-    let told = scene.gate.recall().recall(grant(), number).await;
+    let told = scene.gate.recall().recall(grant(), ProductId::from_bits(3), number).await;
     let session = told.sessions.iter().find(|session| session.client == client).unwrap();
     (session.present, session.fate)
 }
@@ -128,6 +129,9 @@ async fn it_is_remembered_what_became_of_each_message() {
     ] {
         assert_eq!(fate(&scene, "a", number).await, (true, expected), "{number}");
     }
+    let unused =
+        async |number| scene.gate.recall().recall(grant(), ProductId::from_bits(3), number).await.unused;
+    assert_eq!((unused(10).await, unused(11).await), (false, true), "the next one is held for who comes");
     assert_eq!([fate(&scene, "b", 9).await.1, fate(&scene, "b", 10).await.1], [Fate::Before, ONCE]);
 
     // Without a session of its own, a client misses nothing: it was not there.

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::id::GrantId;
+use crate::id::{GrantId, ProductId};
 use crate::time::Timestamp;
 use crate::usage::Miss;
 
@@ -64,6 +64,8 @@ pub struct Recollection {
     pub holder: String,
     /// No session of the grant that ended after this was forgotten: at the earliest, when the gate was started.
     pub since: Timestamp,
+    /// The gate holds the number for a message that has not come yet.
+    pub unused: bool,
     /// The sessions of the grant that it remembers, by name.
     pub sessions: Vec<SessionFate>,
 }
@@ -72,5 +74,5 @@ pub struct Recollection {
 #[async_trait]
 pub trait Recall: fmt::Debug + Send + Sync + 'static {
     /// What became of the message with this number among those of the product that the grant opens.
-    async fn recall(&self, grant: GrantId, number: u64) -> Recollection;
+    async fn recall(&self, grant: GrantId, product: ProductId, number: u64) -> Recollection;
 }

@@ -1,12 +1,13 @@
 //! Why one message was or was not charged.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use i3_core::access::Actor;
-use i3_core::gate::{Fate, LeaseReport, Metering, Recall, Recollection, SessionFate};
-use i3_core::id::{GrantId, OrderId, TypedId};
+use i3_core::gate::{Fate, LeaseReport, Metering, Recall, Recollection, SessionFate, Streams};
+use i3_core::id::{GrantId, OrderId, ProductId, TypedId};
 use i3_core::market::MessageExplanation;
 use i3_core::offer::Plan;
 use i3_core::order::Order;
@@ -20,24 +21,31 @@ use crate::fixture::{Fixture, fixed, refusal};
 struct Told {
     since: Mutex<Timestamp>,
     sessions: Mutex<Vec<SessionFate>>,
+    /// The first number that it holds and has not given to a message.
+    next: AtomicU64,
 }
 
 #[async_trait]
 impl Recall for Told {
-    async fn recall(&self, _: GrantId, _: u64) -> Recollection {
+    async fn recall(&self, _: GrantId, _: ProductId, number: u64) -> Recollection {
         let (since, sessions) = (*self.since.lock().unwrap(), self.sessions.lock().unwrap().clone());
-        Recollection { holder: "gate".to_owned(), since, sessions }
+        let unused = number >= self.next.load(Ordering::SeqCst);
+        Recollection { holder: "gate".to_owned(), since, unused, sessions }
     }
 }
 
 /// A marketplace whose only gate is one of these, and an order there.
 async fn open(plan: Plan) -> (Fixture, Arc<Told>, Order) {
     let f = Fixture::new().await;
-    let gate = Arc::new(Told { since: Mutex::new(f.clock_now()), sessions: Mutex::default() });
+    let gate =
+        Told { since: Mutex::new(f.clock_now()), sessions: Mutex::default(), next: AtomicU64::new(u64::MAX) };
+    let gate = Arc::new(gate);
     f.market.recall_from(Arc::clone(&gate) as _);
     f.pass(Duration::from_secs(1));
     f.top_up(f.buyer, 1_000).await;
     let order = f.buy(plan).await;
+    // The gate was given numbers up to 64.
+    f.market.reserve(order.product, "gate", 64).await.unwrap();
     (f, gate, order)
 }
 
@@ -85,6 +93,28 @@ async fn what_sessions_remember_makes_up_one_answer() {
 }
 
 #[tokio::test]
+async fn a_number_that_no_message_has_so_far_is_told_as_such() {
+    let (f, gate, order) = open(fixed(100, 100)).await;
+    let ask =
+        async |number| f.market.explain_message(Actor::User(f.buyer), order.id, number, 100).await.unwrap();
+    // No gate was given it.
+    assert_eq!((ask(64).await.code, ask(65).await.code), ("absent", "unpublished"));
+    // A gate was, and has not used it; whatever the order's sessions are.
+    gate.next.store(7, Ordering::SeqCst);
+    for sessions in
+        [vec![], vec![session("c", true, Fate::Ahead)], vec![session("c", false, Fate::Forgotten)]]
+    {
+        *gate.sessions.lock().unwrap() = sessions;
+        let explained = ask(7).await;
+        assert_eq!((explained.code, explained.charged), ("unpublished", 0));
+        assert!(!explained.detail.contains("remembered"), "{}", explained.detail);
+    }
+    // It came while that was asked.
+    *gate.sessions.lock().unwrap() = vec![session("c", true, DELIVERED)];
+    assert_eq!(ask(7).await.code, "charged");
+}
+
+#[tokio::test]
 async fn what_may_be_forgotten_is_not_said_not_to_have_been() {
     let (f, gate, order) = open(fixed(100, 100)).await;
     *gate.sessions.lock().unwrap() = vec![session("c", true, Fate::Before)];
@@ -116,6 +146,8 @@ async fn what_may_be_forgotten_is_not_said_not_to_have_been() {
 async fn without_a_gate_only_counts_are_known() {
     let f = Fixture::new().await;
     let order = f.buy(Plan::Free { quota: None }).await;
+    assert_eq!(ask(&f, &order).await.code, "unpublished");
+    f.market.reserve(order.product, "gate", 64).await.unwrap();
     let explained = ask(&f, &order).await;
     assert_eq!((explained.code, explained.complete, explained.charged), ("unknown", false, 0));
     assert!(explained.sessions.is_empty());

@@ -147,6 +147,8 @@ pub struct MessageExplanation {
     pub complete: bool,
     /// The sessions that are remembered.
     pub sessions: Vec<SessionLine>,
+    /// The currency of what the books have.
+    pub currency: Currency,
     /// The counts of all messages, as the books have them.
     pub usage: Usage,
 }

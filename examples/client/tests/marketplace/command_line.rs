@@ -323,7 +323,12 @@ async fn trade(house: &House, i3: &Terminal, helper: &str, buyer: &str) {
     i3.says("seller", &["explain", "publish", device, "i3/acme/air"]);
     i3.says("buyer", &["explain", "receive", order]);
     i3.says("buyer", &["explain", "charge", order]);
-    assert_eq!(i3.json("buyer", &["explain", "message", order, "1"])["code"], "unknown");
+    assert_eq!(i3.json("buyer", &["explain", "message", order, "1"])["code"], "unpublished");
+    let told = i3.says("buyer", &["explain", "message", order, "1"]);
+    for money in ["held", "captured", "fee"] {
+        let line = told.lines().find(|line| line.starts_with(&format!("usage.{money} "))).unwrap();
+        assert!(line.ends_with(" EUR"), "{told}");
+    }
     i3.says("buyer", &["order", "cancel", order]);
     let second = text(&i3.json("buyer", &["order", "buy", offer])["order"]["id"]);
     i3.says("seller", &["order", "revoke", &second]);

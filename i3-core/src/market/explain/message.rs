@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::gate::{Fate, Recollection, SessionFate};
 use crate::id::OrderId;
+use crate::money::Currency;
 use crate::offer::Plan;
 use crate::order::Order;
 use crate::usage::{Miss, Usage};
@@ -34,8 +35,8 @@ pub struct MessageExplanation {
     pub order: OrderId,
     /// The message's number among those of the product, as in `i3-seq`.
     pub number: u64,
-    /// The stable code: `charged`, `free` (delivered, the offer costs nothing), `missed`, `not_yet`, `absent` (no session
-    /// was there), `before` (the first session began later), `skipped` (no message has the number) or `unknown`.
+    /// The stable code: `charged`, `free` (delivered, the offer costs nothing), `missed`, `unpublished`, `not_yet` (it
+    /// may wait for its turn), `absent` (no session was there), `before` (the first session began later), `skipped` (no message has the number) or `unknown`.
     pub code: &'static str,
     /// How often it was charged, or delivered for nothing, as far as is remembered: once for each session.
     pub charged: u64,
@@ -46,20 +47,24 @@ pub struct MessageExplanation {
     pub complete: bool,
     /// The sessions that are remembered.
     pub sessions: Vec<SessionLine>,
+    /// The currency of what the books have.
+    pub currency: Currency,
     /// The counts of all messages, as the books have them.
     pub usage: Usage,
 }
 
-/// Why the message of this number was or was not charged to the order, by what gates remember. `elsewhere` says whether
-/// other gates than these had leases of the order. `names` says whether clients' names may be shown.
+/// Why the message of this number was or was not charged to the order, by what gates remember. `next` is the lowest number
+/// that no gate was given. `elsewhere` says whether other gates than these had leases of the order. `names` says whether
+/// clients' names may be shown.
 pub fn explain_message(
     order: &Order,
     usage: &Usage,
-    number: u64,
+    (number, next): (u64, u64),
     gates: &[Recollection],
     elsewhere: bool,
     names: bool,
 ) -> MessageExplanation {
+    let unpublished = number >= next || gates.iter().any(|gate| gate.unused);
     let fates = || gates.iter().flat_map(|gate| &gate.sessions);
     let any = |is: fn(&SessionFate) -> bool| fates().any(is);
     let forgotten = any(|session| session.fate == Fate::Forgotten);
@@ -76,6 +81,7 @@ pub fn explain_message(
         () if charged > 0 && free => "free",
         () if charged > 0 => "charged",
         () if any(|session| matches!(session.fate, Fate::Missed { .. })) => "missed",
+        () if unpublished => "unpublished",
         () if any(|session| session.fate == Fate::Ahead && session.present) => "not_yet",
         () if !complete => "unknown",
         () if any(|session| session.fate == Fate::Skipped) => "skipped",
@@ -94,6 +100,7 @@ pub fn explain_message(
             format!("handed to {whom} of the order {}, {cost}{more}", times(charged))
         }
         "missed" => "not handed to any connection, and not charged".to_owned(),
+        "unpublished" => "no message has this number so far; not charged".to_owned(),
         "not_yet" => "not published so far, or it waits for its turn; not charged so far".to_owned(),
         "skipped" => "no message with this number came, though higher ones did; not charged".to_owned(),
         "before" => "it came before the first session of the order; not charged".to_owned(),
@@ -104,7 +111,7 @@ pub fn explain_message(
               have counts only"
             .to_owned(),
     };
-    if !complete && code != "unknown" {
+    if !complete && code != "unknown" && code != "unpublished" {
         detail.push_str("; whether sessions that are not remembered received it too is not known");
     }
     let sessions =
@@ -117,6 +124,7 @@ pub fn explain_message(
         detail,
         complete,
         sessions: sessions.collect(),
+        currency: order.terms.currency,
         usage: usage.clone(),
     }
 }

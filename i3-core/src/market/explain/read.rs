@@ -17,6 +17,7 @@ use crate::order::Order;
 use crate::product::{Product, Source};
 use crate::reservation::Reservation;
 use crate::store::{Cell, Cursor, Entity, Scan, StoreError, StoreExt, limits};
+use crate::stream::StreamHead;
 use crate::usage::{Lease, Usage};
 use crate::user::User;
 
@@ -147,16 +148,19 @@ impl Marketplace {
         let names = self.authorize(actor, Action::ViewOrder, &Resource::of_user(order.buyer)).await.is_ok();
         let grant = GrantId::of(order.id);
         let Some(usage) = self.store.get::<Usage>(&grant).await? else { return Err(not_found("order")) };
+        // Before the gates are asked: what was published meanwhile, they tell.
+        let head = self.store.get::<StreamHead>(&order.product).await?;
+        let next = head.map_or(1, |head| head.entity.next);
         let mut gates = Vec::new();
         for gate in self.recalls() {
-            gates.push(gate.recall(grant, number).await);
+            gates.push(gate.recall(grant, order.product, number).await);
         }
         // After the usage: there may be more of them by now, not fewer.
         let leases = self.leases_of(&order, rows).await?;
         let admitted = leases.iter().fold(0_u64, |sum, lease| sum.saturating_add(lease.granted));
         let elsewhere = admitted < usage.entity.admitted
             || leases.iter().any(|lease| gates.iter().all(|gate| gate.holder != lease.holder));
-        Ok(explain_message(&order, &usage.entity, number, &gates, elsewhere, names))
+        Ok(explain_message(&order, &usage.entity, (number, next), &gates, elsewhere, names))
     }
 
     /// The order's leases.
