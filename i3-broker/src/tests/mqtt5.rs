@@ -388,6 +388,7 @@ async fn real_clients_of_version_5_publish_and_receive_at_every_quality() {
     let options = |id: &str, user: &str| {
         let mut options = MqttOptions::new(id, "127.0.0.1", scene.gate.local_addr().port());
         options.set_credentials(user, "secret").set_keep_alive(PATIENCE);
+        options.set_connection_timeout(PATIENCE.as_secs());
         options
     };
     let (buyer, mut buyer_events) = AsyncClient::new(options("a", "order"), 10);

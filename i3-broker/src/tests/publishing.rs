@@ -152,9 +152,11 @@ async fn a_real_client_publishes_and_another_receives() {
         options
     };
     let (buyer, mut buyer_events) = AsyncClient::new(options("a", "order"), 10);
+    buyer_events.network_options.set_connection_timeout(PATIENCE.as_secs());
     buyer.subscribe(TOPIC, QoS::AtLeastOnce).await.unwrap();
     while !matches!(buyer_events.poll().await.unwrap(), Event::Incoming(Incoming::SubAck(_))) {}
     let (device, mut device_events) = AsyncClient::new(options("d", "device"), 10);
+    device_events.network_options.set_connection_timeout(PATIENCE.as_secs());
     device.publish(TOPIC, QoS::AtLeastOnce, false, "17.5").await.unwrap();
     while !matches!(device_events.poll().await.unwrap(), Event::Incoming(Incoming::PubAck(_))) {}
     loop {

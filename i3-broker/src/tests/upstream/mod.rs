@@ -32,7 +32,7 @@ async fn start(config: UpstreamConfig) -> Arc<UpstreamLog> {
 /// A client of the upstream broker that is no gate.
 fn outsider(port: u16, id: &str) -> (AsyncClient, EventLoop) {
     let mut options = MqttOptions::new(id, "127.0.0.1", port);
-    options.set_credentials("outsider", "outside");
+    options.set_credentials("outsider", "outside").set_connection_timeout(PATIENCE.as_secs());
     AsyncClient::new(options, 100)
 }
 
