@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use i3_core::store::{
-    Batch, Change, CommitError, Group, Key, Op, Receipt, Schema, StoreError, StoreErrorKind, Version,
+    Batch, Change, CommitError, Group, Key, Op, Receipt, Revisions, Schema, StoreError, StoreErrorKind,
+    Version,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -51,6 +52,7 @@ pub(crate) struct Committer {
     clock: u64,
     /// Commits that were begun and not answered yet.
     in_flight: Arc<AtomicUsize>,
+    revisions: Arc<Revisions>,
     /// How many were answered together last: their callers may come back at once.
     last_group: usize,
     /// Why nothing is written any more.
@@ -58,12 +60,17 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub(crate) fn new(tree: sled::Tree, sync: Sync, in_flight: Arc<AtomicUsize>) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        tree: sled::Tree,
+        sync: Sync,
+        in_flight: Arc<AtomicUsize>,
+        revisions: Arc<Revisions>,
+    ) -> Result<Self, StoreError> {
         let clock = match tree.get(layout::CLOCK).map_err(|error| failed("read its clock", error))? {
             Some(bytes) => layout::read_number(&bytes).ok_or_else(|| corrupt("the clock"))?,
             None => 0,
         };
-        Ok(Self { tree, sync, clock, in_flight, last_group: 0, failure: None })
+        Ok(Self { tree, sync, clock, in_flight, revisions, last_group: 0, failure: None })
     }
 
     /// Works until every sender of the queue is gone and the queue is empty.
@@ -140,11 +147,12 @@ impl Committer {
                 }
             };
             clock += u64::from(decision.is_ok());
-            decided.push((answer, decision));
+            decided.push((batch, answer, decision));
         }
         // Refusals wait for the group as well: they may rest on what it is about to write.
         let written = if group.is_empty() { Ok(()) } else { self.write_group(group, &before, clock) };
-        for (answer, decision) in decided {
+        self.revisions.changed(decided.iter().map(|(batch, ..)| batch));
+        for (_, answer, decision) in decided {
             let _ = answer.send(match (&written, decision) {
                 (Ok(()), decision) => decision,
                 (Err(NotWritten::Untouched(message, kind)), _) => Err(StoreError::new(*kind, message).into()),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use i3_core::store::{
-    Batch, Cell, Collection, CommitError, Durability, Key, Page, Receipt, Scan, Schema, Store, StoreError,
-    StoreErrorKind,
+    Batch, Cell, Collection, CommitError, Durability, Key, Page, Receipt, Revision, Revisions, Scan, Schema,
+    Store, StoreError, StoreErrorKind,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -85,7 +85,8 @@ impl SledOptions {
             Box::new(|| Ok(()))
         };
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let committer = Committer::new((*db).clone(), sync, Arc::clone(&in_flight))?;
+        let revisions = Arc::new(Revisions::default());
+        let committer = Committer::new((*db).clone(), sync, Arc::clone(&in_flight), Arc::clone(&revisions))?;
         let (queue, requests) = mpsc::channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("i3-sled-writer".to_owned())
@@ -96,6 +97,7 @@ impl SledOptions {
             tree: (*db).clone(),
             schema: RwLock::new(None),
             in_flight,
+            revisions,
             durability,
             queue: Some(queue),
             writer: Some(writer),
@@ -189,6 +191,7 @@ pub struct SledStore {
     tree: sled::Tree,
     schema: RwLock<Option<Schema>>,
     in_flight: Arc<AtomicUsize>,
+    revisions: Arc<Revisions>,
     durability: Durability,
     /// `None` only while dropping.
     queue: Option<mpsc::Sender<Request>>,
@@ -285,6 +288,10 @@ impl Store for SledStore {
 
     fn durability(&self) -> Durability {
         self.durability
+    }
+
+    fn revision(&self, collections: &[&Collection]) -> Option<Revision> {
+        Some(self.revisions.of(collections))
     }
 
     async fn unnamed(&self) -> Result<Vec<String>, StoreError> {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::{
     Batch, Body, By, Cell, Change, Collection, CommitError, Cursor, Digest, Direction, Draft, Durability,
-    Group, Key, Kind, Page, Receipt, Row, Scan, Schema, State, Store, StoreError, StoreErrorKind, Units,
-    Value, Version, limits,
+    Group, Key, Kind, Page, Receipt, Revision, Revisions, Row, Scan, Schema, State, Store, StoreError,
+    StoreErrorKind, Units, Value, Version, limits,
 };
 
 /// A store in memory: the model that backends are tested against, and a real backend for tests and trials.
@@ -17,6 +17,7 @@ use super::{
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     data: Arc<RwLock<Data>>,
+    revisions: Arc<Revisions>,
 }
 
 #[derive(Debug, Default)]
@@ -328,11 +329,16 @@ impl Store for MemoryStore {
         for (key, change) in group.into_changes() {
             data.write(&key, change);
         }
+        self.revisions.changed([batch]);
         Ok(receipt)
     }
 
     fn durability(&self) -> Durability {
         Durability::Memory
+    }
+
+    fn revision(&self, collections: &[&Collection]) -> Option<Revision> {
+        Some(self.revisions.of(collections))
     }
 
     async fn unnamed(&self) -> Result<Vec<String>, StoreError> {

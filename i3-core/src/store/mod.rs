@@ -36,6 +36,7 @@ mod eval;
 mod key;
 mod link;
 mod memory;
+mod revision;
 mod scan;
 mod transact;
 
@@ -51,6 +52,7 @@ pub use eval::{Change, Group, State};
 pub use key::{Body, InvalidBody, InvalidKey, Key, Units, UnitsOutOfRange, Version};
 pub use link::{Digest, InvalidDigest};
 pub use memory::MemoryStore;
+pub use revision::{Revision, Revisions};
 pub use scan::{By, Cursor, Direction, InvalidCursor, InvalidScan, Page, Row, Scan};
 pub(crate) use transact::read_body;
 pub use transact::{Decision, Entity, Halt, Refused, StoreExt, Tx, Versioned};
@@ -135,6 +137,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// What a successful commit survives.
     fn durability(&self) -> Durability;
+
+    /// What these collections are now, if the store can tell at once: another as soon as a commit that changed one of them
+    /// has returned, also if it failed with an unknown outcome, and the same only while none has. A store that others
+    /// write to as well cannot tell. [`Revisions`] counts for one that can.
+    fn revision(&self, _collections: &[&Collection]) -> Option<Revision> {
+        None
+    }
 
     /// The names of the collections that earlier schemas had and the last one has not, in order. Asked before
     /// data are moved elsewhere, so that what would be left behind can be named.

@@ -13,8 +13,8 @@ use std::task::Poll;
 use async_trait::async_trait;
 
 use crate::store::{
-    Batch, Cell, CommitError, Durability, DynStore, Key, Op, Page, Receipt, Scan, Schema, Store, StoreError,
-    StoreErrorKind,
+    Batch, Cell, Collection, CommitError, Durability, DynStore, Key, Op, Page, Receipt, Revision, Scan,
+    Schema, Store, StoreError, StoreErrorKind,
 };
 
 /// A kind of call. [`prepare`](Store::prepare) is neither counted nor disturbed.
@@ -299,6 +299,10 @@ impl Store for FaultyStore {
 
     fn durability(&self) -> Durability {
         self.inner.durability()
+    }
+
+    fn revision(&self, collections: &[&Collection]) -> Option<Revision> {
+        self.inner.revision(collections)
     }
 
     async fn unnamed(&self) -> Result<Vec<String>, StoreError> {

@@ -28,7 +28,7 @@ struct Bench {
 impl Bench {
     fn new(sync: Sync) -> Self {
         let db = sled::Config::new().temporary(true).open().unwrap();
-        let committer = Committer::new((*db).clone(), sync, Arc::default()).unwrap();
+        let committer = Committer::new((*db).clone(), sync, Arc::default(), Arc::default()).unwrap();
         let (queue, requests) = mpsc::channel(1_024);
         let thread = thread::spawn(move || committer.run(requests));
         Self { queue: Some(queue), thread: Some(thread), _db: db }

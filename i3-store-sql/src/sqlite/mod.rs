@@ -22,8 +22,8 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use i3_core::store::{
-    Batch, By, Cell, CommitError, Durability, Key, Page, Receipt, Scan, Schema, Store, StoreError,
-    StoreErrorKind,
+    Batch, By, Cell, Collection, CommitError, Durability, Key, Page, Receipt, Revision, Scan, Schema, Store,
+    StoreError, StoreErrorKind,
 };
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, ToSql, params_from_iter};
@@ -215,6 +215,10 @@ impl Store for SqliteStore {
 
     fn durability(&self) -> Durability {
         self.durability
+    }
+
+    fn revision(&self, collections: &[&Collection]) -> Option<Revision> {
+        Some(self.shared.revisions.of(collections))
     }
 
     async fn unnamed(&self) -> Result<Vec<String>, StoreError> {

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use i3_core::store::{Batch, CommitError, Op, Receipt, Schema, StoreError};
+use i3_core::store::{Batch, CommitError, Op, Receipt, Revisions, Schema, StoreError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -50,6 +50,7 @@ pub(super) struct Job {
 pub(super) struct Shared {
     catalog: RwLock<Arc<Catalog>>,
     pub(super) cache: ReadCache,
+    pub(super) revisions: Revisions,
     pub(super) groups: AtomicU64,
     pub(super) batches: AtomicU64,
 }
@@ -60,6 +61,7 @@ impl Shared {
         Self {
             catalog: RwLock::default(),
             cache: ReadCache::new(cache_bytes),
+            revisions: Revisions::default(),
             groups: AtomicU64::new(0),
             batches: AtomicU64::new(0),
         }
@@ -166,6 +168,7 @@ impl Writer {
             Ok(connection) => commit_group(connection, &catalog, &shared.cache, &batches),
             Err(failure) => Err(failure.into()),
         };
+        self.shared.revisions.changed(batches);
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
         self.shared.batches.fetch_add(u64::try_from(known.len()).unwrap_or(0), Ordering::Relaxed);
         match result {

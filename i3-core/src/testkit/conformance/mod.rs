@@ -28,6 +28,7 @@ mod commit;
 mod counters;
 mod limits;
 mod reading;
+mod revision;
 mod scanning;
 mod schema;
 mod streams;
@@ -99,6 +100,8 @@ macro_rules! conformance_list {
             reading: reading_no_keys_gives_no_cells,
             reading: as_many_keys_as_allowed_are_read_at_once,
             reading: the_same_id_in_two_collections_is_two_things,
+            revision: a_revision_is_another_once_a_change_is_committed,
+            revision: everybody_who_committed_sees_another_revision,
             scanning: a_scan_by_id_is_in_byte_order,
             scanning: a_prefix_is_no_pattern,
             scanning: a_prefix_tells_upper_case_from_lower,
