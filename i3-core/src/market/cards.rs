@@ -7,8 +7,8 @@ use super::queries::read_if;
 use super::{MarketError, Marketplace, PageRequest, Paged};
 use crate::id::ProductId;
 use crate::product::{Product, ProductState};
-use crate::rating::Score;
-use crate::store::{Cell, Entity, Key, StoreError, limits};
+use crate::rating::{SCORES, Score};
+use crate::store::{Cell, Entity, Key, Revision, StoreError, limits};
 
 /// What a catalogue shows of a product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,12 @@ impl Marketplace {
     ) -> Result<Paged<ProductCard>, MarketError> {
         let Paged { items, next } = self.listed_products(filter, order, page).await?;
         Ok(Paged { items: self.cards(items).await?, next })
+    }
+
+    /// What all pages of the catalogue and all public products with their scores were made of, if the store can
+    /// [tell](crate::store::Store::revision): they are the same as long as it is.
+    pub fn catalogue_revision(&self) -> Option<Revision> {
+        self.store.revision(&[Product::collection(), &SCORES])
     }
 
     /// These products, if everybody may buy them now, in their order.

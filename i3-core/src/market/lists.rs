@@ -313,16 +313,17 @@ impl Marketplace {
         self.filtered(order.of(scan), page, |offer: &Offer| fits(state, offer.state)).await
     }
 
-    /// The ratings of a product, in the order in which they were last given.
+    /// The ratings of a product that were last given then, in the order in which they were.
     pub async fn ratings(
         &self,
         product: ProductId,
+        given: Period,
         order: TimeOrder,
         page: &PageRequest,
     ) -> Result<Paged<Rating>, MarketError> {
         let equal = vec![product.to_string().into()];
         let scan = declared(Scan::index(Rating::collection(), "by_product", equal))?;
-        self.page(order.of(scan), page).await
+        self.page(order.of(given.of(scan)?), page).await
     }
 
     /// A buyer's orders, in the order in which they were placed. Pages as of [`users`](Self::users).

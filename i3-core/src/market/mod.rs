@@ -77,8 +77,8 @@ pub use things::{PurgeThing, PutThing, RemoveThing, ThingPut};
 pub use trade::{CancelOrder, ExpireGrant, Purchase, ReplaceOrderPassword, RevokeGrant, TopUp};
 pub use virtual_objects::{
     AmendObject, AttachFile, CreateObject, DetachFile, EditObject, FileReader, FileWriter, LinkProduct,
-    MoveObject, ObjectFilter, ObjectOrder, ObjectView, OrderedObject, PurgeFile, VersionView, WhichVersion,
-    WholeFile,
+    MoveObject, ObjectFilter, ObjectOrder, ObjectView, OrderedObject, PurgeFile, SeenObject, VersionView,
+    WhichVersion, WholeFile,
 };
 
 use command::{Execution, Origin, fingerprint};

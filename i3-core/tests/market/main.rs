@@ -23,6 +23,7 @@ mod ontology;
 mod ordered;
 mod random_traces;
 mod recommendations;
+mod revisions;
 mod roles;
 mod rules;
 mod sizes;

@@ -5,7 +5,8 @@ use std::ops::Deref;
 
 use async_trait::async_trait;
 use i3_core::store::{
-    Batch, Cell, CommitError, Durability, Key, MemoryStore, Page, Receipt, Scan, Schema, Store, StoreError,
+    Batch, Cell, Collection, CommitError, Durability, Key, MemoryStore, Page, Receipt, Revision, Scan,
+    Schema, Store, StoreError,
 };
 
 /// What a store does otherwise than the one in memory behind it.
@@ -23,6 +24,10 @@ pub(crate) trait Otherwise: Debug + Send + Sync + 'static {
 
     async fn commit(&self, batch: &Batch) -> Result<Receipt, CommitError> {
         self.inner().commit(batch).await
+    }
+
+    fn revision(&self, collections: &[&Collection]) -> Option<Revision> {
+        self.inner().revision(collections)
     }
 }
 
@@ -58,6 +63,10 @@ impl<T: Otherwise> Store for Wrapped<T> {
 
     fn durability(&self) -> Durability {
         self.0.inner().durability()
+    }
+
+    fn revision(&self, collections: &[&Collection]) -> Option<Revision> {
+        self.0.revision(collections)
     }
 
     async fn unnamed(&self) -> Result<Vec<String>, StoreError> {

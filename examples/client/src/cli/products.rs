@@ -220,6 +220,12 @@ pub(crate) enum ProductTask {
     Ratings {
         /// Which
         product: ProductId,
+        /// Those last given from this time on: 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Those last given before this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
         /// newest (by default) or oldest
         #[arg(long, value_parser = named::<TimeOrder>)]
         sort: Option<TimeOrder>,
@@ -265,8 +271,9 @@ impl ProductTask {
             }
             Self::Quality { product } => context.ask(client.show_quality(product)).await,
             Self::Sample { product } => context.ask(client.show_sample(product)).await,
-            Self::Ratings { product, sort, list } => {
-                context.list(client.list_ratings(product, &RatingQuery { sort }), &list).await
+            Self::Ratings { product, since, until, sort, list } => {
+                let query = RatingQuery { since, until, sort };
+                context.list(client.list_ratings(product, &query), &list).await
             }
         }
     }

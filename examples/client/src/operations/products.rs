@@ -154,9 +154,15 @@ pub struct OfferQuery {
     pub sort: Option<TimeOrder>,
 }
 
-/// In which order ratings come. The default: newest first.
+/// Which ratings, and in which order. The default: all, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct RatingQuery {
+    /// Those last given from this time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Those last given before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// In this order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<TimeOrder>,

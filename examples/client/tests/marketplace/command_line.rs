@@ -314,7 +314,10 @@ async fn trade(house: &House, i3: &Terminal, helper: &str, buyer: &str) {
     deliver(house, order, 10).await;
     i3.says("buyer", &["order", "rate", order, "4"]);
     i3.says("nobody", &["product", "show", product]);
-    i3.says("nobody", &["product", "ratings", product, "--sort", "oldest"]);
+    i3.says(
+        "nobody",
+        &["product", "ratings", product, "--sort", "oldest", "--since", "2026-01-01T00:00:00Z"],
+    );
     i3.says("nobody", &["product", "quality", product]);
     i3.says("buyer", &["product", "sample", product]);
     for task in ["show", "grant", "statement"] {

@@ -320,9 +320,18 @@ async fn trade(house: &House, seller: &i3_client::Client, buyer: &i3_client::Cli
     assert_ne!(buyer.replace_order_password(order).await.unwrap().password, bought.mqtt.password);
     deliver(house, order, 10).await;
     let opinion = Opinion { stars: 4.try_into().unwrap(), comment: Some("Fresh.".parse().unwrap()) };
-    assert_eq!(buyer.rate(order, &opinion).await.unwrap().comment, opinion.comment);
+    let given = buyer.rate(order, &opinion).await.unwrap();
+    assert_eq!(given.comment, opinion.comment);
     assert_eq!(house.client.show_product(product).await.unwrap().score.stars, 4);
-    assert_eq!(house.client.list_ratings(product, &RatingQuery::default()).await.unwrap().items.len(), 1);
+    let from_then_on = RatingQuery { since: Some(given.at), ..RatingQuery::default() };
+    let before = RatingQuery { until: Some(given.at), ..RatingQuery::default() };
+    for (which, number) in [(RatingQuery::default(), 1), (from_then_on, 1), (before, 0)] {
+        assert_eq!(
+            house.client.list_ratings(product, &which).await.unwrap().items.len(),
+            number,
+            "{which:?}"
+        );
+    }
     assert_eq!(house.client.show_quality(product).await.unwrap().messages, 0);
     assert!(buyer.show_sample(product).await.unwrap().samples.is_empty(), "nothing was published");
     assert_eq!(buyer.show_order(order).await.unwrap().id, order);

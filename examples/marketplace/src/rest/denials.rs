@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::representation::{Linked, Listed, Shown};
 use super::request::{Answer, Api, InQuery, page_request};
 use super::route::{Routes, about};
-use super::{AppState, hold_off, operations};
+use super::{AppState, BASE, hold_off, operations};
 use crate::floods::Flood;
 
 pub(super) fn routes() -> Routes {
@@ -142,7 +142,7 @@ fn denied(response: &Response, noted: &Noted) -> Option<(&'static str, Option<St
 
 /// The name of the operation at this pattern, or the pattern with its method.
 fn operation(method: &Method, pattern: &str) -> String {
-    let named = pattern.strip_prefix("/api/v1").and_then(|path| {
+    let named = pattern.strip_prefix(BASE).and_then(|path| {
         let same = if method == Method::HEAD { &Method::GET } else { method };
         NAMES.get(&(same.as_str(), path)).copied()
     });

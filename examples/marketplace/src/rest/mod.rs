@@ -41,6 +41,7 @@ mod html;
 mod hubs;
 mod inbox;
 mod invitations;
+mod kept;
 mod node;
 pub(crate) mod oauth;
 mod object_files;
@@ -73,6 +74,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use i3_core::analytics::LeastPeople;
 use i3_core::market::Marketplace;
 use i3_core::virtual_object::ResourceUri;
@@ -83,17 +85,24 @@ pub use route::{Operation, Who};
 
 use crate::floods::Flood;
 use crate::{Access, Assembly, Knowledge};
+use kept::KeptAnswers;
 use problem::Problem;
 use protection::protected;
 use representation::{deliver, represent};
 use route::{Routes, described};
+
+/// Where the interface is.
+const BASE: &str = "/api/v1";
 
 /// The longest body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// What the interface answers from. Cheap to clone: the framework does so several times for each request.
 #[derive(Debug, Clone)]
-pub struct AppState(Arc<AppParts>);
+pub struct AppState {
+    parts: Arc<AppParts>,
+    kept: KeptAnswers,
+}
 
 /// What an [`AppState`] is made of.
 #[derive(Debug, Clone)]
@@ -114,25 +123,25 @@ impl Deref for AppState {
     type Target = AppParts;
 
     fn deref(&self) -> &AppParts {
-        &self.0
+        &self.parts
     }
 }
 
 impl AppState {
     /// With MQTT clients that reach the gate here, the best address first.
     pub fn with_brokers(self, brokers: Vec<ResourceUri>) -> Self {
-        AppParts { brokers, ..Arc::unwrap_or_clone(self.0) }.into()
+        AppParts { brokers, ..Arc::unwrap_or_clone(self.parts) }.into()
     }
 
     /// With answers to questions by meaning.
     pub fn with_knowledge(self, knowledge: Knowledge) -> Self {
-        AppParts { knowledge: Some(knowledge), ..Arc::unwrap_or_clone(self.0) }.into()
+        AppParts { knowledge: Some(knowledge), ..Arc::unwrap_or_clone(self.parts) }.into()
     }
 }
 
 impl From<AppParts> for AppState {
     fn from(parts: AppParts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), kept: KeptAnswers::default() }
     }
 }
 
@@ -200,12 +209,17 @@ pub fn router_with(state: AppState, config: &RestConfig) -> Router {
     let routes = routes();
     let pages = described(&routes);
     let (api, with_own_formats) = routes.into_routers();
-    let api =
-        api.fallback(no_such_route).method_not_allowed_fallback(method_not_allowed).layer(from_fn(represent));
+    // Not nested: that would cost every request a path made anew. So what is not there is a route too.
+    let api = api
+        .route(&format!("{BASE}/{{*path}}"), any(no_such_route))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(represent));
     let with_own_formats =
         with_own_formats.method_not_allowed_fallback(method_not_allowed).layer(from_fn(deliver));
     let all = Router::new()
-        .nest("/api/v1", pages.merge(api).merge(with_own_formats))
+        .merge(pages)
+        .merge(api)
+        .merge(with_own_formats)
         .merge(oauth::routes())
         .merge(passwords::page_routes())
         .merge(wot::routes())

@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::kept::Keeping;
 use super::representation::{Created, Linked, Links, Listed, Shown};
 use super::request::{Answer, Api, Body, Edit, InPath, InQuery, Patch, Patched, page_request};
 use super::route::{Routes, about};
@@ -195,19 +196,35 @@ struct CatalogueQuery {
     limit: Option<usize>,
 }
 
-async fn catalogue(api: Api, InQuery(query): InQuery<CatalogueQuery>) -> Answer<Shown<Listed<ProductCard>>> {
+async fn catalogue(
+    api: Api,
+    InQuery(query): InQuery<CatalogueQuery>,
+) -> Answer<Keeping<Shown<Listed<ProductCard>>>> {
+    let shelf = api.shelf(api.market().catalogue_revision());
+    if let Some(known) = shelf.known() {
+        return Ok(known);
+    }
     let page = page_request(query.after.as_deref(), query.limit)?;
     let created = Period { since: query.since, until: query.until };
     let filter = CatalogueFilter { hub: query.hub, created };
     let products = api.market().catalogue(&filter, query.sort, &page).await;
-    api.list(products.map_err(|error| api.refused(error))?).await
+    let products = products.map_err(|error| api.refused(error))?;
+    Ok(shelf.keep(api.list(products).await?))
 }
 
-async fn show(api: Api, InPath(id): InPath<ProductId>) -> Answer<Shown<ProductCard>> {
-    let product = api.market().product(api.actor, id).await.map_err(|error| api.refused(error))?;
-    let score = api.market().score(id).await.map_err(|error| api.refused(error))?;
+async fn show(api: Api, InPath(id): InPath<ProductId>) -> Answer<Keeping<Shown<ProductCard>>> {
+    let shelf = api.shelf(api.market().catalogue_revision());
+    let answer = if let Some(known) = shelf.known() {
+        known
+    } else {
+        let product = api.market().product(api.actor, id).await.map_err(|error| api.refused(error))?;
+        let score = api.market().score(id).await.map_err(|error| api.refused(error))?;
+        let public = product.state != ProductState::Draft;
+        let shown = api.show(ProductCard { product, score }).await?;
+        if public { shelf.keep(shown) } else { Keeping::once(shown) }
+    };
     api.observe(Interaction::Viewed, [Item::Product(id)]);
-    api.show(ProductCard { product, score }).await
+    Ok(answer)
 }
 
 /// Which products of a hub are wanted.
@@ -505,6 +522,10 @@ async fn offers(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RatingQuery {
+    /// Those last given from this time on.
+    since: Option<Timestamp>,
+    /// Those last given before this time.
+    until: Option<Timestamp>,
     /// In which order they come: newest first if nothing is said.
     #[serde(default)]
     sort: TimeOrder,
@@ -521,6 +542,7 @@ async fn ratings(
     InQuery(query): InQuery<RatingQuery>,
 ) -> Answer<Shown<Listed<Rating>>> {
     let page = page_request(query.after.as_deref(), query.limit)?;
-    let ratings = api.market().ratings(product, query.sort, &page).await;
+    let given = Period { since: query.since, until: query.until };
+    let ratings = api.market().ratings(product, given, query.sort, &page).await;
     api.list(ratings.map_err(|error| api.refused(error))?).await
 }

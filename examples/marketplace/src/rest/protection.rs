@@ -14,6 +14,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::problem::Problem;
 
+static CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 /// How the interface is served.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -76,14 +78,14 @@ fn cors(config: &RestConfig) -> CorsLayer {
 fn with_headers<B>(mut response: Response<B>, https: bool) -> Response<B> {
     let headers = response.headers_mut();
     let mut usual = |name: HeaderName, value: &'static str| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers.entry(name).or_insert_with(|| HeaderValue::from_static(value));
     };
     usual(CACHE_CONTROL, "no-store");
     usual(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
     usual(X_CONTENT_TYPE_OPTIONS, "nosniff");
     usual(X_FRAME_OPTIONS, "DENY");
     usual(REFERRER_POLICY, "no-referrer");
-    usual(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    usual(CROSS_ORIGIN_RESOURCE_POLICY.clone(), "same-origin");
     if https {
         usual(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }

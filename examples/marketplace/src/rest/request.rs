@@ -17,7 +17,7 @@ use i3_core::market::{
     Caller, Command, Condition, IdempotencyKey, MarketError, Marketplace, PageRequest, Paged, RecordTag,
     Unchanged,
 };
-use i3_core::store::{Cursor, Entity};
+use i3_core::store::{Cursor, Entity, Revision};
 use i3_core::virtual_object::ResourceUri;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 
 pub(super) use super::body::{Body, Edit, Patch, Patched};
 use super::denials::Traced;
+use super::kept::Shelf;
 use super::problem::Problem;
 use super::representation::{Asked, Created, Format, IfMatch, Linked, Listed, Shown};
 use super::{AppState, representation, sessions};
@@ -213,6 +214,16 @@ impl Api {
             return Ok(None);
         }
         self.market().caller(self.actor).await.map(Some).map_err(|error| self.refused(error))
+    }
+
+    /// Where the answer is kept if it is the same for everybody, made of what now has this revision.
+    pub(super) fn shelf(&self, revision: Option<Revision>) -> Shelf {
+        self.state.kept.shelf(&self.asked, revision, false)
+    }
+
+    /// As [`shelf`](Self::shelf), if the answer is the same for all who see what is not public, and this is one of them.
+    pub(super) fn shelf_inside(&self, revision: Option<Revision>) -> Shelf {
+        self.state.kept.shelf(&self.asked, revision, true)
     }
 
     /// One thing, as the client wants it shown.

@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::kept::Keeping;
 use super::node;
 use super::object_things::{self, OrThing};
 use super::problem::Problem;
@@ -383,26 +384,36 @@ impl From<Sort> for ObjectOrder {
     }
 }
 
-async fn list(api: Api, InQuery(query): InQuery<ObjectQuery>) -> Answer<Shown<Listed<InForm>>> {
+async fn list(api: Api, InQuery(query): InQuery<ObjectQuery>) -> Answer<Keeping<Shown<Listed<InForm>>>> {
     let page = page_request(query.after.as_deref(), query.limit)?;
     let ObjectQuery {
         owner, hub, state, kind, category, domain, tag, platform, protocol, sort, form, ..
     } = query;
     let filter = ObjectFilter { owner, hub, state, kind, category, domain, tag, platform, protocol };
+    let shelf = api.shelf(api.market().objects_revision().filter(|_| filter.is_public()));
+    if let Some(known) = shelf.known() {
+        return Ok(known);
+    }
     let objects = api.market().objects(api.actor, &filter, sort.into(), &page).await;
     let Paged { items, next } = objects.map_err(|error| api.refused(error))?;
     let items = items.into_iter().map(|view| InForm::new(view, form == Form::Node)).collect();
-    api.list(Paged { items, next }).await
+    Ok(shelf.keep(api.list(Paged { items, next }).await?))
 }
 
 async fn show(
     api: Api,
     InPath(object): InPath<VirtualObjectId>,
     InQuery(query): InQuery<FormQuery>,
-) -> Answer<Shown<InForm>> {
-    let view = api.market().object(api.actor, object).await.map_err(|error| api.refused(error))?;
+) -> Answer<Keeping<Shown<InForm>>> {
+    let revision = api.market().objects_revision();
+    let seen = api.market().seen_object(api.actor, object).await.map_err(|error| api.refused(error))?;
     api.observe(Interaction::Viewed, [Item::Object(object)]);
-    api.show(InForm::new(view, query.form == Form::Node)).await
+    let shelf = if seen.is_inside() { api.shelf_inside(revision) } else { api.shelf(revision) };
+    if let Some(known) = shelf.known() {
+        return Ok(known);
+    }
+    let view = api.market().with_content(seen).await.map_err(|error| api.refused(error))?;
+    Ok(shelf.keep(api.show(InForm::new(view, query.form == Form::Node)).await?))
 }
 
 pub(super) async fn changed(api: &Api, view: ObjectView) -> Answer<Shown<ObjectAnswer>> {

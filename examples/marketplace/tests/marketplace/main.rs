@@ -14,6 +14,7 @@ mod discover;
 mod dynsec;
 mod everything;
 mod explain;
+mod kept;
 mod killed;
 mod mail;
 mod metrics;

@@ -1,18 +1,9 @@
 //! The whole story through the interface: seller, buyer, administrator.
 
-use i3_core::gate::Metering;
-use i3_core::id::{GrantId, OrderId};
-use i3_marketplace::{Assembly, StoreUrl};
+use i3_marketplace::StoreUrl;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, Rest, Shop, assemble, config, stores, text};
-
-/// Delivers as a gate does.
-async fn deliver(assembly: &Assembly, order: &str, messages: u64) {
-    let grant = GrantId::of(order.parse::<OrderId>().unwrap());
-    let lease = assembly.market().open(grant, "test", messages).await.unwrap();
-    assembly.market().close(lease.lease, messages.into()).await.unwrap();
-}
+use crate::support::{PASSWORD, Rest, Shop, assemble, config, deliver, stores, text};
 
 #[tokio::test]
 async fn from_registration_to_rating_on_every_store() {

@@ -10,6 +10,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use i3_auth::password::{Cost, PasswordSettings};
 use i3_core::access::Actor;
+use i3_core::gate::Metering;
+use i3_core::id::{GrantId, OrderId};
 use i3_core::market::RegisterUser;
 use i3_core::role::RoleName;
 use i3_marketplace::{AppState, Assembly, AssemblyConfig, StoreUrl, router};
@@ -259,6 +261,13 @@ pub(crate) async fn assemble(config: AssemblyConfig) -> (Assembly, Rest) {
     assembly.market().execute(Actor::System, None, &command).await.unwrap();
     let rest = Rest::Router(router(AppState::from(&assembly)));
     (assembly, rest)
+}
+
+/// Delivers as a gate does.
+pub(crate) async fn deliver(assembly: &Assembly, order: &str, messages: u64) {
+    let grant = GrantId::of(order.parse::<OrderId>().unwrap());
+    let lease = assembly.market().open(grant, "test", messages).await.unwrap();
+    assembly.market().close(lease.lease, messages.into()).await.unwrap();
 }
 
 /// A seller with a listed product, and a buyer with money.

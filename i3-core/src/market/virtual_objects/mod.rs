@@ -27,7 +27,7 @@ pub use commands::{AmendObject, CreateObject, EditObject, LinkProduct};
 pub use files::{AttachFile, DetachFile, PurgeFile};
 pub use moves::MoveObject;
 pub use ordered::OrderedObject;
-pub use queries::{ObjectFilter, ObjectOrder, VersionView, WhichVersion};
+pub use queries::{ObjectFilter, ObjectOrder, SeenObject, VersionView, WhichVersion};
 
 use serde::{Deserialize, Serialize};
 

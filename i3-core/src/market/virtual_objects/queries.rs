@@ -8,7 +8,7 @@ use super::{MISSING, ObjectView, lost};
 use crate::access::{Action, Actor, Resource};
 use crate::id::{HubId, ProductId, UserId, VirtualObjectId};
 use crate::name::{Slug, Term};
-use crate::store::{Cell, Cursor, Entity, Scan, StoreExt, limits};
+use crate::store::{Cell, Cursor, Entity, Revision, Scan, StoreExt, limits};
 use crate::virtual_object::{
     Content, ContentHash, Heading, Listing, ObjectContent, ObjectContentId, ObjectKind, ObjectState,
     ObjectVersion, ObjectVersionId, ProductObject, Protocol, VirtualObject,
@@ -76,6 +76,22 @@ pub struct VersionView {
     pub content: Content,
 }
 
+/// As much of an object as somebody sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenObject {
+    /// The object as it is for those who may see what is not public, its public face for others.
+    object: VirtualObject,
+    /// Whether what is not public is seen.
+    inside: bool,
+}
+
+impl SeenObject {
+    /// Whether what is not public is seen.
+    pub fn is_inside(&self) -> bool {
+        self.inside
+    }
+}
+
 /// How many lines a list looks at for one page. A page for which that was not enough has fewer items than were asked
 /// for, and still says where the next one begins: so no page costs more than this, whatever is filtered.
 const MOST_LOOKED_AT: usize = 500;
@@ -87,6 +103,12 @@ enum Source {
 }
 
 impl ObjectFilter {
+    /// Whether this is a part of the list of public objects, which is the same for everybody.
+    pub fn is_public(&self) -> bool {
+        let public = matches!(self.state, None | Some(ObjectState::Published | ObjectState::Deprecated));
+        self.owner.is_none() && self.hub.is_none() && public
+    }
+
     fn headings(&self) -> Vec<Heading> {
         let mut headings = Vec::new();
         headings.extend(self.tag.clone().map(Heading::Tag));
@@ -182,13 +204,13 @@ impl Marketplace {
         }
     }
 
-    /// The object as the actor sees it: as it is for those who may see what is not public, its public face for others.
-    async fn seen(&self, actor: Actor, id: VirtualObjectId) -> Result<(VirtualObject, bool), MarketError> {
+    /// An object as the actor sees it, without what it says.
+    pub async fn seen_object(&self, actor: Actor, id: VirtualObjectId) -> Result<SeenObject, MarketError> {
         let object: VirtualObject = self.entity(&id, "virtual object").await?;
         if self.sees_inside(actor, &object).await? {
-            return Ok((object, true));
+            return Ok(SeenObject { object, inside: true });
         }
-        object.public_face().map(|face| (face, false)).ok_or_else(|| MISSING.into())
+        object.public_face().map(|object| SeenObject { object, inside: false }).ok_or_else(|| MISSING.into())
     }
 
     /// The contents that these objects name, in their order.
@@ -212,7 +234,10 @@ impl Marketplace {
         Ok(views)
     }
 
-    async fn with_content(&self, object: VirtualObject) -> Result<ObjectView, MarketError> {
+    /// What somebody sees of an object, with what it says. The same for all who see as much of it, as long as
+    /// [`objects_revision`](Self::objects_revision) is the same.
+    pub async fn with_content(&self, seen: SeenObject) -> Result<ObjectView, MarketError> {
+        let object = seen.object;
         let id = ObjectContentId { object: object.id, hash: object.content };
         let stored = self.store.get::<ObjectContent>(&id).await?.ok_or_else(|| lost(&id))?;
         Ok(ObjectView { object, content: stored.entity.content })
@@ -221,8 +246,7 @@ impl Marketplace {
     /// An object: with its newest content for those who may see what is not public, with its public one for others.
     /// To others, what has nothing public does not exist.
     pub async fn object(&self, actor: Actor, id: VirtualObjectId) -> Result<ObjectView, MarketError> {
-        let (object, _) = self.seen(actor, id).await?;
-        self.with_content(object).await
+        self.with_content(self.seen_object(actor, id).await?).await
     }
 
     /// The contents that an object has had, newest first. Others see those that were public, while something still is.
@@ -232,7 +256,7 @@ impl Marketplace {
         id: VirtualObjectId,
         page: &PageRequest,
     ) -> Result<Paged<ObjectVersion>, MarketError> {
-        let (_, inside) = self.seen(actor, id).await?;
+        let inside = self.seen_object(actor, id).await?.inside;
         let scan = Scan::prefix(ObjectVersion::collection(), format!("{id}:")).backward();
         let mut from = page.after.clone();
         let mut items = Vec::new();
@@ -257,7 +281,7 @@ impl Marketplace {
         id: VirtualObjectId,
         which: WhichVersion,
     ) -> Result<VersionView, MarketError> {
-        let (_, inside) = self.seen(actor, id).await?;
+        let inside = self.seen_object(actor, id).await?.inside;
         let missing = || not_found("version");
         let version = match which {
             WhichVersion::Number(version) => {
@@ -278,6 +302,13 @@ impl Marketplace {
             return Err(missing());
         }
         Ok(VersionView { version, hash, content: stored.content })
+    }
+
+    /// What all objects, and all lists of public objects, were made of, if the store can
+    /// [tell](crate::store::Store::revision): they are the same as long as it is.
+    pub fn objects_revision(&self) -> Option<Revision> {
+        let collections = [VirtualObject::collection(), ObjectContent::collection(), Listing::collection()];
+        self.store.revision(&collections)
     }
 
     /// A list of objects; see [`ObjectFilter`]. A page looks at a bounded number of objects: it may have fewer items
@@ -391,7 +422,7 @@ impl Marketplace {
     pub async fn public_object(&self, id: VirtualObjectId) -> Result<Option<ObjectView>, MarketError> {
         let found = self.store.get::<VirtualObject>(&id).await?;
         match found.and_then(|found| found.entity.public_face()) {
-            Some(face) => self.with_content(face).await.map(Some),
+            Some(object) => self.with_content(SeenObject { object, inside: false }).await.map(Some),
             None => Ok(None),
         }
     }

@@ -124,8 +124,8 @@ impl World {
             Look::Ratings { product: of, page } => {
                 let product = product(of);
                 both(
-                    pages!(page, page => market.ratings(product, TimeOrder::Newest, page)),
-                    pages!(page, page => market.ratings(product, TimeOrder::Oldest, page)),
+                    pages!(page, page => market.ratings(product, Period::default(), TimeOrder::Newest, page)),
+                    pages!(page, page => market.ratings(product, Period::default(), TimeOrder::Oldest, page)),
                 )
             }
             Look::Orders { buyer, page } => {

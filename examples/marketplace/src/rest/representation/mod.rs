@@ -40,13 +40,20 @@ use serde_json::Value;
 pub(super) use accept::best_kind;
 pub(super) use links::{Linked, Links};
 
+use super::BASE;
+use super::kept::{Kept, Known};
 use super::problem::Problem;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How many headers an answer has, and some more: room for them is made once.
+pub(super) const USUAL_HEADERS: usize = 20;
 
 /// How long a request may take: longer than its body may.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a thing is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) enum Format {
     /// Plain JSON.
     #[default]
@@ -77,7 +84,7 @@ pub(super) struct Asked {
     pub(super) format: Format,
     /// The request's number.
     pub(super) number: String,
-    /// The path below which the interface is, as the client sees it: `/api/v1` or longer.
+    /// The path below which the routes are, as the client sees it: `/api/v1` or longer.
     base: String,
     /// The path and the query of the request, as the client sees them.
     address: String,
@@ -120,9 +127,16 @@ impl Asked {
     fn of(request: &Request, format: Format) -> Self {
         let inner = request.uri().path();
         let uri = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0);
-        let base = uri.path().strip_suffix(inner).unwrap_or_default().to_owned();
+        // The directory of Thing Descriptions is beside the interface, not below its path.
+        let below = if inner.starts_with(BASE) { BASE } else { "" };
+        let base = format!("{}{below}", uri.path().strip_suffix(inner).unwrap_or_default());
         let address = uri.path_and_query().map_or("/", |address| address.as_str()).to_owned();
         Self { format, number: number(), base, address, if_match: if_match(request.headers()) }
+    }
+
+    /// The path and the query of the request, as the client sees them.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// A path of the interface as the client sees it.
@@ -320,7 +334,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: impl TryInto<HeaderValu
 
 impl<T> IntoResponse for Shown<T> {
     fn into_response(self) -> Response {
-        let mut response = self.body.into_response();
+        let mut response = Response::new(Body::from(self.body));
+        response.headers_mut().reserve(USUAL_HEADERS);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         if let Some(next) = self.next {
             set(response.headers_mut(), LINK, format!("<{next}>; rel=\"next\""));
@@ -410,7 +425,7 @@ fn numbered(mut response: Response, asked: &Asked) -> Response {
         response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    set(response.headers_mut(), HeaderName::from_static("x-request-id"), asked.number.as_str());
+    set(response.headers_mut(), X_REQUEST_ID.clone(), asked.number.as_str());
     response
 }
 
@@ -422,6 +437,9 @@ fn varied(mut response: Response) -> Response {
 
 /// The answer in the format that was settled on, with its entity tag.
 async fn shaped(response: Response, asked: &Asked) -> Result<Response, Problem> {
+    if response.extensions().get::<Known>().is_some() {
+        return Ok(response);
+    }
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let plain = kind == "application/json";
     if !plain && kind != "application/hal+json" || !response.status().is_success() {
@@ -458,6 +476,9 @@ async fn shaped(response: Response, asked: &Asked) -> Result<Response, Problem> 
     if parts.extensions.get::<Of>().is_some() {
         // To be kept by who asked, and asked about each time.
         parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
+    if let Some(kept) = parts.extensions.remove::<Kept>() {
+        kept.keep(&parts.headers, &body);
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{Declared, Doc, Routes, Who};
+use crate::rest::BASE;
 use crate::rest::oauth::documented_scopes;
 
 /// What every problem says (RFC 9457).
@@ -78,7 +79,7 @@ pub(in crate::rest) fn document(routes: &Routes) -> Value {
             "description": super::super::ABOUT,
             "license": {"name": "MIT OR Apache-2.0"},
         },
-        "servers": [{"url": "/api/v1"}],
+        "servers": [{"url": BASE}],
         "paths": paths,
         "components": {
             "schemas": schemas,

@@ -33,7 +33,7 @@ pub(super) use describe::{Described, Doc, Input, Output};
 pub(super) use document::document;
 pub(super) use page::described;
 
-use super::AppState;
+use super::{AppState, BASE};
 
 /// Who may ask at all. The permissions are asked for then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,7 +206,7 @@ impl Routes {
             Operation { id, method, path, summary, who, permissions, relation, refusals, own_formats };
         self.declared.push(Declared { operation, describe: H::describe });
         let router = if own_formats { &mut self.with_own_formats } else { &mut self.router };
-        *router = std::mem::take(router).route(path, on(filter, handler));
+        *router = std::mem::take(router).route(&format!("{BASE}{path}"), on(filter, handler));
         self
     }
 

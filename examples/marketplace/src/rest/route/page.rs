@@ -12,9 +12,9 @@ use axum::routing::get;
 use serde_json::Value;
 
 use super::{Operation, Routes, Who, document};
-use crate::rest::AppState;
 use crate::rest::html::escaped;
 use crate::rest::problem::Problem;
+use crate::rest::{AppState, BASE};
 
 /// A style sheet is all that the pages have, by its digest.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
@@ -28,15 +28,19 @@ pub(in crate::rest) fn described(routes: &Routes) -> Router<AppState> {
     let page: Arc<str> = page(&document, &routes.operations()).into();
     let text: Arc<str> = format!("{document:#}").into();
     let operations: Arc<[Operation]> = routes.operations().into();
+    let at_base = |path: &str| format!("{BASE}{path}");
     Router::new()
-        .route("/problems/{code}", get(async |Path(code): Path<String>, uri: Uri| problem(&code, &uri)))
         .route(
-            "/openapi.json",
+            &at_base("/problems/{code}"),
+            get(async |Path(code): Path<String>, uri: Uri| problem(&code, &uri)),
+        )
+        .route(
+            &at_base("/openapi.json"),
             get(async move || ([(CONTENT_TYPE, "application/json")], text.to_string()).into_response()),
         )
-        .route("/docs", get(async move || html(&page)))
+        .route(&at_base("/docs"), get(async move || html(&page)))
         .route(
-            "/relations/{relation}",
+            &at_base("/relations/{relation}"),
             get(async move |Path(relation): Path<String>, uri: Uri| explained(&operations, &relation, &uri)),
         )
 }
