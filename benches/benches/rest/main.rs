@@ -126,9 +126,13 @@ async fn questions(market: &Served, number: usize) -> Result<Vec<Row>, ShopError
             walked.pages.iter().map(|page| format!("{path}?limit=20&after={page}")).collect(),
         );
     }
+    // A full page from few and from many: what is asked for the most, and what singles out.
+    for (what, asked) in [("protocol", "protocol=mqtt"), ("kind, text", "kind=sensor&q=smart")] {
+        row(&format!("20 found by {what}"), vec![format!("/api/v1/discover?listing=object&{asked}")]);
+    }
     let found = (0..PLACES)
         .map(|place| format!("/api/v1/discover?listing=object&protocol=mqtt&tag=tag-{}", place % 50));
-    row("20 found by protocol, tag", found.collect());
+    row("found by protocol, tag", found.collect());
     let found =
         (0..PLACES).map(|place| format!("/api/v1/discover?kind=sensor&q=smart%20{}", place * 7 % 1_000));
     row("found by kind, text", found.collect());
