@@ -162,3 +162,58 @@ impl<T: Output> Output for Keeping<T> {
         T::describe(doc);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use i3_core::store::{Batch, Collection, Draft, Kind, Op, Revisions};
+
+    use super::*;
+
+    static THINGS: Collection =
+        Collection { name: "things", kind: Kind::Records, about: "", columns: &[], indexes: &[] };
+
+    fn asked(format: Format) -> Asked {
+        let mut asked = Asked::default();
+        asked.format = format;
+        asked
+    }
+
+    /// The body that is known.
+    fn known(shelf: &Shelf) -> Option<Bytes> {
+        match shelf.known::<()>()? {
+            Keeping::Known(Known(answer)) => Some(answer.body.clone()),
+            Keeping::New(..) => None,
+        }
+    }
+
+    fn keep(shelf: Shelf, body: &'static str) {
+        if let Keeping::New((), Some(kept)) = shelf.keep(()) {
+            kept.keep(&HeaderMap::new(), &Bytes::from_static(body.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn an_answer_is_given_again_until_the_revision_is_another() {
+        let (answers, revisions) = (KeptAnswers::default(), Revisions::default());
+        let now = || Some(revisions.of(&[&THINGS]));
+        let json = asked(Format::Json);
+        assert_eq!(known(&answers.shelf(&json, now(), false)), None);
+        keep(answers.shelf(&json, now(), false), "{}");
+        assert_eq!(known(&answers.shelf(&json, now(), false)), Some(Bytes::from_static(b"{}")));
+        assert_eq!(known(&answers.shelf(&json, now(), true)), None, "others see more of it");
+        assert_eq!(known(&answers.shelf(&asked(Format::Xml), now(), false)), None);
+        let change = Op::Create(Draft::new(&THINGS, "a", Vec::new(), "{}").unwrap());
+        revisions.changed([&Batch::of(vec![change]).unwrap()]);
+        assert_eq!(known(&answers.shelf(&json, now(), false)), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_with_links_or_if_nobody_can_tell_whether_it_changed() {
+        let (answers, revisions) = (KeptAnswers::default(), Revisions::default());
+        for (format, revision) in [(Format::Hal, Some(revisions.of(&[&THINGS]))), (Format::Json, None)] {
+            let shelf = || answers.shelf(&asked(format), revision, false);
+            keep(shelf(), "{}");
+            assert_eq!(known(&shelf()), None, "{format:?}");
+        }
+    }
+}

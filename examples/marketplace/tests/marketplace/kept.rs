@@ -135,6 +135,21 @@ async fn who_may_not_ask_is_told_nothing_that_others_were_told() {
 }
 
 #[tokio::test]
+async fn what_was_asked_for_without_its_body_first_has_it_later() {
+    let (_assembly, rest) = assemble(config(StoreUrl::Memory)).await;
+    let shop = Shop::open(rest, json!({"kind": "free"}), 0).await;
+    for path in ["/products".to_owned(), format!("/products/{}", shop.product), "/virtual_objects".to_owned()]
+    {
+        let head = shop.rest.ask("HEAD", &path).token(&shop.buyer).send_raw().await;
+        for _ in 0..2 {
+            let whole = shop.rest.get(&shop.buyer, &path).await;
+            assert_eq!(whole.headers["etag"], head.headers["etag"], "{path}");
+            assert!(whole.ok().is_object(), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_known_to_the_client_is_not_sent_again_from_memory_either() {
     let (_assembly, rest) = assemble(config(StoreUrl::Memory)).await;
     let shop = Shop::open(rest, json!({"kind": "free"}), 0).await;
