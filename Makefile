@@ -20,13 +20,14 @@ test:
 traces:
 	TMPDIR=/dev/shm I3_TRACE_CASES=$${I3_TRACE_CASES:-200} cargo test -p i3-embedding --test parity
 
-# Hours of the same, of random batches, and of kill -9; and a million messages from device to bill.
+# Hours of the same, of random batches, and of kill -9; every attack in full; and a million messages from device to bill.
+# All of them with one choice of features, so that everything is built once.
+SOAK = cargo test --release --workspace --all-features
 soak:
-	TMPDIR=/dev/shm I3_TRACE_CASES=2000 cargo test --release -p i3-embedding --test parity
-	I3_MODEL_CASES=5000 I3_CRASH_ROUNDS=50 cargo test --release --all-features -p i3-store-sql -p i3-store-sled \
-		-p i3-embedding --test sqlite --test postgres --test mysql --test sled_store --test redb_store
-	I3_ATTACKS=full cargo test --release -p i3-broker --all-features --test attacks
-	I3_SOAK_MESSAGES=1000000 cargo test --release -p i3-marketplace --test marketplace soak -- --nocapture
+	TMPDIR=/dev/shm I3_TRACE_CASES=2000 $(SOAK) --test parity
+	I3_MODEL_CASES=5000 I3_CRASH_ROUNDS=50 $(SOAK) --test sqlite --test postgres --test mysql --test sled_store --test redb_store
+	I3_ATTACKS=full $(SOAK) --test attacks
+	I3_SOAK_MESSAGES=1000000 $(SOAK) --test marketplace soak -- --nocapture
 
 # Writes the golden files anew: only when a stored format changes on purpose.
 golden:
