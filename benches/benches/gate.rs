@@ -209,7 +209,8 @@ fn versions(
     brokers: &[Broker],
     options: &Options,
 ) -> Result<(), ShopError> {
-    const NAMES: [(&str, Version); 2] = [("MQTT 3.1.1", Version::V311), ("MQTT 5", Version::V5)];
+    const NAMES: [(&str, Version); 3] =
+        [("MQTT 3.1.1", Version::V311), ("MQTT 5", Version::V5), ("MQTT 5, topic alias", Version::V5Alias)];
     let Some(gate) = brokers.iter().find(|broker| broker.name() == GATE) else { return Ok(()) };
     let (mut rates, mut processor) = (Rounds::new(), Rounds::new());
     let mut generator = Vec::new();

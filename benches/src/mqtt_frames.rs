@@ -62,14 +62,21 @@ pub(crate) struct Delivery<'a> {
 
 /// Reads a PUBLISH on a topic whose length is known. Properties are passed over.
 pub(crate) fn delivery<'a>(frame: Frame<'a>, topic: &str, version: Version) -> Option<Delivery<'a>> {
-    let mut rest = frame.body.get(2..)?.strip_prefix(topic.as_bytes())?;
+    let (length, rest) = frame.body.split_first_chunk()?;
+    let by_alias = version == Version::V5Alias && *length == [0, 0];
+    let mut rest = if by_alias { rest } else { rest.strip_prefix(topic.as_bytes())? };
     let mut packet_id = None;
     if frame.first & 0x06 != 0 {
         let (id, after) = rest.split_first_chunk()?;
         (packet_id, rest) = (Some(*id), after);
     }
-    if version == Version::V5 {
-        rest = properties(rest)?.1;
+    if version.has_properties() {
+        let (properties, payload) = properties(rest)?;
+        // There is one topic, so it has the first alias; the gate says it first.
+        if by_alias && !properties.starts_with(&[0x23, 0, 1]) {
+            return None;
+        }
+        rest = payload;
     }
     Some(Delivery { packet_id, payload: rest })
 }
@@ -98,7 +105,7 @@ pub(crate) struct Welcome {
 /// Reads the body of a CONNACK.
 pub(crate) fn welcome(body: &[u8], version: Version) -> Option<Welcome> {
     let mut welcome = Welcome { code: *body.get(1)?, receive_maximum: u16::MAX };
-    if version == Version::V5 {
+    if version.has_properties() {
         let (mut rest, _) = properties(body.get(2..)?)?;
         while let Some((&name, value)) = rest.split_first() {
             // MQTT 5, section 2.2.2.2: how long the value of each property of a CONNACK is.
@@ -130,7 +137,11 @@ pub(crate) fn connect(client_id: &str, login: Option<&Login>, version: Version) 
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', version.level()];
     body.push(if login.is_some() { 0b1100_0010 } else { 0b0000_0010 });
     body.extend(600_u16.to_be_bytes());
-    no_properties(&mut body, version);
+    match version {
+        // MQTT 5, section 3.1.2.11.5.
+        Version::V5Alias => body.extend([3, 0x22, 0, 1]),
+        _ => no_properties(&mut body, version),
+    }
     field(&mut body, client_id.as_bytes())?;
     if let Some(login) = login {
         field(&mut body, login.username.as_bytes())?;
@@ -174,7 +185,7 @@ pub(crate) fn publish(topic: &str, qos: Qos, payload: &[u8], version: Version) -
 }
 
 fn no_properties(body: &mut Vec<u8>, version: Version) {
-    if version == Version::V5 {
+    if version.has_properties() {
         body.push(0);
     }
 }
@@ -308,6 +319,12 @@ mod tests {
         let frame = Frame { first: PUBLISH, body: &body, length: body.len() + 2 };
         let found = delivery(frame, "i3/h/p", Version::V5).unwrap();
         assert_eq!(found, Delivery { packet_id: None, payload: &[9; 8] });
+        assert_eq!(delivery(frame, "i3/h/p", Version::V5Alias), Some(found), "the topic may still be there");
+
+        let body = [b"\x00\x00\x03\x23\x00\x01".as_slice(), &[9; 8]].concat();
+        let frame = Frame { first: PUBLISH, body: &body, length: body.len() + 2 };
+        assert_eq!(delivery(frame, "i3/h/p", Version::V5Alias), Some(found));
+        assert_eq!(delivery(frame, "i3/h/p", Version::V5), None, "it takes no aliases");
 
         let body = b"\x00\x00\x0d\x12\x00\x02id\x21\x00\x14\x22\x00\x0a\x29\x01";
         assert_eq!(welcome(body, Version::V5), Some(Welcome { code: 0, receive_maximum: 20 }));

@@ -85,14 +85,20 @@ pub enum Version {
     V311,
     /// MQTT 5. No properties are sent; those that come are passed over.
     V5,
+    /// The same, but clients say that they take a topic alias.
+    V5Alias,
 }
 
 impl Version {
     pub(crate) fn level(self) -> u8 {
         match self {
             Self::V311 => 4,
-            Self::V5 => 5,
+            Self::V5 | Self::V5Alias => 5,
         }
+    }
+
+    pub(crate) fn has_properties(self) -> bool {
+        self != Self::V311
     }
 }
 

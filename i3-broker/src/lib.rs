@@ -60,16 +60,15 @@
 //! - Retained messages: the last one of each product, delivered and charged like any other.
 //! - Wills, with delay. They do not fire when the gate shuts down, nor when the login that left them is no longer good.
 //! - MQTT 5: properties passed on as they came, subscription identifiers and options, message expiry, receive maximum
-//!   and maximum packet size both ways, topic aliases from clients, server keep alive, assigned client identifiers,
-//!   reason codes on every answer and DISCONNECT, reason strings where the client wants them. A delivery has the
-//!   message's number in its product's sequence as the user property `i3-seq`; names that begin with `i3-` are the
-//!   gate's, and are dropped from what clients send.
+//!   and maximum packet size both ways, topic aliases from clients and, for the topic that a buyer receives, one to
+//!   those that take any, server keep alive, assigned client identifiers, reason codes on every answer and DISCONNECT,
+//!   reason strings where the client wants them. A delivery has the message's number in its product's sequence as the
+//!   user property `i3-seq`; names that begin with `i3-` are the gate's, and are dropped from what clients send.
 //!
 //! # What is not, on purpose
 //!
 //! - Wildcards and shared subscriptions: an order opens one topic.
 //! - No Local has nothing to act on, since no buyer publishes.
-//! - Topic aliases towards clients: the server need not use any.
 //! - Extended authentication: CONNACK 0x8C; an AUTH packet is a protocol error. MQTT 3.1 is refused.
 //! - Sessions and retained messages do not outlive the process.
 //! - A session that was unsubscribed while messages of it were unacknowledged is not taken up again: there is no

@@ -21,6 +21,16 @@ use crate::wire::{self, Delivery, Qos, Reason, Version};
 /// The most messages that are put into the outbox at a time.
 const BATCH: u64 = 1_024;
 
+/// What stands for the one topic that a buyer receives, for clients that take aliases (MQTT 5, 3.3.2.3.4).
+const ALIAS: u16 = 1;
+
+/// What the client knows of [`ALIAS`], once it has read what is being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alias {
+    New,
+    Known,
+}
+
 /// A session's place among those of its grant.
 #[derive(Debug)]
 pub(super) struct Membership {
@@ -51,11 +61,12 @@ pub(super) struct Subscription {
     until: Option<Instant>,
     /// Since when messages wait for quota.
     waiting: Option<Instant>,
+    alias: Alias,
 }
 
 impl Subscription {
     pub(super) fn new(standing: Standing, member: Membership) -> Self {
-        Self { standing, member, stamp: 0, lease: None, until: None, waiting: None }
+        Self { standing, member, stamp: 0, lease: None, until: None, waiting: None, alias: Alias::New }
     }
 
     /// What outlives the connection, and the grant as it is known to be; `None` if it is not known to be open.
@@ -133,6 +144,8 @@ struct Writer<'a> {
     options: Options,
     /// The longest packet that the client takes.
     longest: usize,
+    /// `None` if the topic is to be written in full.
+    alias: Option<Alias>,
     /// The time, once it was needed: most messages do not expire.
     now: Option<u64>,
 }
@@ -150,6 +163,7 @@ impl<'a> Writer<'a> {
         }
         let delivery = Delivery {
             topic: self.topic,
+            alias: None,
             content: message.content(),
             qos: message.qos().min(self.options.qos),
             packet_id: 0,
@@ -159,7 +173,21 @@ impl<'a> Writer<'a> {
             subscription_identifier: self.options.identifier,
             expiry,
         };
-        self.fits(&delivery).then_some(delivery).ok_or(Miss::TooLarge)
+        if !self.fits(&delivery) {
+            return Err(Miss::TooLarge);
+        }
+        Ok(self.shortened(delivery))
+    }
+
+    /// The same with the topic's alias: instead of the topic if the client knows it, else beside it.
+    fn shortened<'m>(&self, plain: Delivery<'m>) -> Delivery<'m> {
+        let topic = match self.alias {
+            None => return plain,
+            Some(Alias::New) => plain.topic,
+            Some(Alias::Known) => "",
+        };
+        let short = Delivery { topic, alias: Some(ALIAS), ..plain };
+        if self.fits(&short) { short } else { plain }
     }
 
     /// The delivery of a message that was sent before, if the client still takes such a size. That it was begun in
@@ -171,6 +199,7 @@ impl<'a> Writer<'a> {
         let message = &sent.message;
         let delivery = Delivery {
             topic: self.topic,
+            alias: None,
             content: message.content(),
             qos,
             packet_id,
@@ -259,12 +288,14 @@ impl Connection {
     fn put(&mut self, count: u64, now: Instant) -> u64 {
         let keeps = self.session.expiry() > 0;
         let (version, longest) = (self.session.version(), self.session.longest());
-        let Some(Subscription { standing, member, .. }) = &mut self.subscription else { return 0 };
+        let takes_alias = self.session.takes_alias();
+        let Some(Subscription { standing, member, alias, .. }) = &mut self.subscription else { return 0 };
         let (outbox, window) = (&mut self.outbox, &mut self.session.window);
         let Standing { reader, topic, options, retained, turn, writing, .. } = standing;
         let (shared, topic, options) = (&*self.shared, topic.as_str(), *options);
         let history = &*writing.history;
-        let mut writer = Writer { shared, version, topic, options, longest, now: None };
+        let known = takes_alias.then_some(*alias);
+        let mut writer = Writer { shared, version, topic, options, longest, alias: known, now: None };
         let mut left = count;
         let room = outbox.room(now);
         // Whether it was taken, be it only to be passed over.
@@ -301,6 +332,9 @@ impl Connection {
             outbox.put_frame(source, number, has_id, |out| {
                 wire::deliver(out, version, &delivery);
             });
+            if delivery.alias.is_some() {
+                (*alias, writer.alias) = (Alias::Known, Some(Alias::Known));
+            }
             left -= 1;
             true
         };
@@ -320,7 +354,7 @@ impl Connection {
         let Some(Subscription { standing, .. }) = &self.subscription else { return };
         let shared = &*self.shared;
         let (topic, options) = (standing.topic.as_str(), standing.options);
-        let writer = Writer { shared, version, topic, options, longest, now: None };
+        let writer = Writer { shared, version, topic, options, longest, alias: None, now: None };
         let now = shared.now();
         let room = self.outbox.room(instant);
         while self.outbox.len() < room {
@@ -348,6 +382,8 @@ impl Connection {
             subscription.lease = None;
             // The next look is a fresh one.
             subscription.stamp = 0;
+            // What told the client of it may have been taken back.
+            subscription.alias = Alias::New;
             let standing = &mut subscription.standing;
             if let Some((place, number)) = taken.first {
                 standing.reader.rewind(place);

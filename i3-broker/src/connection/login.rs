@@ -207,6 +207,7 @@ fn terms(config: &GateConfig, connect: &Connect) -> Terms {
         most_expiry,
         receive_maximum: config.receive_maximum,
         alias_maximum: config.max_topic_alias,
+        takes_alias: connect.topic_alias_maximum > 0,
         refusals: config.max_refused,
         explains: connect.request_problem_information,
         longest: connect

@@ -48,6 +48,8 @@ pub(super) struct Intake {
     exact: Vec<u16>,
     resume: Option<Instant>,
     down_since: Option<Instant>,
+    /// What the log took last was one message.
+    alone: bool,
     scratch: Vec<Message>,
 }
 
@@ -66,6 +68,7 @@ impl Intake {
             exact: Vec::new(),
             resume: None,
             down_since: None,
+            alone: false,
             scratch: Vec::new(),
         }
     }
@@ -104,6 +107,11 @@ impl Intake {
 
     pub(super) fn resume_at(&self) -> Option<Instant> {
         self.resume
+    }
+
+    /// Whether a message came alone since this was last asked.
+    pub(super) fn took_one_alone(&mut self) -> bool {
+        std::mem::take(&mut self.alone)
     }
 
     pub(super) fn holds_messages(&self) -> bool {
@@ -308,6 +316,7 @@ impl Connection {
                 Ok(backlog) => {
                     let count = u64::try_from(intake.messages.len()).unwrap_or_default();
                     add(&self.shared.counters.accepted, count);
+                    intake.alone = count == 1;
                     intake.messages.clear();
                     intake.exact.clear();
                     intake.down_since = None;

@@ -50,6 +50,8 @@ pub(crate) struct Terms {
     pub(crate) receive_maximum: u16,
     /// The highest topic alias that the client may use.
     pub(crate) alias_maximum: u16,
+    /// Whether it takes topic aliases (MQTT 5, 3.1.2-26 and -27).
+    pub(crate) takes_alias: bool,
     /// How many publishes in a row may be refused before the client is sent away.
     pub(crate) refusals: u32,
     /// Whether acknowledgements may say in words why (MQTT 5, 3.1.2-29).
@@ -90,6 +92,11 @@ impl Session {
     /// How long it goes on without a connection, in seconds.
     pub(crate) fn expiry(&self) -> u32 {
         self.terms.expiry
+    }
+
+    /// Whether the client takes topic aliases.
+    pub(crate) fn takes_alias(&self) -> bool {
+        self.terms.takes_alias
     }
 
     /// The longest packet that the client takes.

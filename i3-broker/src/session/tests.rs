@@ -15,6 +15,7 @@ pub(super) fn terms(version: Version) -> Terms {
         most_expiry: 100,
         receive_maximum: 3,
         alias_maximum: 2,
+        takes_alias: false,
         refusals: 2,
         explains: true,
         longest: usize::MAX,

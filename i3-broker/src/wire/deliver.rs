@@ -81,8 +81,10 @@ impl<'a> Content<'a> {
 /// A message for one subscriber. What is said of properties is for MQTT 5; 3.1.1 has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery<'a> {
-    /// The topic; not empty.
+    /// The topic; empty only with an alias that the client knows.
     pub topic: &'a str,
+    /// What stands for the topic from here on, from 1 to the most that the client takes (5, 3.3.2.3.4).
+    pub alias: Option<u16>,
     /// What every subscriber gets.
     pub content: Content<'a>,
     /// The quality of service.
@@ -120,7 +122,8 @@ impl Lengths {
             let identifier = delivery
                 .subscription_identifier
                 .map_or(0, |number| 1 + variable_len(usize::try_from(number).unwrap_or(usize::MAX)));
-            let own = identifier + if delivery.expiry.is_some() { 5 } else { 0 };
+            let expiry = if delivery.expiry.is_some() { 5 } else { 0 };
+            let own = identifier + expiry + if delivery.alias.is_some() { 3 } else { 0 };
             properties = delivery.content.payload_at + own;
             remaining += variable_len(properties) + own;
         }
@@ -153,6 +156,10 @@ pub fn deliver(out: &mut Vec<u8>, version: Version, delivery: &Delivery<'_>) -> 
     }
     if version == Version::V5 {
         variable(out, lengths.properties);
+        if let Some(alias) = delivery.alias {
+            out.push(id::TOPIC_ALIAS);
+            out.extend_from_slice(&alias.to_be_bytes());
+        }
         if let Some(seconds) = delivery.expiry {
             out.push(id::MESSAGE_EXPIRY);
             out.extend_from_slice(&seconds.to_be_bytes());
@@ -172,6 +179,7 @@ pub fn publish(topic: &str, payload: &[u8], qos: Qos) -> Option<Bytes> {
     let mut out = Vec::new();
     let delivery = Delivery {
         topic,
+        alias: None,
         content: Content::payload_only(payload),
         qos,
         packet_id: 1,

@@ -206,18 +206,69 @@ async fn aliases_up_to_the_maximum_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_gate_sends_no_aliases_whatever_the_client_would_take() {
+async fn a_client_that_takes_no_aliases_is_sent_none() {
     let scene = Scene::new(1_000).await;
-    for props in [
-        Props::new(),
-        Props::new().two(prop::TOPIC_ALIAS_MAXIMUM, 0),
-        Props::new().two(prop::TOPIC_ALIAS_MAXIMUM, 9),
-    ] {
+    for props in [Props::new(), Props::new().two(prop::TOPIC_ALIAS_MAXIMUM, 0)] {
         let mut buyer = buyer_with(&scene, props).await;
         let mut device = scene.device(V5).await;
         for _ in 0..3 {
             let message = through(&mut device, &mut buyer, Publish::new(TOPIC, b"x").alias(1)).await;
             assert_eq!((message.topic.as_str(), message.properties.number(prop::TOPIC_ALIAS)), (TOPIC, None));
+        }
+    }
+    scene.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_aliases_is_told_the_topic_once_on_each_connection() {
+    let scene = Scene::new(1_000).await;
+    let mut device = scene.device(V5).await;
+    for most in [1, 9] {
+        let props = Props::new().two(prop::TOPIC_ALIAS_MAXIMUM, most);
+        let hello = Hello::new(V5, "buyer", "order").props(props).resuming();
+        for connection in 0..2 {
+            let mut buyer = scene.enter(&hello).await;
+            if connection == 0 {
+                assert_eq!(buyer.subscribe(&[(TOPIC, 1)]).await, [1]);
+            }
+            for topic in [TOPIC, "", ""] {
+                let message = through(&mut device, &mut buyer, Publish::new(TOPIC, b"x")).await;
+                let alias = message.properties.number(prop::TOPIC_ALIAS);
+                assert_eq!((message.topic.as_str(), alias), (topic, Some(1)), "connection {connection}");
+            }
+            buyer.send(GOODBYE).await;
+            buyer.end().await;
+            eventually("it is parked", || scene.gate.stats().parked == 1).await;
+        }
+        let mut over = scene.enter(&Hello::new(V5, "buyer", "order")).await;
+        over.send(GOODBYE).await;
+        over.end().await;
+    }
+    scene.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_only_the_alias_makes_too_long_comes_without_it() {
+    let scene = Scene::new(1_000).await;
+    let mut device = scene.device(V5).await;
+    // Fixed header, topic, identifier, and the property with a number of one digit.
+    let longest = u32::try_from(2 + 2 + TOPIC.len() + 2 + 1 + 12 + "ten bytes.".len()).unwrap();
+    let props = Props::new().two(prop::TOPIC_ALIAS_MAXIMUM, 1).four(prop::MAXIMUM_PACKET, longest);
+    let mut buyer = buyer_with(&scene, props).await;
+    for (payload, topic, alias) in [
+        ("ten bytes.", TOPIC, None),
+        ("seven b", TOPIC, Some(1)),
+        ("ten bytes.", "", Some(1)),
+        ("a little too long", "skipped", None),
+        ("after it", "", Some(1)),
+    ] {
+        device.publish(TOPIC, payload.as_bytes(), 1).await;
+        if topic != "skipped" {
+            let message = buyer.message().await.unwrap();
+            buyer.acknowledge(&message).await;
+            assert_eq!(message.payload, payload.as_bytes());
+            let told = (message.topic.as_str(), message.properties.number(prop::TOPIC_ALIAS));
+            assert_eq!(told, (topic, alias), "{payload}");
         }
     }
     scene.ends_well().await;

@@ -252,8 +252,11 @@ proptest! {
         version in select(vec![V311, V5]), topic in "[a-zä/]{1,200}", payload in proptest::collection::vec(any::<u8>(), 0..300),
         qos in select(vec![Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]), packet_id in 1_u16..,
         (dup, retain) in any::<(bool, bool)>(), sequence: u64, identifier in proptest::option::of(1_u32..268_435_456),
-        expiry in proptest::option::of(1_u32..), utf8: bool, kind in proptest::option::of("[a-z]{0,200}")
+        expiry in proptest::option::of(1_u32..), utf8: bool, kind in proptest::option::of("[a-z]{0,200}"),
+        (alias, named) in (proptest::option::of(1_u16..), any::<bool>())
     ) {
+        let alias = alias.filter(|_| version == V5);
+        let topic = if named || alias.is_none() { topic } else { String::new() };
         let mut properties = Vec::new();
         if utf8 {
             properties.extend([0x01, 0]);
@@ -267,7 +270,7 @@ proptest! {
         prop_assert_eq!(Content::new(&bytes, bytes.len() + 1), None);
         let content = Content::new(&bytes, properties.len()).unwrap();
         let delivery = Delivery {
-            topic: &topic, content, qos, packet_id, dup, retain, subscription_identifier: identifier, expiry,
+            topic: &topic, alias, content, qos, packet_id, dup, retain, subscription_identifier: identifier, expiry,
         };
         let mut out = vec![1, 2, 3];
         let len = deliver(&mut out, version, &delivery);
@@ -281,7 +284,7 @@ proptest! {
             dup: dup && with_id,
             retain,
             packet_id: with_id.then_some(packet_id),
-            alias: None,
+            alias,
             expiry: expiry.filter(|_| v5),
             passed_on: PassedOn { content_type: kind.clone().filter(|_| v5), ..PassedOn::default() },
         });
@@ -307,6 +310,7 @@ fn what_is_no_packet_is_not_written() {
     let (longest, topic) = ("t".repeat(65_535), "t".repeat(65_536));
     let delivery = Delivery {
         topic: &topic,
+        alias: None,
         content: Content::payload_only(&[]),
         qos: Qos::AtMostOnce,
         packet_id: 0,

@@ -67,6 +67,7 @@ fn ours_delivered(version: Version, frame: &[u8]) -> f64 {
         content.extend_from_slice(publish.payload());
         let delivery = Delivery {
             topic: "i3/hub-slug/product-12",
+            alias: None,
             content: Content::new(&content, payload_at).unwrap(),
             qos: publish.qos,
             packet_id: 0,
