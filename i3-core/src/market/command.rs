@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Condition, Refusal, Settings};
 use crate::access::{Action, Actor, Bound, Denial, Noted, Policy, Purpose, Resource, Subject, decide};
@@ -240,7 +242,7 @@ struct Answer {
     /// The program, if one acted, the actor and the key; the record's id says it.
     #[serde(skip)]
     id: String,
-    /// See [`fingerprint`].
+    /// See [`Request::fingerprint`].
     request: String,
     /// What the command keeps of its answer.
     done: serde_json::Value,
@@ -283,8 +285,82 @@ impl Entity for Answer {
     }
 }
 
+/// A command without its types, so that what is the same for all of them is compiled once.
+pub(super) trait Steps: Sync {
+    fn name(&self) -> &'static str;
+    fn keys(&self) -> Result<Vec<Key>, StoreError>;
+    /// Decides; what is to be kept of the answer, if it `is_kept`.
+    fn decide(&self, context: &mut Context<'_, '_>, is_kept: bool) -> Decided<Option<serde_json::Value>>;
+    fn answer_again(&self, kept: serde_json::Value, tx: &mut Tx<'_, Refusal>) -> Decided<()>;
+}
+
+/// A command and, after it was decided, its answer.
+pub(super) struct Asked<'a, C: Command> {
+    command: &'a C,
+    /// That of the last decision. Nobody else locks it.
+    done: Mutex<Option<C::Done>>,
+}
+
+impl<'a, C: Command> Asked<'a, C> {
+    pub(super) fn new(command: &'a C) -> Self {
+        Self { command, done: Mutex::new(None) }
+    }
+
+    fn set(&self, done: C::Done) {
+        *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+    }
+
+    /// The answer. There is one after an execution that succeeded.
+    pub(super) fn into_done(self) -> Result<C::Done, StoreError> {
+        let done = self.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.ok_or_else(|| StoreError::new(StoreErrorKind::Unsupported, "the command was not decided"))
+    }
+}
+
+impl<C: Command> Steps for Asked<'_, C> {
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.command.keys()
+    }
+
+    fn decide(&self, context: &mut Context<'_, '_>, is_kept: bool) -> Decided<Option<serde_json::Value>> {
+        let done = self.command.decide(context)?;
+        let kept = if is_kept { Some(C::keep(&done).map_err(unfit)?) } else { None };
+        self.set(done);
+        Ok(kept)
+    }
+
+    fn answer_again(&self, kept: serde_json::Value, tx: &mut Tx<'_, Refusal>) -> Decided<()> {
+        self.set(C::answer_again(kept, tx)?);
+        Ok(())
+    }
+}
+
+/// What a command asks for, as text: its JSON without secrets.
+pub(super) struct Request {
+    text: Box<RawValue>,
+    /// What an idempotency key stands for: 128 bits of the digest of the command's name and its text. Each actor and
+    /// program has keys to itself, so whoever looks for two requests with one fingerprint deceives nobody else.
+    fingerprint: String,
+}
+
+impl Request {
+    pub(super) fn of<C: Command>(command: &C) -> Result<Self, StoreError> {
+        Ok(Self::new(C::NAME, to_raw_value(command).map_err(unfit)?))
+    }
+
+    fn new(name: &str, text: Box<RawValue>) -> Self {
+        let digest = Digest::of(format!("{name}\n{text}").as_bytes());
+        let (half, _) = digest.as_bytes().split_at(16);
+        Self { text, fingerprint: data_encoding::HEXLOWER.encode(half) }
+    }
+}
+
 /// One command on its way.
-pub(super) struct Execution<'a, C> {
+pub(super) struct Execution<'a> {
     pub(super) actor: Actor,
     /// What the program that acts for the actor may do at most, if one does.
     pub(super) bound: Option<&'a Bound>,
@@ -293,16 +369,14 @@ pub(super) struct Execution<'a, C> {
     /// Where what is denied is noted.
     pub(super) noted: Option<&'a Noted>,
     pub(super) key: Option<&'a IdempotencyKey>,
-    pub(super) command: &'a C,
+    pub(super) command: &'a dyn Steps,
     pub(super) condition: Option<&'a dyn Condition>,
-    /// The fingerprint of the command; see [`fingerprint`].
-    pub(super) request: String,
+    pub(super) request: Request,
     pub(super) origin: Origin<'a>,
 }
 
 /// A command that was carried out.
-pub(super) struct Executed<T> {
-    pub(super) done: T,
+pub(super) struct Executed {
     pub(super) changes: Vec<AccessChange>,
     /// What happened, if this execution wrote it.
     pub(super) events: Vec<Event>,
@@ -319,18 +393,8 @@ pub(super) fn unreadable(error: serde_json::Error) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, "a stored answer cannot be read").with_source(error)
 }
 
-/// What an idempotency key stands for: 128 bits of the digest of the command's name and of its JSON without
-/// secrets. Each actor and program has keys to itself, so whoever looks for two requests with one fingerprint deceives
-/// nobody else.
-pub(super) fn fingerprint<C: Command>(command: &C) -> Result<String, StoreError> {
-    let request = serde_json::to_string(command).map_err(unfit)?;
-    let digest = Digest::of(format!("{}\n{request}", C::NAME).as_bytes());
-    let (half, _) = digest.as_bytes().split_at(16);
-    Ok(data_encoding::HEXLOWER.encode(half))
-}
-
-impl<C: Command> Rule for Execution<'_, C> {
-    type Done = Executed<C::Done>;
+impl Rule for Execution<'_> {
+    type Done = Executed;
     type Refusal = Refusal;
 
     fn decide(&self, tx: &mut Tx<'_, Refusal>) -> Decided<Self::Done> {
@@ -352,11 +416,11 @@ impl<C: Command> Rule for Execution<'_, C> {
         if let Some(id) = &answer_id
             && let Some(answer) = tx.get::<Answer>(id)?
         {
-            if answer.request != self.request {
+            if answer.request != self.request.fingerprint {
                 return Err(Halt::Refused(Refusal::KeyReused));
             }
-            let done = C::answer_again(answer.done, tx)?;
-            return Ok(Executed { done, changes: answer.access, events: Vec::new(), told_at: None });
+            self.command.answer_again(answer.done, tx)?;
+            return Ok(Executed { changes: answer.access, events: Vec::new(), told_at: None });
         }
         if let Origin::Log { entry, .. } = self.origin {
             tx.recall_counters(&entry.counters);
@@ -376,7 +440,7 @@ impl<C: Command> Rule for Execution<'_, C> {
             events: Vec::new(),
             changes: Vec::new(),
         };
-        let done = self.command.decide(&mut context)?;
+        let kept = self.command.decide(&mut context, answer_id.is_some())?;
         // Only a request that would do something is refused for this (RFC 9110, section 13.2.1).
         if !holds {
             return Err(Halt::Refused(Refusal::Changed));
@@ -393,8 +457,8 @@ impl<C: Command> Rule for Execution<'_, C> {
             at,
             actor: self.actor,
             client: self.client,
-            command: C::NAME.to_owned(),
-            request: self.command,
+            command: self.command.name().to_owned(),
+            request: &*self.request.text,
             key: self.key.map(ToString::to_string),
             ids: tx.ids().iter().copied().map(IdBits).collect(),
             counters: tx.counted().to_vec(),
@@ -404,17 +468,16 @@ impl<C: Command> Rule for Execution<'_, C> {
         if let Origin::Log { text, .. } = self.origin {
             let again = serde_json::to_string(&entry).map_err(unfit)?;
             if again != text {
-                let message = format!("`{}` carried out again gives another entry", C::NAME);
+                let message = format!("`{}` carried out again gives another entry", self.command.name());
                 return Err(StoreError::new(StoreErrorKind::Corrupt, message).into());
             }
         }
         tx.append(audit::stream()?, &entry)?;
-        if let Some(id) = answer_id {
-            let request = self.request.clone();
-            let done = C::keep(&done).map_err(unfit)?;
+        if let (Some(id), Some(done)) = (answer_id, kept) {
+            let request = self.request.fingerprint.clone();
             tx.create(&Answer { id, request, done, access: changes.clone(), at })?;
         }
-        Ok(Executed { done, changes, events, told_at: None })
+        Ok(Executed { changes, events, told_at: None })
     }
 
     fn committed(&self, done: &mut Self::Done, batch: &Batch, receipt: &Receipt) {

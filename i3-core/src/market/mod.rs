@@ -81,7 +81,7 @@ pub use virtual_objects::{
     WhichVersion, WholeFile,
 };
 
-use command::{Execution, Origin, fingerprint};
+use command::{Asked, Execution, Origin, Request, Steps};
 
 use crate::access::{Actor, Bound, Noted, Policy, Purpose};
 use crate::gate::{AccessChange, AccessListener, Recall};
@@ -487,6 +487,18 @@ impl Marketplace {
         command: &C,
         condition: Option<&dyn Condition>,
     ) -> Result<C::Done, MarketError> {
+        let (asked, request) = (Asked::new(command), Request::of(command)?);
+        self.carry_out((actor, key), &asked, request, condition).await?;
+        Ok(asked.into_done()?)
+    }
+
+    async fn carry_out(
+        &self,
+        (actor, key): (Actor, Option<&IdempotencyKey>),
+        command: &dyn Steps,
+        request: Request,
+        condition: Option<&dyn Condition>,
+    ) -> Result<(), MarketError> {
         let execution = Execution {
             actor,
             bound: self.bound.as_deref(),
@@ -495,7 +507,7 @@ impl Marketplace {
             key,
             command,
             condition,
-            request: fingerprint(command)?,
+            request,
             origin: Origin::Live {
                 policy: &*self.policy,
                 settings: &self.settings,
@@ -529,7 +541,7 @@ impl Marketplace {
                 follower.happened(first.saturating_add(more), &executed.events).await;
             }
         }
-        Ok(executed.done)
+        Ok(())
     }
 
     async fn announce(&self, changes: &[AccessChange]) {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::command::{Execution, Origin, fingerprint};
+use super::command::{Asked, Execution, Origin, Request, Steps};
 use super::{
     ActivateUser, AddCredential, AmendObject, AmendStream, AskPasswordReset, AttachFile, CancelOrder,
     ChangeOntology, ChangePassword, CloseLease, Command, CreateObject, CreateProduct, CreateRole,
@@ -223,32 +223,41 @@ impl<C: Command> fmt::Debug for Of<C> {
 #[async_trait]
 impl<C: Command + Send> Again for Of<C> {
     async fn again(&self, target: &dyn Store, entry: &AuditEntry, text: &str) -> Result<(), MarketError> {
-        let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
-            StoreError::new(StoreErrorKind::Corrupt, "the entry cannot be read").with_source(error)
-        };
-        let command: C =
-            serde_json::from_value(entry.request.clone()).map_err(|error| unreadable(error.into()))?;
-        let key: Option<IdempotencyKey> = match &entry.key {
-            Some(key) => {
-                Some(key.parse().map_err(|error: super::InvalidIdempotencyKey| unreadable(error.into()))?)
-            }
-            None => None,
-        };
-        let execution = Execution {
-            actor: entry.actor,
-            bound: None,
-            client: entry.client,
-            noted: None,
-            key: key.as_ref(),
-            command: &command,
-            condition: None,
-            request: fingerprint(&command)?,
-            origin: Origin::Log { entry, text },
-        };
-        let ids = Recorded(Mutex::new(entry.ids.clone()));
-        target.transact(entry.at, &ids, &execution).await?;
-        Ok(())
+        let command: C = serde_json::from_value(entry.request.clone()).map_err(unreadable)?;
+        let request = Request::of(&command)?;
+        carry_out_as(target, (entry, text), &Asked::new(&command), request).await
     }
+}
+
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, "the entry cannot be read").with_source(error)
+}
+
+/// Carries out the command of an entry, whose text this is.
+async fn carry_out_as(
+    target: &dyn Store,
+    (entry, text): (&AuditEntry, &str),
+    command: &dyn Steps,
+    request: Request,
+) -> Result<(), MarketError> {
+    let key: Option<IdempotencyKey> = match &entry.key {
+        Some(key) => Some(key.parse().map_err(|error: super::InvalidIdempotencyKey| unreadable(error))?),
+        None => None,
+    };
+    let execution = Execution {
+        actor: entry.actor,
+        bound: None,
+        client: entry.client,
+        noted: None,
+        key: key.as_ref(),
+        command,
+        condition: None,
+        request,
+        origin: Origin::Log { entry, text },
+    };
+    let ids = Recorded(Mutex::new(entry.ids.clone()));
+    target.transact(entry.at, &ids, &execution).await?;
+    Ok(())
 }
 
 /// The ids of an entry.
