@@ -128,6 +128,9 @@ pub struct Usage {
     pub undelivered: u64,
     /// Messages of leases whose gate died: perhaps delivered, never billed, never leased again.
     pub in_doubt: u64,
+    /// Those in doubt whose price is held until the order ends. Absent where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held_doubt: u64,
     /// Messages of open leases that were not reported yet.
     pub open: u64,
     /// Messages that sessions did not get, as far as gates have told. Absent where nothing was missed.
@@ -150,6 +153,7 @@ impl Usage {
             delivered: 0,
             undelivered: 0,
             in_doubt: 0,
+            held_doubt: 0,
             open: 0,
             missed: Missed::default(),
             held: Amount::ZERO,
@@ -189,20 +193,29 @@ impl Usage {
         self.in_doubt = self.in_doubt.saturating_add(in_doubt);
     }
 
+    /// How many messages the buyer's money is spent on or held for.
+    ///
+    /// For a fixed count that is active it is the whole count, less the part that came into doubt, which is never
+    /// delivered again; otherwise what was delivered, what is open, and what is in doubt and still held.
+    pub fn secured(&self, order: &Order) -> u64 {
+        let taken = self.delivered.saturating_add(self.open);
+        match order.terms.plan {
+            _ if order.state != OrderState::Active => taken,
+            Plan::FixedCount { messages, .. } => messages.saturating_sub(self.in_doubt),
+            _ => taken.saturating_add(self.held_doubt),
+        }
+    }
+
     /// Sets the money to what the counts call for, and says which legs move it there.
     ///
-    /// Held is what may yet have to be paid: for a fixed count that is active, the rest of its price (less
-    /// the part that came into doubt); otherwise the price of what is open. The buyer's account gives or
-    /// takes the difference.
+    /// Held is what [`Self::secured`] costs beyond what is paid. The buyer's account gives or takes the difference.
     pub fn settle(&mut self, order: &Order) -> Result<Vec<(Account, Amount)>, AmountOverflow> {
         let (plan, currency) = (&order.terms.plan, order.terms.currency);
+        if order.state != OrderState::Active {
+            self.held_doubt = 0;
+        }
         let captured = plan.due(self.delivered, currency)?;
-        let secured = match plan {
-            Plan::FixedCount { messages, .. } if order.state == OrderState::Active => {
-                plan.due(messages.saturating_sub(self.in_doubt), currency)?
-            }
-            _ => plan.due(self.delivered.saturating_add(self.open), currency)?,
-        };
+        let secured = plan.due(self.secured(order), currency)?;
         let held = secured.minus(captured)?;
         let fee = captured.basis_points(order.terms.fee_points);
 
@@ -220,6 +233,11 @@ impl Usage {
             (account(Holder::Fees), fee_by),
         ])
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 static USAGE: Collection = Collection {

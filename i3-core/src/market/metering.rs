@@ -70,7 +70,7 @@ pub(super) fn payable(
 ) -> Result<u64, AmountOverflow> {
     let (plan, currency) = (&order.terms.plan, order.terms.currency);
     let Plan::PerMessage { .. } = plan else { return Ok(wanted) };
-    let taken = usage.delivered.saturating_add(usage.open);
+    let taken = usage.secured(order);
     let budget = usage.captured.plus(usage.held)?.plus(balance)?;
     Ok(plan.affordable(budget, taken.saturating_add(wanted), currency).saturating_sub(taken))
 }
@@ -273,6 +273,12 @@ impl Command for CloseLease {
 pub struct ReclaimLease {
     /// The lease.
     pub lease: LeaseId,
+    /// Where each message is paid from the balance: whether the price of what came into doubt stays held until the order
+    /// ends. What goes back at once can be spent on the same order again, and more is delivered than was prepaid. The
+    /// money of a fixed count, against which the doubt stays counted, always goes back at once. Logs from before there was
+    /// a choice do not have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold: bool,
 }
 
 impl Command for ReclaimLease {
@@ -288,6 +294,9 @@ impl Command for ReclaimLease {
         let (mut lease, order, grant, mut usage) = open_lease(context, self.lease)?;
         let in_doubt = lease.unreported();
         usage.resolve(0, 0, in_doubt);
+        if self.hold && matches!(order.terms.plan, Plan::PerMessage { .. }) {
+            usage.held_doubt = usage.held_doubt.saturating_add(in_doubt);
+        }
         lease.state = LeaseState::Reclaimed;
         let id = usage.grant;
         keep(context, (&lease, order, grant, usage))?;

@@ -262,7 +262,8 @@ impl Marketplace {
             .map_err(|error| Refusal::invalid("holder", error))?;
         let mut reclaimed = Vec::new();
         for lease in self.store.all::<Lease>(scan).await? {
-            reclaimed.push((lease.id, self.execute(actor, None, &ReclaimLease { lease: lease.id }).await?));
+            let reclaim = ReclaimLease { lease: lease.id, hold: true };
+            reclaimed.push((lease.id, self.execute(actor, None, &reclaim).await?));
         }
         Ok(reclaimed)
     }

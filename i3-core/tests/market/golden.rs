@@ -241,6 +241,8 @@ async fn golden_data_hold_every_collection_command_state_and_event() {
         "\"heading\":\"platform:",
         "\"point\":{",
         "\"kept_files\":{",
+        "\"held_doubt\":2",
+        "\"hold\":true",
         "\"state\":\"waste\"",
     ] {
         assert!(text.contains(part), "no {part}");

@@ -164,6 +164,35 @@ async fn a_dead_gates_messages_are_in_doubt_never_billed_and_never_sold_again() 
 }
 
 #[tokio::test]
+async fn what_came_into_doubt_pays_for_nothing_more_of_an_order_that_pays_for_each_message() {
+    let f = Fixture::new().await;
+    f.top_up(f.buyer, 100).await;
+    let order = f.buy(per_message(10_000_000, None)).await;
+    let grant = GrantId::of(order.id);
+    let lease = f.market.open(grant, "gate", 60).await.unwrap();
+    f.market.extend(lease.lease, 20.into(), 60).await.unwrap();
+    f.market.reclaim(Actor::System, "gate").await.unwrap();
+    assert_eq!(f.available().await, 40, "forty may have been delivered, and are held");
+    let lease = f.market.open(grant, "gate", 1_000).await.unwrap();
+    assert_eq!(lease.granted, 40, "a hundred in all");
+    let extended = f.market.extend(lease.lease, 40.into(), 1_000).await.unwrap();
+    assert_eq!(extended.granted, 40);
+    f.market.close(lease.lease, 40.into()).await.unwrap();
+    assert_eq!(why(f.market.open(grant, "gate", 1).await.unwrap_err()), LeaseRefusal::InsufficientFunds);
+    f.top_up(f.buyer, 5).await;
+    let lease = f.market.open(grant, "gate", 1_000).await.unwrap();
+    assert_eq!(lease.granted, 5);
+    f.market.close(lease.lease, 0.into()).await.unwrap();
+    f.assert_balanced().await;
+
+    f.done(f.buyer, &CancelOrder { order: order.id }).await;
+    assert_eq!(f.available().await, 45, "what is in doubt is paid back with the end of the order");
+    let statement = f.market.statement(Actor::System, order.id).await.unwrap();
+    assert_eq!((statement.line.quantity, statement.in_doubt, statement.paid.minor()), (60, 40, 60));
+    f.assert_balanced().await;
+}
+
+#[tokio::test]
 async fn nothing_is_admitted_under_a_revoked_grant_but_what_was_delivered_is_still_paid() {
     let f = Fixture::new().await;
     f.top_up(f.buyer, 1_000).await;

@@ -12,7 +12,7 @@ use i3_core::market::{
     RemoveMember, ReplaceOrderPassword, RevokeGrant, SetMember, Settings, SuspendUser, WithdrawOffer,
 };
 use i3_core::offer::Plan;
-use i3_core::order::{Order, Terms};
+use i3_core::order::{Order, OrderState, Terms};
 use i3_core::product::ProductState;
 use i3_core::role::RoleName;
 use i3_core::secret::SecretHash;
@@ -337,6 +337,12 @@ impl World {
             prop_assert!(usage.delivered <= written && written <= usage.delivered + usage.in_doubt);
             if let Some(quota) = self.terms[&line.order].plan.quota() {
                 prop_assert!(written <= quota);
+            }
+            let terms = &self.terms[&line.order];
+            let order = f.market.order(Actor::System, line.order).await.unwrap();
+            if matches!(terms.plan, Plan::PerMessage { .. }) && order.state == OrderState::Active {
+                let prepaid = usage.captured.plus(usage.held).unwrap();
+                prop_assert!(terms.plan.due(written, terms.currency).unwrap() <= prepaid, "not prepaid");
             }
             held += usage.held.minor() + usage.captured.minor();
             rated += usize::from(usage.delivered > 0);

@@ -202,9 +202,14 @@ fn findings(order: &Order, usage: &Usage, due: Amount) -> Vec<Finding> {
         say("given_back", Some(usage.undelivered), detail);
     }
     if usage.in_doubt > 0 {
-        let detail =
-            "were in the hands of a gate that died: perhaps delivered, not charged, not delivered again";
-        say("in_doubt", Some(usage.in_doubt), detail.to_owned());
+        let until = match usage.held_doubt {
+            0 => "",
+            _ => "; their price is held until the order ends",
+        };
+        let detail = format!(
+            "were in the hands of a gate that died: perhaps delivered, not charged, not delivered again{until}"
+        );
+        say("in_doubt", Some(usage.in_doubt), detail);
     }
     match usage.remaining(plan) {
         Some(left) if left > 0 && order.state == OrderState::Active => {

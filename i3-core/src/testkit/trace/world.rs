@@ -514,7 +514,7 @@ impl World {
             }
             Act::ReclaimLease { lease } => {
                 let lease = pick(&self.known.leases, *lease, none).as_of(self.turn);
-                Ok(self.run(sent, &ReclaimLease { lease: lease.id }).await?.1)
+                Ok(self.run(sent, &ReclaimLease { lease: lease.id, hold: true }).await?.1)
             }
             _ => Ok("no command of a gate".to_owned()),
         }

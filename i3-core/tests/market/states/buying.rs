@@ -144,7 +144,7 @@ What was delivered before a grant ended is billed when the gate tells it, and no
                     .run(Actor::System, &CloseLease { lease, delivered: 1, missed: Missed::default() })
                     .await;
             }
-            "reclaimed" => drop(world.run(Actor::System, &ReclaimLease { lease }).await),
+            "reclaimed" => drop(world.run(Actor::System, &ReclaimLease { lease, hold: true }).await),
             _ => {}
         }
         Self { world, order, lease }
@@ -194,5 +194,5 @@ async fn leases(page: &mut Page) {
         (Actor::System, CloseLease { lease: s.lease, delivered: 4, missed: Missed::default() })
     })
     .await;
-    page.row("", |s: &Leased| (Actor::System, ReclaimLease { lease: s.lease })).await;
+    page.row("", |s: &Leased| (Actor::System, ReclaimLease { lease: s.lease, hold: true })).await;
 }
