@@ -17,6 +17,9 @@ use crate::stats::add;
 const BATCH_BYTES: usize = 96 * 1_024;
 const KEPT: usize = 16 * 1_024;
 
+/// What a buffer for a whole batch has beyond it: the last message begins within the batch.
+const SPARE: usize = 4 * 1_024;
+
 /// Where a frame's message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -206,6 +209,7 @@ impl Outbox {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         self.span(number, false);
+        self.grow();
         self.frames.push(Frame { at: self.bytes.len(), what: What::Fresh(source, has_id) });
         write(&mut self.bytes);
     }
@@ -213,9 +217,19 @@ impl Outbox {
     /// Puts one frame that was sent before, with the message of this number. Only before all that are reserved.
     pub(super) fn put_again(&mut self, id: u16, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
         self.span(number, true);
+        self.grow();
         self.frames.push(Frame { at: self.bytes.len(), what: What::Again(id) });
         self.free = self.frames.len();
         write(&mut self.bytes);
+    }
+
+    /// Lets the buffer grow to a whole batch where, left to itself, it would double to nearly two.
+    fn grow(&mut self) {
+        let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
+        let whole = BATCH_BYTES + SPARE;
+        if capacity - length < SPARE && (whole / 2..whole).contains(&capacity) {
+            self.bytes.reserve_exact(whole - length);
+        }
     }
 
     /// The next frame has the message of this number.
