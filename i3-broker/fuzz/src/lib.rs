@@ -84,9 +84,12 @@ pub fn passed_on(properties: &[u8], payload: &[u8]) {
     let sequence = SequenceProperty::of(7);
     let content = [properties, sequence.as_bytes(), payload].concat();
     let payload_at = properties.len() + sequence.as_bytes().len();
-    for version in [Version::V311, Version::V5] {
+    for (version, topic, alias) in
+        [(Version::V311, "t", None), (Version::V5, "t", None), (Version::V5, "t", Some(1)), (Version::V5, "", Some(9))]
+    {
         let delivery = Delivery {
-            topic: "t",
+            topic,
+            alias,
             content: Content::new(&content, payload_at).expect("the payload is within"),
             qos: wire::Qos::AtLeastOnce,
             packet_id: 9,
@@ -101,7 +104,8 @@ pub fn passed_on(properties: &[u8], payload: &[u8]) {
         let Ok(Some(Packet::Publish(again))) = wire::decode(version, &mut BytesMut::from(&out[..]), len) else {
             panic!("a delivery is no PUBLISH")
         };
-        assert_eq!((again.topic(), again.payload(), again.packet_id), (&b"t"[..], payload, Some(9)));
+        assert_eq!((again.topic(), again.alias), (topic.as_bytes(), alias));
+        assert_eq!((again.payload(), again.packet_id), (payload, Some(9)));
         // The gate's `i3-seq` goes, as any that begins with "i3-": what is left is what was passed on.
         assert_eq!(again.properties(), if version == Version::V5 { properties } else { &[] });
     }
