@@ -5,6 +5,7 @@ all: fmt lint doc graph test demo
 
 fmt:
 	cargo fmt --all --check
+	cargo fmt --manifest-path i3-broker/fuzz/Cargo.toml --check
 
 lint:
 	cargo clippy --workspace --all-targets --all-features -- -D warnings

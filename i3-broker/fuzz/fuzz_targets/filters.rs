@@ -18,7 +18,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             body.push(0);
         }
         let mut bytes = i3_broker_fuzz::framed(0x82, &body);
-        let Ok(Some(Packet::Subscribe(subscribe))) = wire::decode(version, &mut bytes, usize::MAX) else { continue };
+        let Ok(Some(Packet::Subscribe(subscribe))) = wire::decode(version, &mut bytes, usize::MAX) else {
+            continue;
+        };
         assert_eq!(subscribe.filters.len(), data.split(|byte| *byte == b'\n').count());
         for filter in subscribe.filters {
             assert!(!filter.filter.is_empty() && !filter.filter.contains('\0'));

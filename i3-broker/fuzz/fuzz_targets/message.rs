@@ -8,5 +8,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(message) = Message::from_frame(Bytes::copy_from_slice(data)) else { return };
     assert!(message.payload().len() <= data.len());
     let again = Message::from_frame(message.frame().clone()).expect("a message's frame is a message");
-    assert_eq!((again.qos(), again.payload(), again.frame()), (message.qos(), message.payload(), message.frame()));
+    assert_eq!(
+        (again.qos(), again.payload(), again.frame()),
+        (message.qos(), message.payload(), message.frame())
+    );
 });

@@ -84,9 +84,12 @@ pub fn passed_on(properties: &[u8], payload: &[u8]) {
     let sequence = SequenceProperty::of(7);
     let content = [properties, sequence.as_bytes(), payload].concat();
     let payload_at = properties.len() + sequence.as_bytes().len();
-    for (version, topic, alias) in
-        [(Version::V311, "t", None), (Version::V5, "t", None), (Version::V5, "t", Some(1)), (Version::V5, "", Some(9))]
-    {
+    for (version, topic, alias) in [
+        (Version::V311, "t", None),
+        (Version::V5, "t", None),
+        (Version::V5, "t", Some(1)),
+        (Version::V5, "", Some(9)),
+    ] {
         let delivery = Delivery {
             topic,
             alias,
@@ -101,7 +104,8 @@ pub fn passed_on(properties: &[u8], payload: &[u8]) {
         let mut out = Vec::new();
         let len = wire::deliver(&mut out, version, &delivery);
         assert_eq!((Some(len), len), (wire::delivered_len(version, &delivery), out.len()));
-        let Ok(Some(Packet::Publish(again))) = wire::decode(version, &mut BytesMut::from(&out[..]), len) else {
+        let Ok(Some(Packet::Publish(again))) = wire::decode(version, &mut BytesMut::from(&out[..]), len)
+        else {
             panic!("a delivery is no PUBLISH")
         };
         assert_eq!((again.topic(), again.alias), (topic.as_bytes(), alias));
