@@ -19,7 +19,7 @@ test:
 
 # One trace of commands on every backend, many times. In memory: this is about answers, not about durability.
 traces:
-	TMPDIR=/dev/shm I3_TRACE_CASES=$${I3_TRACE_CASES:-200} cargo test -p i3-embedding --test parity
+	TMPDIR=/dev/shm I3_TRACE_CASES=$${I3_TRACE_CASES:-200} cargo test --workspace --test parity
 
 # Hours of the same, of random batches, and of kill -9; every attack in full; and a million messages from device to bill.
 # All of them with one choice of features, so that everything is built once.
