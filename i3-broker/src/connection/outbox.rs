@@ -17,8 +17,18 @@ use crate::stats::add;
 const BATCH_BYTES: usize = 96 * 1_024;
 const KEPT: usize = 16 * 1_024;
 
-/// What a buffer for a whole batch has beyond it: the last message begins within the batch.
+/// What a buffer for a whole batch has beyond it, since the last message begins within the batch.
 const SPARE: usize = 4 * 1_024;
+
+/// Lets a buffer grow to a whole batch where, left to itself, it would double to nearly two. It may still double for a
+/// message that is longer than [`SPARE`].
+fn grow(bytes: &mut Vec<u8>) {
+    let (length, capacity) = (bytes.len(), bytes.capacity());
+    let whole = BATCH_BYTES + SPARE;
+    if capacity - length < SPARE && (whole / 2..whole).contains(&capacity) {
+        bytes.reserve_exact(whole - length);
+    }
+}
 
 /// Where a frame's message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +219,7 @@ impl Outbox {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         self.span(number, false);
-        self.grow();
+        grow(&mut self.bytes);
         self.frames.push(Frame { at: self.bytes.len(), what: What::Fresh(source, has_id) });
         write(&mut self.bytes);
     }
@@ -217,19 +227,10 @@ impl Outbox {
     /// Puts one frame that was sent before, with the message of this number. Only before all that are reserved.
     pub(super) fn put_again(&mut self, id: u16, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
         self.span(number, true);
-        self.grow();
+        grow(&mut self.bytes);
         self.frames.push(Frame { at: self.bytes.len(), what: What::Again(id) });
         self.free = self.frames.len();
         write(&mut self.bytes);
-    }
-
-    /// Lets the buffer grow to a whole batch where, left to itself, it would double to nearly two.
-    fn grow(&mut self) {
-        let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
-        let whole = BATCH_BYTES + SPARE;
-        if capacity - length < SPARE && (whole / 2..whole).contains(&capacity) {
-            self.bytes.reserve_exact(whole - length);
-        }
     }
 
     /// The next frame has the message of this number.
@@ -384,5 +385,26 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.take_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_short_messages_has_a_buffer_of_its_size() {
+        for message in [130, 1_000, 3_022, SPARE] {
+            let mut bytes = Vec::new();
+            while bytes.len() < BATCH_BYTES {
+                grow(&mut bytes);
+                bytes.extend(std::iter::repeat_n(0, message));
+            }
+            assert!(
+                bytes.capacity() <= BATCH_BYTES + SPARE,
+                "{} for messages of {message}",
+                bytes.capacity()
+            );
+        }
     }
 }
